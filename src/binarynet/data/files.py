@@ -1,0 +1,113 @@
+"""Finding the files of a data set: the directory given, then `BINARYNET_DATA`, then the download cache."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from binarynet.data import download
+from binarynet.data.source import Layout, Part, Source
+from binarynet.errors import DataError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def locate(
+    source: Source, parts: Sequence[Part], data_dir: Path | str | None, may_download: bool
+) -> dict[Part, list[Path]]:
+    """The paths of the training and/or test files of a data set, in its layout's order.
+
+    All of them come from one folder. The first directory that has any of the files is the one meant, so a
+    file missing beside them is an error: the rest is not silently taken from elsewhere.
+
+    Raises `DataError` if `data_dir` is not a directory, or files are missing and cannot be downloaded.
+    """
+    if not source.layouts:
+        return {part: [] for part in parts}
+    looked = []
+    for origin, root in _roots(data_dir):
+        looked.append(f"{root / source.layouts[0].folder} ({origin})")
+        gap = ""
+        for layout in source.layouts:
+            found, missing = _search(root, layout, parts)
+            if not missing:
+                return found
+            present = [path.name for paths in found.values() for path in paths]
+            if present and not gap:
+                gap = (
+                    f"{source.name}: {root / layout.folder} holds {present[0]} but not {', '.join(missing)}. "
+                    f"Put the missing files there, or take the others away to have the set looked for "
+                    f"elsewhere."
+                )
+        if gap:
+            raise DataError(gap)
+
+    layout, cache = source.layouts[0], download.cache()
+    why = "pooch, which downloads, is not installed"
+    if cache is not None:
+        looked.append(f"{cache / layout.folder} (download cache)")
+        why = download.fetch(source, parts, cache) if may_download else ""
+        found, missing = _search(cache, layout, parts)
+        if not why and not missing:
+            return found
+        why = why or "downloading is switched off"
+    if not os.environ.get("BINARYNET_DATA"):
+        looked.append("BINARYNET_DATA is not set")
+    gz = " (each may be compressed, as .gz)" if layout.gz else ""
+    raise DataError(
+        f"{source.name}: no data. Looked in {'; '.join(looked)}. Not downloaded: {why}. "
+        f"Put {', '.join(layout.files(parts))}{gz} into DIR/{layout.folder} and give DIR as data_dir, "
+        f"--data-dir or BINARYNET_DATA."
+    )
+
+
+def read_bytes(path: Path) -> bytes:
+    """What a file holds, decompressed if it is a gzip file.
+
+    Its first bytes tell, not its name: browsers unpack a `.gz` and leave the name as it was.
+
+    Raises `DataError` if it cannot be read, or its compressed stream is truncated or damaged.
+    """
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
+    except EOFError as error:
+        raise DataError(f"{path} is truncated: its gzip stream ends early. Fetch it again.") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} is damaged: {error}. Fetch it again.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _roots(data_dir: Path | str | None) -> list[tuple[str, Path]]:
+    """Where the user says the data is, most particular first, with who said so."""
+    roots = []
+    if data_dir is not None:
+        root = Path(data_dir).expanduser()
+        if not root.is_dir():
+            raise DataError(f"the data directory {root} does not exist or is not a directory")
+        roots.append(("data_dir", root))
+    if variable := os.environ.get("BINARYNET_DATA"):
+        roots.append(("BINARYNET_DATA", Path(variable).expanduser()))
+    return roots
+
+
+def _search(root: Path, layout: Layout, parts: Sequence[Part]) -> tuple[dict[Part, list[Path]], list[str]]:
+    """(the files of these parts in the layout's folder under `root`, the names of those not there)"""
+    found: dict[Part, list[Path]] = {}
+    missing: list[str] = []
+    for part in parts:
+        found[part] = []
+        for name in layout.files([part]):
+            plain = root / layout.folder / name
+            compressed = plain.with_name(f"{name}.gz")
+            if plain.is_file():
+                found[part].append(plain)
+            elif layout.gz and compressed.is_file():
+                found[part].append(compressed)
+            else:
+                missing.append(name)
+    return found, missing

@@ -1,0 +1,37 @@
+"""The errors this package raises on purpose. Each message says where, what, why, and the way out."""
+
+
+class BinarynetError(Exception):
+    """Base of every error below: catches what the package reports, and no bug of its own."""
+
+
+class DataError(BinarynetError):
+    """A data set is unknown, missing, damaged, or does not hold what its name promises."""
+
+
+class LoweringError(BinarynetError):
+    """A trained module holds something that has no exact integer counterpart in the graph."""
+
+
+class FormatError(BinarynetError):
+    """A `.bnn` file, or the graph inside it, breaks the specification."""
+
+
+class ExportError(BinarynetError):
+    """A graph holds something that an export target cannot express."""
+
+
+class RuntimeUnavailable(BinarynetError):
+    """An engine or instruction set was asked for by name, and this machine or install does not have it."""
+
+
+class InputError(BinarynetError):
+    """An array given to a model has the wrong shape, type or values."""
+
+
+class RecipeError(BinarynetError):
+    """A recipe, or a setting of a recipe, does not exist or has a value that it does not take."""
+
+
+class GraphError(BinarynetError):
+    """A graph breaks a rule of `binarynet.graph.verify`; the text names the op."""

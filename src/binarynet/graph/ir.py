@@ -1,0 +1,201 @@
+"""The integer graph: a few ops, parameterised by the encodings of what they read and hold.
+
+Values are images ``(height, width, channels)`` or vectors ``(features,)``; the batch is never part of a shape.
+Each op names the values it reads; its own name is the name of the value it makes. A graph is the list of its
+ops in an order in which every value is made before it is read; the last value is the answer.
+
+Weights stand here as the small integers that they mean (int8), not as bits: packing is `binarynet.format`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from binarynet.graph.encoding import Encoding
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]  # ((top, bottom), (left, right))
+
+
+@dataclass(frozen=True)
+class Value:
+    """The type of a value: its shape for one image, its encoding, and for integers the largest absolute value."""
+
+    shape: tuple[int, ...]
+    encoding: Encoding
+    bound: int = 0
+
+    @property
+    def channels(self) -> int:
+        return self.shape[-1]
+
+    def __str__(self) -> str:
+        return f"{'×'.join(map(str, self.shape))} {self.encoding}"
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """Base of all ops: a name, and the names of the values that it reads."""
+
+    name: str
+    sources: tuple[str, ...]
+
+    arity: ClassVar[int] = 1
+
+    @property
+    def source(self) -> str:
+        return self.sources[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Input(Op):
+    """What the caller hands in: raw bytes (``b8``: 2x − 255; ``u8``: x), ±1 (``b1``) or reals (``f32``)."""
+
+    shape: tuple[int, ...]
+    encoding: str
+
+    arity: ClassVar[int] = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(Op):
+    """acc = x · wᵀ. ``weight`` (out, depth) int8, values of ``weight_encoding``. Integer in → i32, f32 in → f32."""
+
+    weight: NDArray[np.int8]
+    weight_encoding: str = "b1"
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2d(Op):
+    """acc = x ⋆ w. ``weight`` (out, kernel height, kernel width, in / groups) int8.
+
+    ``pad_value`` is the number (not the code) that stands outside the image: 0 as the papers trained, +1 or −1.
+    """
+
+    weight: NDArray[np.int8]
+    weight_encoding: str = "b1"
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Padding = ((0, 0), (0, 0))
+    pad_value: int = 0
+    groups: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold(Op):
+    """code = how many of a channel's thresholds t satisfy ``(x >= t) == rising``. Replaces BatchNorm + quantizer.
+
+    ``thresholds`` (channels, levels), int32 after an accumulator, float32 after a real; ``rising`` (channels,) bool.
+    ``encoding`` says what the code means; it has levels = 2^bits − 1. With one level, b1: bit = (x >= t) == rising.
+    """
+
+    thresholds: NDArray[np.int32] | NDArray[np.float32]
+    rising: NDArray[np.bool_]
+    encoding: str = "b1"
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(Op):
+    """y = x · scale + offset per channel, in float32: one rounded multiply, then one rounded add, never fused."""
+
+    scale: NDArray[np.float32]
+    offset: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool2d(Op):
+    """The largest value under the window, or the smallest where ``minimum`` (channels,) bool says so.
+
+    The smallest is what max-pooling becomes on the near side of a norm with γ < 0. What lies outside the image
+    never wins. On b1 this is OR, and AND where ``minimum``.
+    """
+
+    kernel: Pair
+    stride: Pair
+    minimum: NDArray[np.bool_]
+    padding: Padding = ((0, 0), (0, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class SumPool2d(Op):
+    """The sum under the window, outside counted as 0; averages are this and an `Affine` (or a threshold) by 1 / n.
+
+    Integers give i32, exactly. Reals are added in float32, row by row of the window, so that all engines agree.
+    """
+
+    kernel: Pair
+    stride: Pair
+    padding: Padding = ((0, 0), (0, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Op):
+    """Sum of two values of one type: i32 or f32. The residual of Bi-Real Net."""
+
+    arity: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Relu(Op):
+    """max(x, 0) on i32 or f32."""
+
+
+@dataclass(frozen=True, eq=False)
+class PRelu(Op):
+    """x where x ≥ 0, else x · slope per channel, in float32. ``slope`` (channels,) float32."""
+
+    slope: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Flatten(Op):
+    """(height, width, channels) → (height · width · channels,), in that order."""
+
+
+OPS: dict[str, type[Op]] = {
+    cls.__name__: cls
+    for cls in (Input, Linear, Conv2d, Threshold, Affine, MaxPool2d, SumPool2d, Add, Relu, PRelu, Flatten)
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Ops in running order, and ``meta``: free text about the model (recipe, data, classes joined by newlines)."""
+
+    ops: tuple[Op, ...]
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def input(self) -> Input:
+        first = self.ops[0]
+        assert isinstance(first, Input)
+        return first
+
+    @property
+    def output(self) -> Op:
+        return self.ops[-1]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.meta["classes"].split("\n")) if self.meta.get("classes") else ()
+
+    def readers(self, name: str) -> list[Op]:
+        """The ops that read a value."""
+        return [op for op in self.ops if name in op.sources]
+
+    def __getitem__(self, name: str) -> Op:
+        for op in self.ops:
+            if op.name == name:
+                return op
+        raise KeyError(name)
+
+
+def window_output(size: int, kernel: int, stride: int, dilation: int, padding: Pair) -> int:
+    """How many places a window has along one axis; 0 or less if it does not fit."""
+    reach = dilation * (kernel - 1) + 1
+    return (size + padding[0] + padding[1] - reach) // stride + 1

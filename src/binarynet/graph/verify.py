@@ -1,0 +1,291 @@
+"""What a well-formed graph is: every rule with its own message. Returns the type of every value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from binarynet.errors import GraphError
+from binarynet.graph.encoding import Encoding
+from binarynet.graph.ir import (
+    OPS,
+    Add,
+    Affine,
+    Conv2d,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    MaxPool2d,
+    Op,
+    Padding,
+    PRelu,
+    Relu,
+    SumPool2d,
+    Threshold,
+    Value,
+    window_output,
+)
+
+I32, F32 = Encoding("i", 32), Encoding("f", 32)
+_LIMIT = 2**31 - 1  # accumulators are 32-bit; sizes stay below it too, so that no engine can overflow
+_SIDE = 2**16  # the largest kernel, stride, dilation or padding
+
+
+def verify(graph: Graph) -> dict[str, Value]:
+    """Check the whole graph; return name → `Value`.
+
+    Raises:
+        GraphError: naming the op, what is wrong with it and what is allowed.
+    """
+    if not graph.ops:
+        raise GraphError("the graph has no ops; it needs at least an Input")
+    values: dict[str, Value] = {}
+    for op in graph.ops:
+        values[op.name] = verify_op(op, values)
+    for op in graph.ops[:-1]:
+        if not graph.readers(op.name):
+            raise GraphError(f"{op.name} ({type(op).__name__}): nothing reads it; only the last op is the answer")
+    return values
+
+
+def verify_op(op: Op, values: Mapping[str, Value]) -> Value:
+    """Check one op against the values made before it; return the type of the value that it makes.
+
+    Raises:
+        GraphError: as `verify`.
+    """
+
+    def fail(what: str) -> GraphError:
+        return GraphError(f"{op.name or f'op {len(values)}'} ({type(op).__name__}): {what}")
+
+    if type(op).__name__ not in OPS:
+        raise fail("no such op")
+    if not op.name:
+        raise fail("an op needs a name")
+    if op.name in values:
+        raise fail("the name is used twice")
+    if isinstance(op, Input) != (not values):
+        raise fail("a graph has one Input, and it stands first")
+    if len(op.sources) != op.arity:
+        raise fail(f"reads {len(op.sources)} values, needs {op.arity}")
+    for source in op.sources:
+        if source not in values:
+            raise fail(f"reads {source!r}, which is not made before it")
+    value = _RULES[type(op)](op, fail, *(values[source] for source in op.sources))
+    if not value.shape or min(value.shape) < 1 or prod(value.shape) > _LIMIT:
+        raise fail(f"makes a value of shape {value.shape}; every size must be positive and fit 31 bits")
+    return value
+
+
+_Fail = Callable[[str], GraphError]
+
+
+def _encoding(name: str, fail: _Fail) -> Encoding:
+    try:
+        return Encoding.parse(name)
+    except ValueError as error:
+        raise fail(str(error)) from None
+
+
+def _input(op: Input, fail: _Fail) -> Value:
+    encoding = _encoding(op.encoding, fail)
+    if not (encoding == F32 or encoding.kind in "bu"):
+        raise fail(f"an input is b1…b8, u1…u8 or f32, not {encoding}")
+    if len(op.shape) not in (1, 3):
+        raise fail(f"an input is (features,) or (height, width, channels), not {op.shape}")
+    return Value(op.shape, encoding, _magnitude(encoding))
+
+
+def _magnitude(encoding: Encoding) -> int:
+    return 0 if encoding.is_float else encoding.magnitude
+
+
+def _sum(shape: tuple[int, ...], bound: int, what: str, fail: _Fail) -> Value:
+    """An i32 value, if its largest absolute value fits."""
+    if bound > _LIMIT:
+        raise fail(f"{what} can reach ±{bound}, which does not fit 32 bits")
+    return Value(shape, I32, bound)
+
+
+def _weights(op: Linear | Conv2d, fail: _Fail, rank: int) -> Encoding:
+    encoding = _encoding(op.weight_encoding, fail)
+    if encoding.kind not in "bit" or encoding == I32:
+        raise fail(f"weights are b1…b8, i2…i8 or t2, not {encoding}")
+    if op.weight.dtype != np.int8 or op.weight.ndim != rank or not op.weight.size:
+        raise fail(f"weight must be a non-empty int8 array of rank {rank}, not {op.weight.dtype} {op.weight.shape}")
+    low, high = int(op.weight.min()), int(op.weight.max())
+    if low < encoding.low or high > encoding.high or (encoding.kind == "b" and not np.all(op.weight & 1)):
+        raise fail(f"weight holds values that {encoding} does not have")
+    return encoding
+
+
+def _accumulator(x: Value, weight: Encoding, depth: int, shape: tuple[int, ...], fail: _Fail) -> Value:
+    if x.encoding.is_float:
+        return Value(shape, F32)
+    if x.encoding == I32:
+        raise fail("reads an accumulator; a Threshold or an Affine must stand between")
+    return _sum(
+        shape,
+        depth * x.bound * weight.magnitude,
+        f"a dot product of {depth} values {x.encoding} × {weight}",
+        fail,
+    )
+
+
+def _linear(op: Linear, fail: _Fail, x: Value) -> Value:
+    weight = _weights(op, fail, 2)
+    if len(x.shape) != 1:
+        raise fail(f"reads {x}; a Linear reads a vector, so put a Flatten before it")
+    if x.shape[0] != op.weight.shape[1]:
+        raise fail(f"has weights for {op.weight.shape[1]} inputs, reads {x.shape[0]}")
+    return _accumulator(x, weight, op.weight.shape[1], (op.weight.shape[0],), fail)
+
+
+def _image(x: Value, fail: _Fail) -> tuple[int, int, int]:
+    if len(x.shape) != 3:
+        raise fail(f"reads {x}, needs an image (height, width, channels)")
+    return x.shape[0], x.shape[1], x.shape[2]
+
+
+def _sides(fail: _Fail, **pairs: tuple[int, int]) -> None:
+    for name, pair in pairs.items():
+        if len(pair) != 2 or not all(isinstance(side, int) and 1 <= side <= _SIDE for side in pair):
+            raise fail(f"{name} must be two numbers from 1 to {_SIDE}, not {pair}")
+
+
+def _places(
+    x: Value,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: Padding,
+    fail: _Fail,
+) -> tuple[int, int]:
+    height, width, _ = _image(x, fail)
+    _sides(fail, kernel=kernel, stride=stride, dilation=dilation)
+    if len(padding) != 2 or any(len(p) != 2 for p in padding):
+        raise fail(f"padding must be ((top, bottom), (left, right)), not {padding}")
+    if not all(isinstance(side, int) and 0 <= side <= _SIDE for pair in padding for side in pair):
+        raise fail(f"padding must be numbers from 0 to {_SIDE}, not {padding}")
+    places = tuple(
+        window_output(*axis) for axis in zip((height, width), kernel, stride, dilation, padding, strict=True)
+    )
+    if min(places) < 1:
+        reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+        raise fail(
+            f"a window of {reach[0]}×{reach[1]} does not fit an image of {height}×{width} with padding {padding}"
+        )
+    return places[0], places[1]
+
+
+def _conv2d(op: Conv2d, fail: _Fail, x: Value) -> Value:
+    weight = _weights(op, fail, 4)
+    out, kernel_height, kernel_width, in_group = op.weight.shape
+    rows, columns = _places(x, (kernel_height, kernel_width), op.stride, op.dilation, op.padding, fail)
+    if op.groups < 1 or out % op.groups or x.channels != in_group * op.groups:
+        raise fail(
+            f"{x.channels} channels in, {out} out, weights for {in_group} channels in each of {op.groups} groups: "
+            "groups must divide both, and channels in must be groups × channels of a weight"
+        )
+    outside = Encoding("i", 8) if x.encoding.is_float else x.encoding
+    if op.pad_value != 0 and (
+        not outside.low <= op.pad_value <= outside.high or (outside.kind == "b" and op.pad_value % 2 == 0)
+    ):
+        raise fail(f"pad_value {op.pad_value} is neither 0 nor a value of {x.encoding}")
+    return _accumulator(x, weight, kernel_height * kernel_width * in_group, (rows, columns, out), fail)
+
+
+def _per_channel(array: Any, dtype: Any, x: Value, name: str, fail: _Fail) -> None:
+    if array.dtype != dtype or array.shape != (x.channels,):
+        raise fail(f"{name} must be {np.dtype(dtype).name} of shape ({x.channels},), not {array.dtype} {array.shape}")
+    if not np.all(np.isfinite(array)):
+        raise fail(f"{name} holds a number that is not finite")
+
+
+def _threshold(op: Threshold, fail: _Fail, x: Value) -> Value:
+    encoding = _encoding(op.encoding, fail)
+    if encoding.kind not in "bu":
+        raise fail(f"makes {encoding}; a threshold makes b1…b8 or u1…u8")
+    if x.encoding != I32 and x.encoding != F32:
+        raise fail(f"reads {x.encoding}; a threshold reads an accumulator (i32) or reals (f32)")
+    dtype = np.float32 if x.encoding.is_float else np.int32
+    shape = (x.channels, 2**encoding.bits - 1)
+    if op.thresholds.dtype != dtype or op.thresholds.shape != shape:
+        raise fail(
+            f"thresholds must be {np.dtype(dtype).name} of shape {shape}, not "
+            f"{op.thresholds.dtype} {op.thresholds.shape}"
+        )
+    if np.isnan(op.thresholds).any():
+        raise fail("a threshold is not a number")
+    _per_channel(op.rising, np.bool_, x, "rising", fail)
+    return Value(x.shape, encoding, encoding.magnitude)
+
+
+def _affine(op: Affine, fail: _Fail, x: Value) -> Value:
+    _per_channel(op.scale, np.float32, x, "scale", fail)
+    _per_channel(op.offset, np.float32, x, "offset", fail)
+    return Value(x.shape, F32)
+
+
+def _pool_padding(op: MaxPool2d | SumPool2d, fail: _Fail) -> None:
+    # A window that lies wholly outside has no largest value.
+    if any(side >= k for pair, k in zip(op.padding, op.kernel, strict=True) for side in pair):
+        raise fail(f"padding {op.padding} reaches past the kernel {op.kernel}")
+
+
+def _max_pool2d(op: MaxPool2d, fail: _Fail, x: Value) -> Value:
+    rows, columns = _places(x, op.kernel, op.stride, (1, 1), op.padding, fail)
+    _pool_padding(op, fail)
+    _per_channel(op.minimum, np.bool_, x, "minimum", fail)
+    return Value((rows, columns, x.channels), x.encoding, x.bound)
+
+
+def _sum_pool2d(op: SumPool2d, fail: _Fail, x: Value) -> Value:
+    rows, columns = _places(x, op.kernel, op.stride, (1, 1), op.padding, fail)
+    _pool_padding(op, fail)
+    shape = (rows, columns, x.channels)
+    if x.encoding.is_float:
+        return Value(shape, F32)
+    return _sum(shape, op.kernel[0] * op.kernel[1] * x.bound, "a sum under the window", fail)
+
+
+def _add(op: Add, fail: _Fail, left: Value, right: Value) -> Value:
+    if (left.shape, left.encoding) != (right.shape, right.encoding) or left.encoding not in (I32, F32):
+        raise fail(f"adds {left} and {right}; both must be i32 or both f32, of one shape")
+    return left if left.encoding.is_float else _sum(left.shape, left.bound + right.bound, "the sum", fail)
+
+
+def _relu(op: Relu, fail: _Fail, x: Value) -> Value:
+    if x.encoding not in (I32, F32):
+        raise fail(f"reads {x.encoding}, needs i32 or f32")
+    return x
+
+
+def _prelu(op: PRelu, fail: _Fail, x: Value) -> Value:
+    if x.encoding != F32:
+        raise fail(f"reads {x.encoding}, needs f32")
+    _per_channel(op.slope, np.float32, x, "slope", fail)
+    return x
+
+
+def _flatten(op: Flatten, fail: _Fail, x: Value) -> Value:
+    return Value((prod(x.shape),), x.encoding, x.bound)
+
+
+_RULES: dict[type[Op], Callable[..., Value]] = {
+    Input: _input,
+    Linear: _linear,
+    Conv2d: _conv2d,
+    Threshold: _threshold,
+    Affine: _affine,
+    MaxPool2d: _max_pool2d,
+    SumPool2d: _sum_pool2d,
+    Add: _add,
+    Relu: _relu,
+    PRelu: _prelu,
+    Flatten: _flatten,
+}

@@ -1,0 +1,129 @@
+"""What stands between an accumulator and the next quantizer: a chain of per-channel float layers, not yet folded.
+
+It can be *evaluated*, in the very float32 arithmetic of the layers (thresholds are read off that), and *composed*
+to one scale and one offset in double precision (for answers that stay real).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Real = NDArray[np.float64]
+
+
+class Scaling(NamedTuple):
+    """x · scale + offset, per channel, in double precision."""
+
+    scale: Real
+    offset: Real
+
+
+@dataclass(frozen=True)
+class Link:
+    """One layer: ``run`` maps (n, channels) float32 to the same; ``scaling`` is the same if it is affine.
+
+    Every link but a PReLU is monotone, since each of its float operations is; its direction may differ by channel.
+    """
+
+    name: str
+    kind: str
+    run: Callable[[Tensor], Tensor]
+    scaling: Scaling | None = None
+    slope: NDArray[np.float32] | None = None
+
+    def at(self, order: NDArray[np.int64]) -> Link:
+        """The same layer for channels that stand in another order: ours i is its ``order[i]``."""
+        back, forth = torch.from_numpy(order), torch.from_numpy(np.argsort(order))
+        moved = self.scaling and Scaling(self.scaling.scale[order], self.scaling.offset[order])
+        return replace(self, run=lambda x: self.run(x[:, forth])[:, back], scaling=moved)
+
+    def spread(self, channels: int, pixels: int) -> Link:
+        """The same layer behind a flatten: each of the (pixels · channels) features meets its channel's layer."""
+
+        def run(x: Tensor) -> Tensor:  # (n, pixels · channels)
+            return self.run(x.reshape(-1, channels)).reshape(-1, pixels * channels)
+
+        return replace(
+            self,
+            run=run,
+            scaling=self.scaling and Scaling(*(np.tile(vector, pixels) for vector in self.scaling)),
+            slope=None if self.slope is None else np.tile(self.slope, pixels),
+        )
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Links in the order in which they apply."""
+
+    links: tuple[Link, ...] = field(default=())
+
+    def __bool__(self) -> bool:
+        return bool(self.links)
+
+    def then(self, link: Link) -> Chain:
+        return Chain((*self.links, link))
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """(n, channels) → (n, channels), as the layers compute it."""
+        with torch.no_grad():
+            for link in self.links:
+                x = link.run(x)
+        return x
+
+    def composed(self, channels: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """scale, offset of a chain of affine links, rounded to float32 once."""
+        scale, offset = np.ones(channels), np.zeros(channels)
+        for link in self.links:
+            assert link.scaling is not None, f"{link.name} is not affine"
+            scale, offset = scale * link.scaling.scale, offset * link.scaling.scale + link.scaling.offset
+        return scale.astype(np.float32), offset.astype(np.float32)
+
+    def falling(self, low: float, high: float, channels: int) -> NDArray[np.bool_]:
+        """(channels,) whether the chain falls from the lowest to the highest value it can be shown."""
+        ends = self.evaluate(torch.tensor([[low], [high]], dtype=torch.float32).expand(2, channels))
+        return (ends[0] > ends[1]).numpy()
+
+    def spread(self, channels: int, pixels: int) -> Chain:
+        """All links behind a flatten."""
+        return Chain(tuple(link.spread(channels, pixels) for link in self.links))
+
+
+def bias(name: str, vector: Tensor) -> Link:
+    b = vector.detach().float()
+    return Link(name, "bias", lambda x: x + b, Scaling(np.ones(len(b)), b.double().numpy()))
+
+
+def divide(name: str, by: int, channels: int) -> Link:
+    return Link(name, "mean", lambda x: x / by, Scaling(np.full(channels, 1.0 / by), np.zeros(channels)))
+
+
+def batch_norm(name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Link:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    mean, variance = norm.running_mean.double().numpy(), norm.running_var.double().numpy()
+    scale = 1.0 / np.sqrt(variance + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight.detach().double().numpy()
+    offset = -mean * scale
+    if norm.bias is not None:
+        offset = offset + norm.bias.detach().double().numpy()
+
+    def run(x: Tensor) -> Tensor:
+        if isinstance(norm, nn.BatchNorm2d):
+            # A whole image of one value each, so that torch takes the path that it takes for real images.
+            x = x[:, :, None, None].expand(-1, -1, 4, 4).contiguous()
+        y: Tensor = norm(x)
+        return y[:, :, 0, 0] if y.ndim == 4 else y
+
+    return Link(name, "BatchNorm", run, Scaling(scale, offset))
+
+
+def clip(name: str, layer: nn.Module) -> Link:
+    return Link(name, type(layer).__name__, layer)

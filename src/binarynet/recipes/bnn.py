@@ -1,0 +1,149 @@
+"""Binarized Neural Networks: weights and activations constrained to +1 or −1.
+
+M. Courbariaux, I. Hubara, D. Soudry, R. El-Yaniv, Y. Bengio, 2016 (arXiv 1602.02830; NIPS 2016), in the
+settings of the authors' Theano code.
+
+**Binarized**: all weights, the last layer's too, and all hidden activations, both by the deterministic sign.
+Inputs are bytes. Real: the latent weights that training updates, BatchNorm, the ten answers.
+
+**Forward**   a = sign(BatchNorm(pool(a_before ⋆ sign(W)))), last layer without sign; loss: squared hinge.
+**Backward**  clipped straight-through: the gradient passes where |x| ≤ 1. W ← clip(W + scale · step, −1, 1), where
+scale = sqrt((fan in + fan out) / 1.5) is Glorot's; without it the accuracies below are not reached.
+
+============ ============ ============================================== =========================================
+recipe       reported     ours                                           command
+============ ============ ============================================== =========================================
+bnn-mnist    0.96 %       see docs/results.md                            binarynet train bnn-mnist
+bnn-cifar10  11.40 %      see docs/results.md                            binarynet train bnn-cifar10
+bnn-svhn     2.80 %       not run                                        binarynet train bnn-svhn
+bnn-digits   (not in it)  see docs/results.md                            binarynet train bnn-digits
+============ ============ ============================================== =========================================
+
+**Departures.** No bias before a BatchNorm, which removes it anyway. The input is 2x − 255 instead of 2x / 255 − 1;
+the first BatchNorm removes the factor, and its ε weighs 255² times less. Running variances are averaged as
+variances (torch), not as inverse deviations (Lasagne).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, SteSign, squared_hinge
+from binarynet.optim import geometric_decay, latent_optimizer
+from binarynet.recipes.recipe import Recipe
+
+EPSILON, MOMENTUM = 1e-4, 0.1  # of BatchNorm; torch's momentum is Lasagne's alpha
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bnn(Recipe):
+    """What the paper's networks share: Adam with the Glorot step scale, geometric decay, squared hinge."""
+
+    paper: ClassVar[str] = "Courbariaux et al. 2016, arXiv 1602.02830"
+    binarized: ClassVar[str] = "weights and activations, deterministic"
+
+    lr_start: float = 3e-3
+    lr_end: float = 3e-7
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        return squared_hinge(logits, target)
+
+    def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
+        optimizer = latent_optimizer(torch.optim.Adam, model, lr=self.lr_start)
+        return optimizer, geometric_decay(optimizer, self.lr_start, self.lr_end, self.epochs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BnnMlp(Bnn):
+    """drop – [binary linear – BatchNorm – sign – drop] × layers – binary linear – BatchNorm.
+
+    ``dropout`` is (input, hidden); hidden dropout falls on the ±1 activations, as in the authors' code.
+    """
+
+    reported: ClassVar[dict[str, float]] = {"mnist": 0.96}
+
+    width: int = 4096
+    layers: int = 3
+    dropout: tuple[float, float] = (0.2, 0.5)
+
+    def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        features = shape[0] * shape[1] * shape[2]
+        net: dict[str, nn.Module] = {
+            "flatten": nn.Flatten(),
+            "bytes": ByteInput(),
+            "drop": nn.Dropout(self.dropout[0]),
+        }
+        for k in range(1, self.layers + 1):
+            net[f"linear{k}"] = BinaryLinear(features, self.width, bias=False)
+            net[f"norm{k}"] = nn.BatchNorm1d(self.width, EPSILON, MOMENTUM)
+            net[f"sign{k}"] = SteSign()
+            net[f"drop{k}"] = nn.Dropout(self.dropout[1])
+            features = self.width
+        net["classes"] = BinaryLinear(features, classes, bias=False)
+        net["logits"] = nn.BatchNorm1d(classes, EPSILON, MOMENTUM)
+        return nn.Sequential(OrderedDict(net))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BnnConvNet(Bnn):
+    """2 × 128C3 – P2 – 2 × 256C3 – P2 – 2 × 512C3 – P2 – 1024FC – 1024FC – 10FC, each with BatchNorm and sign.
+
+    Order: convolution (3 × 3, zeros outside) – pool – BatchNorm – sign. ``filters`` is the first pair's number;
+    ``width_multiplier`` shrinks or widens the whole net.
+    """
+
+    reported: ClassVar[dict[str, float]] = {"cifar10": 11.40, "svhn": 2.80}
+
+    filters: int = 128
+    hidden: int = 1024
+    width_multiplier: float = 1.0
+    augmented: bool = False
+
+    def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        channels, height, width = shape
+        net: dict[str, nn.Module] = {"bytes": ByteInput()}
+        for k in range(1, 7):
+            filters = self._scaled(self.filters * 2 ** ((k - 1) // 2))
+            net[f"conv{k}"] = BinaryConv2d(channels, filters, 3, padding=1, bias=False)
+            if k % 2 == 0:
+                net[f"pool{k}"] = nn.MaxPool2d(2)
+            net[f"norm{k}"] = nn.BatchNorm2d(filters, EPSILON, MOMENTUM)
+            net[f"sign{k}"] = SteSign()
+            channels = filters
+        net["flatten"] = nn.Flatten()
+        features = channels * (height // 8) * (width // 8)
+        for k in range(7, 9):
+            hidden = self._scaled(self.hidden)
+            net[f"linear{k}"] = BinaryLinear(features, hidden, bias=False)
+            net[f"norm{k}"] = nn.BatchNorm1d(hidden, EPSILON, MOMENTUM)
+            net[f"sign{k}"] = SteSign()
+            features = hidden
+        net["classes"] = BinaryLinear(features, classes, bias=False)
+        net["logits"] = nn.BatchNorm1d(classes, EPSILON, MOMENTUM)
+        return nn.Sequential(OrderedDict(net))
+
+    def augment(self, images: Any, rng: Any) -> Any:
+        """Pad by 4, crop, flip (not in the paper), if ``augmented``."""
+        if not self.augmented:
+            return images
+        from binarynet.data import pad_crop_flip
+
+        return pad_crop_flip(images, rng)
+
+    def _scaled(self, filters: int) -> int:
+        return max(1, round(filters * self.width_multiplier))
+
+
+RECIPES: dict[str, Recipe] = {
+    "bnn-digits": BnnMlp(data="digits", epochs=40, batch_size=50, width=512, dropout=(0.0, 0.2), lr_end=3e-5),
+    "bnn-mnist": BnnMlp(data="mnist", epochs=1000, batch_size=100),
+    "bnn-cifar10": BnnConvNet(data="cifar10", epochs=500, batch_size=50, lr_start=1e-3),
+    "bnn-svhn": BnnConvNet(data="svhn", epochs=200, batch_size=50, filters=64, lr_start=1e-3, lr_end=1e-6),
+}

@@ -1,0 +1,102 @@
+"""What every recipe is: a network of a paper, with its settings as the fields of a frozen dataclass."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, ClassVar, Self, get_args, get_type_hints
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from binarynet.errors import RecipeError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(ABC):
+    """One paper's network and how it is trained. The fields are the settings that ``--set name=value`` changes.
+
+    ``reported`` holds the paper's test errors in percent by data set; ``binarized`` says which tensors are ±1.
+    """
+
+    paper: ClassVar[str]
+    binarized: ClassVar[str]
+    reported: ClassVar[Mapping[str, float]] = {}
+
+    data: str
+    epochs: int
+    batch_size: int
+
+    @abstractmethod
+    def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """The network for uint8 images of ``shape`` (channels, height, width); it answers (n, classes) logits."""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The scalar that training minimises; ``logits`` (n, classes), ``target`` (n,) int64."""
+
+    @abstractmethod
+    def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
+        """The optimizer, and the schedule that is stepped once an epoch."""
+
+    def augment(self, images: Any, rng: Any) -> Any:
+        """Change a training batch of uint8 images (n, c, h, w); none of the papers before 2019 does."""
+        return images
+
+    def settings(self) -> dict[str, Any]:
+        """All settings by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def with_settings(self, settings: Mapping[str, str]) -> Self:
+        """A copy with settings given as texts, as they come from a command line.
+
+        Raises:
+            RecipeError: a name that is no setting (with the closest one), or a text that its type cannot read.
+        """
+        hints = get_type_hints(type(self))
+        fields = [field.name for field in dataclasses.fields(self)]
+        values = {}
+        for name, text in settings.items():
+            if name not in fields:
+                close = get_close_matches(name, fields, n=1)
+                hint = f"did you mean {close[0]!r}? " if close else ""
+                raise RecipeError(f"no setting {name!r}: {hint}this recipe has {', '.join(fields)}")
+            try:
+                values[name] = _parse(text, hints[name])
+            except ValueError as error:
+                raise RecipeError(f"setting {name}={text}: {error}") from None
+        try:
+            return dataclasses.replace(self, **values)
+        except ValueError as error:
+            raise RecipeError(str(error)) from None
+
+
+def _parse(text: str, hint: Any) -> Any:
+    """A text as int, float, bool, str, one of several literals, or a tuple (one number stands for all of them)."""
+    if hint is bool:
+        if text.lower() in ("true", "1", "yes", "on"):
+            return True
+        if text.lower() in ("false", "0", "no", "off"):
+            return False
+        raise ValueError("needs true or false")
+    if hint in (int, float):
+        try:
+            return hint(text)
+        except ValueError:
+            raise ValueError(f"needs {'a whole number' if hint is int else 'a number'}") from None
+    if hint is str:
+        return text
+    choices: Sequence[Any] = get_args(hint)
+    if getattr(hint, "__origin__", None) is tuple:
+        parts = text.split(",")
+        if len(parts) == 1:
+            parts = parts * len(choices)
+        if len(parts) != len(choices):
+            raise ValueError(f"needs one value, or {len(choices)} separated by commas")
+        return tuple(_parse(part, choice) for part, choice in zip(parts, choices, strict=True))
+    if text not in choices:
+        raise ValueError(f"needs one of {', '.join(map(str, choices))}")
+    return text

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from binarynet.data import load, load_split, names
+from binarynet.errors import DataError
+
+from .written import write_cifar10_binary, write_mnist
+
+
+def test_the_names_are_these() -> None:
+    assert names() == ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "svhn")
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar-10", "CIFAR-10", "Cifar_10"])
+def test_case_and_hyphens_do_not_matter(tmp_path: Path, name: str) -> None:
+    write_cifar10_binary(tmp_path / "cifar-10-batches-bin")
+    assert load(name, tmp_path).name == "cifar10"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("mnits", "mnist"), ("fashionmnst", "fashion-mnist"), ("cifar100", "cifar10"), ("shvn", "svhn")],
+)
+def test_an_unknown_name_is_answered_with_the_closest_one(wrong: str, meant: str) -> None:
+    with pytest.raises(DataError, match=f"unknown data set '{wrong}'. Did you mean '{meant}'\\? Known: digits, mnist"):
+        load(wrong)
+
+
+def test_a_name_like_no_other_is_answered_with_the_list() -> None:
+    with pytest.raises(DataError, match=r"unknown data set .imagenet.\. Known: digits"):
+        load_split("imagenet", "test")
+
+
+def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:
+    write_mnist(tmp_path / "mnist")
+    with pytest.raises(DataError, match="unknown split 'valid': there are 'train', 'validation' and 'test'"):
+        load_split("mnist", "valid", tmp_path)  # type: ignore[arg-type]
+
+
+def test_importing_the_package_imports_none_of_the_heavy_ones() -> None:
+    code = "import sys, binarynet.data; print(*{'torch', 'sklearn', 'scipy', 'pooch'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""

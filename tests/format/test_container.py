@@ -1,0 +1,202 @@
+"""The `.bnn` file: round trip, determinism, the specification page, and every way to be damaged."""
+
+import hashlib
+import json
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from binarynet.errors import FormatError
+from binarynet.format import from_bytes, load, save, to_bytes
+from binarynet.graph import Graph, interpret
+from binarynet.graph.ir import Input, Linear, Threshold
+from tests.graph.graphs import small_convnet, small_mlp
+
+ROOT = Path(__file__).parents[2]
+
+
+def bytes_of(graph: Graph, seed: int = 0, n: int = 8) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, *graph.input.shape)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("graph", [small_mlp(), small_convnet(), small_mlp(features=65, hidden=129)])
+def test_a_saved_graph_loads_as_the_same_graph(graph, tmp_path):
+    save(graph, tmp_path / "m.bnn")
+    loaded = load(tmp_path / "m.bnn")
+    images = bytes_of(graph)
+    assert np.array_equal(interpret(loaded, images), interpret(graph, images))
+    assert dict(loaded.meta) == dict(graph.meta)
+    assert to_bytes(loaded) == to_bytes(graph)
+
+
+@pytest.mark.parametrize(("name", "values"), [("t2", [-1, 0, 1]), ("b2", [-3, -1, 1, 3]), ("i4", range(-8, 8))])
+def test_weights_of_several_bits_survive(name, values):
+    weight = np.random.default_rng(0).choice(np.array(values, np.int8), (5, 70))
+    loaded = from_bytes(to_bytes(_one_linear(weight, name)))
+    assert np.array_equal(loaded["l"].weight, weight)
+
+
+def _one_linear(weight, encoding):
+    return Graph((Input("x", (), (weight.shape[1],), "b1"), Linear("l", ("x",), weight, encoding)))
+
+
+def test_weights_take_one_bit_each():
+    graph = _one_linear(np.ones((512, 512), np.int8), "b1")
+    assert len(to_bytes(graph)) <= 512 * 512 // 8 + 700
+
+
+def test_the_same_graph_gives_the_same_bytes_as_the_golden_file():
+    golden = ROOT / "tests" / "data" / "small_convnet.bnn"
+    assert to_bytes(small_convnet()) == golden.read_bytes()
+
+
+def test_the_specification_page_builds_a_file(tmp_path):
+    page = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    scope: dict = {}
+    exec(code, scope)
+    graph = from_bytes(scope["blob"])
+    images = np.array([[0, 0], [255, 0], [3, 200]], np.uint8)
+    wide = 2 * images.astype(int) - 255
+    expected = np.stack([wide[:, 0] + wide[:, 1], wide[:, 1] - wide[:, 0]], axis=1)
+    assert np.array_equal(interpret(graph, images), expected)
+    assert graph.classes == ("sum", "difference")
+    assert set(to_bytes(graph)) <= set(range(256))  # and our writer takes it
+
+
+def test_every_flipped_byte_is_an_error_or_an_equal_answer():
+    graph = small_mlp()
+    blob, images = to_bytes(graph), bytes_of(graph)
+    expected = interpret(graph, images)
+    for place in range(len(blob)):
+        for mask in (0xFF, 0x01, 0x80):
+            damaged = bytearray(blob)
+            damaged[place] ^= mask
+            try:
+                loaded = from_bytes(bytes(damaged))
+            except FormatError:
+                continue
+            assert np.array_equal(interpret(loaded, images), expected), f"byte {place} ^ {mask:#x}"
+
+
+def test_every_truncation_is_an_error():
+    blob = to_bytes(small_mlp())
+    for length in range(len(blob)):
+        with pytest.raises(FormatError):
+            from_bytes(blob[:length])
+    with pytest.raises(FormatError):
+        from_bytes(blob + b"\0")
+
+
+def resigned(change) -> bytes:
+    """The small MLP's file with its graph changed and a *valid* checksum, so that the later checks are reached."""
+    blob = to_bytes(small_mlp())
+    length = int.from_bytes(blob[:8], "little")
+    header, data = json.loads(blob[8 : 8 + length]), blob[8 + length :]
+    graph = json.loads(header["__metadata__"]["binarynet"])
+    changed = change(graph, header, data)
+    data = changed if isinstance(changed, bytes) else data
+    graph["sha256"] = "0" * 64
+    header["__metadata__"]["binarynet"] = json.dumps(graph, separators=(",", ":"))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    blob = struct.pack("<Q", len(text)) + text + data
+    return blob.replace(b"0" * 64, hashlib.sha256(blob).hexdigest().encode(), 1)
+
+
+def _set(op, key, value):
+    def change(graph, header, data):
+        graph["ops"][op][key] = value
+
+    return change
+
+
+def _tail_bit(graph, header, data):
+    start = header["linear1.weight"]["data_offsets"][0]
+    return data[: start + 7] + bytes([data[start + 7] | 0x80]) + data[start + 8 :]
+
+
+def _nan(graph, header, data):
+    start = header["logits.scale"]["data_offsets"][0]
+    return data[:start] + struct.pack("<f", float("nan")) + data[start + 4 :]
+
+
+WRONG = {
+    "format version 2": lambda graph, header, data: graph.update(version=2),
+    "needs exactly the keys": lambda graph, header, data: graph.update(extra=1),
+    "meta must map": lambda graph, header, data: graph.update(meta={"a": 1}),
+    "unknown op 'Gemm'": _set(1, "op", "Gemm"),
+    "unknown op None": lambda graph, header, data: graph["ops"].insert(1, {}),
+    "needs \\['name'": _set(1, "colour", "red"),
+    "is not a text": _set(1, "name", 3),
+    "is not a list": _set(1, "sources", "input"),
+    "is not a whole number": _set(0, "shape", [10.5]),
+    "unknown encoding": _set(1, "weight_encoding", "b9"),
+    "which is not made before it": _set(1, "sources", ["nowhere"]),
+    "reads 2 values, needs 1": _set(1, "sources", ["input", "input"]),
+    "the name is used twice": lambda graph, header, data: graph["ops"].insert(1, dict(graph["ops"][0])),
+    "bit behind the last value": _tail_bit,
+    "not finite": _nan,
+    "is U64": _set(1, "weight_shape", [6, 10]),
+    "needs positive sizes": _set(1, "weight_shape", [0, 10]),
+    "has weights for 10 inputs, reads 9": _set(0, "shape", [9]),
+    "tensors that no op owns": lambda graph, header, data: graph["ops"].pop(),
+    "is missing": lambda graph, header, data: header.update({"x": header.pop("logits.scale")}),
+    "fit 31 bits": _set(0, "shape", [2**31]),
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_each_way_to_be_wrong_has_its_own_message(message):
+    with pytest.raises(FormatError, match=message):
+        from_bytes(resigned(WRONG[message]))
+
+
+def test_an_unchanged_resigned_file_is_valid():
+    from_bytes(resigned(lambda graph, header, data: None))
+
+
+def test_a_foreign_safetensors_file_is_refused():
+    from safetensors.numpy import save as save_tensors
+
+    with pytest.raises(FormatError, match="no binarynet model"):
+        from_bytes(save_tensors({"a": np.zeros(3, np.float32)}))
+
+
+@pytest.mark.parametrize("blob", [b"", b"\0" * 8, b"\xff" * 64, b"PK\x03\x04 a zip", b"\x80\x04\x95 a pickle" * 9])
+def test_what_is_no_safetensors_file_is_refused(blob):
+    with pytest.raises(FormatError, match="not a safetensors file"):
+        from_bytes(blob)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FormatError, match=r"nothing\.bnn: cannot be read"):
+        load(tmp_path / "nothing.bnn")
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "m.bnn"
+    save(small_mlp(), path)
+    before = path.read_bytes()
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        save(small_mlp(seed=1), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["m.bnn"]
+
+
+def test_thresholds_after_reals_may_be_infinite_but_not_nan():
+    def graph(t):
+        return Graph(
+            (
+                Input("x", (), (2,), "f32"),
+                Threshold("t", ("x",), np.array([[t], [0]], np.float32), np.ones(2, bool)),
+            )
+        )
+
+    assert from_bytes(to_bytes(graph(np.inf)))["t"].thresholds[0, 0] == np.inf
+    with pytest.raises(Exception, match="not a number"):
+        to_bytes(graph(np.nan))
