@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 NATIVE := CMakeLists.txt $(wildcard native/* native/*/*)
 # Tests read real data sets from here when it is set; without it they use the digits that scikit-learn ships.
 export BINARYNET_DATA
+# Several test processes share the cores; threads that spin while they wait would stop the others.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test lint check-native clean
 

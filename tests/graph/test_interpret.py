@@ -13,7 +13,9 @@ from binarynet.graph.ir import (
     Conv2d,
     Flatten,
     Input,
+    Linear,
     MaxPool2d,
+    Mul,
     PRelu,
     Relu,
     SumPool2d,
@@ -91,6 +93,20 @@ def test_threshold_counts_the_levels_reached_and_falling_channels_turn_it_round(
     answer = one(Threshold("t", ("x",), levels, np.array([True, False]), "u2"), "f32", x)
     assert answer[:, 0].tolist() == [0, 0, 1, 1, 2, 2, 2, 3, 3]
     assert np.array_equal(answer[:, 1], 3 - answer[:, 0])
+
+
+@pytest.mark.parametrize(("encoding", "values"), [("b2", [-3, -1, 1, 3]), ("i2", [-2, -1, 0, 1]), ("t2", [-1, 0, 1])])
+def test_a_threshold_makes_the_values_of_its_encoding_in_order(encoding, values):
+    x = np.arange(len(values), dtype=np.float32)[:, None]
+    levels = np.arange(1, len(values), dtype=np.float32)[None]
+    assert one(Threshold("t", ("x",), levels, np.ones(1, bool), encoding), "f32", x)[:, 0].tolist() == values
+
+
+def test_mul_broadcasts_one_channel():
+    x = np.array([[2.0, -3.0]], np.float32)
+    ones = np.ones((1, 2), np.int8)
+    graph = Graph((Input("x", (), (2,), "f32"), Linear("sum", ("x",), ones), Mul("product", ("x", "sum"))))
+    assert interpret(graph, x).tolist() == [[-2.0, 3.0]]
 
 
 def test_one_level_is_a_sign_with_zero_on_the_plus_side():

@@ -13,6 +13,7 @@ from binarynet.graph.ir import (
     Input,
     Linear,
     MaxPool2d,
+    Mul,
     PRelu,
     Relu,
     SumPool2d,
@@ -51,7 +52,7 @@ WRONG = {
     "weights for 3 inputs, reads 4": Graph((VECTOR, Linear("l", ("x",), ones(2, 3)))),
     "int8 array of rank 2": Graph((VECTOR, Linear("l", ("x",), np.ones((2, 4), np.float32)))),
     "values that b1 does not have": Graph((VECTOR, Linear("l", ("x",), 0 * ones(2, 4)))),
-    "weights are b1": Graph((VECTOR, Linear("l", ("x",), ones(2, 4), "u4"))),
+    "weights are b1": Graph((VECTOR, Linear("l", ("x",), ones(2, 4), "i32"))),
     "a Threshold or an Affine must stand between": Graph(
         (VECTOR, Linear("l", ("x",), ones(2, 4)), Linear("m", ("l",), ones(2, 2)))
     ),
@@ -75,7 +76,8 @@ WRONG = {
         (REAL, Threshold("t", ("x",), np.full((4, 1), np.nan, np.float32), np.ones(4, bool)))
     ),
     "rising must be bool": Graph((REAL, Threshold("t", ("x",), np.zeros((4, 1), np.float32), np.ones(3, bool)))),
-    "makes t2": Graph((REAL, Threshold("t", ("x",), np.zeros((4, 3), np.float32), np.ones(4, bool), "t2"))),
+    "makes i32": Graph((REAL, Threshold("t", ("x",), np.zeros((4, 3), np.float32), np.ones(4, bool), "i32"))),
+    "the second must have one channel": Graph((REAL, Mul("m", ("x", "x")))),
     "scale holds a number that is not finite": Graph(
         (REAL, Affine("a", ("x",), np.full(4, np.inf, np.float32), np.zeros(4, np.float32)))
     ),

@@ -194,10 +194,10 @@ REFUSED = {
     r"ReLU '3' stands between the norm and the sign.*Move the quantizer": first(
         nn.BatchNorm2d(4), nn.ReLU(), SteSign()
     ),
-    r"2 \(Conv2d, 4 → 2\).*float.*convert": first(nn.Conv2d(4, 2, 1)),
+    r"3 \(Conv2d, 4 → 2\): its weights are real.*convert": first(SteSign(), nn.Conv2d(4, 2, 1)),
     r"3 \(Softmax\): has no counterpart": first(nn.Flatten(), nn.Softmax(dim=1)),
     r"2 \(BinaryConv2d, 4 → 4\): reads the real values of '1\.bias'": first(BinaryConv2d(4, 4, 1)),
-    r"its weights are not ±1": first(SteSign(), BinaryConv2d(4, 4, 1, weight_quantizer=None)),
+    r"BinaryConv2d, 4 → 4\): its weights are real": first(SteSign(), BinaryConv2d(4, 4, 1, weight_quantizer=None)),
     r"transposed convolution has no integer counterpart": first(SteSign(), BinaryConvTranspose2d(4, 4, 2)),
     r"ceil_mode": first(nn.MaxPool2d(2, ceil_mode=True)),
     r"adaptive pooling to 2": first(nn.AdaptiveAvgPool2d(2)),

@@ -24,7 +24,7 @@ from safetensors.numpy import save as save_tensors
 from binarynet.errors import FormatError, GraphError
 from binarynet.format.bits import from_planes, pack, planes, tail_is_zero, unpack, words_for
 from binarynet.graph.encoding import Encoding
-from binarynet.graph.ir import OPS, Conv2d, Graph, Linear, Op
+from binarynet.graph.ir import OPS, Conv2d, Graph, Linear, Op, Weights
 from binarynet.graph.verify import verify
 
 VERSION = 1
@@ -133,8 +133,13 @@ def from_bytes(blob: bytes) -> Graph:
     return graph
 
 
-def _pack(numbers: NDArray[Any], encoding: str) -> NDArray[np.uint64]:
-    """(out, …) → one row of words for each output, (out, words); with K > 1 bits, a plane each: (K, out, words)."""
+def _pack(numbers: NDArray[Any], encoding: str) -> NDArray[Any]:
+    """(out, …) → one row of words for each output, (out, words); with K > 1 bits, a plane each: (K, out, words).
+
+    f32 stays as it is.
+    """
+    if encoding == "f32":
+        return np.ascontiguousarray(numbers)
     rows = numbers.reshape(len(numbers), -1) if numbers.ndim > 1 else numbers
     code = Encoding.parse(encoding)
     return pack(rows if code.bits == 1 else planes(rows, code))
@@ -219,8 +224,8 @@ def _hints(kind: str) -> dict[str, Any]:
 
 
 def _is_packed(hint: Any) -> bool:
-    """Whether a field is stored as bits: small integers and yes / no."""
-    return hint in (NDArray[np.int8], NDArray[np.bool_])
+    """Whether a field is stored as bits: weights, unless they are f32, and yes / no."""
+    return hint in (Weights, NDArray[np.bool_])
 
 
 def _is_unpacked(hint: Any) -> bool:
@@ -241,13 +246,17 @@ def _plain(value: Any, hint: Any, where: str) -> Any:
 
 
 def _unpack(words: NDArray[Any], shape: tuple[int, ...], encoding: str, where: str) -> NDArray[np.int8]:
-    """Words of the file → numbers of ``shape``; the inverse of `_encode`."""
+    """Words of the file → numbers of ``shape``; the inverse of `_pack`."""
     try:
         code = Encoding.parse(encoding)
     except ValueError as error:
         raise FormatError(f"{where}: {error}") from None
     if not shape or min(shape) < 1 or prod(shape) >= 2**40:
         raise FormatError(f"{where}: shape {shape} needs positive sizes")
+    if code.is_float:
+        if words.dtype != np.float32 or words.shape != shape:
+            raise FormatError(f"{where}: {words.dtype} {words.shape}, but it is F32 {shape}")
+        return words
     rows, depth = (shape[:1], prod(shape[1:])) if len(shape) > 1 else ((), shape[0])
     digits = () if code.bits == 1 else (code.bits,)
     expected = (*digits, *rows, words_for(depth))

@@ -65,6 +65,16 @@ class Encoding:
         }[self.kind]
 
     @property
+    def step(self) -> int:
+        """The distance between neighbouring values: 2 for bipolar codes, else 1."""
+        return 2 if self.kind == "b" else 1
+
+    @property
+    def count(self) -> int:
+        """How many values there are; a threshold to this encoding has one level less."""
+        return (self.high - self.low) // self.step + 1
+
+    @property
     def magnitude(self) -> int:
         """The largest absolute value, which bounds every dot product: |acc| ≤ depth · magnitude · magnitude."""
         return max(-self.low, self.high)

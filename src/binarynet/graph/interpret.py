@@ -22,6 +22,7 @@ from binarynet.graph.ir import (
     Input,
     Linear,
     MaxPool2d,
+    Mul,
     Op,
     Padding,
     PRelu,
@@ -64,16 +65,18 @@ def decode(codes: Array, encoding: Encoding) -> Array:
 
 
 def exact_matmul(x: Array, weight: Array) -> Array:
-    """x (…, depth) @ weight (out, depth)ᵀ → (…, out), exact for integers.
+    """x (…, depth) @ weight (out, depth)ᵀ → (…, out), exact for integers; with a real operand, in float32.
 
     Floats hold all integers up to 2^24 (single) and 2^53 (double), so below that bound the order of summation
     does not matter and the fast float product *is* the integer product.
     """
-    if x.dtype == np.float32:
-        return np.matmul(x, weight.T.astype(np.float32))
+    if np.float32 in (x.dtype, weight.dtype):
+        real: Array = np.matmul(x.astype(np.float32), weight.T.astype(np.float32))
+        return real
     bound: int = int(np.abs(x).max(initial=0)) * int(np.abs(weight).astype(np.int64).sum(axis=1).max(initial=0))
     exact = np.float32 if bound < 2**24 else np.float64
-    return (x.astype(exact) @ weight.astype(exact).T).astype(np.int32)
+    whole: Array = np.matmul(x.astype(exact), weight.astype(exact).T).astype(np.int32)
+    return whole
 
 
 def _linear(op: Linear, x: Array) -> Array:
@@ -115,7 +118,9 @@ def _conv2d(op: Conv2d, x: Array) -> Array:
 
 def _threshold(op: Threshold, x: Array) -> Array:
     reached = (x[..., None] >= op.thresholds) == op.rising[:, None]  # (…, channels, levels)
-    return decode(reached.sum(axis=-1), Encoding.parse(op.encoding))
+    encoding = Encoding.parse(op.encoding)
+    values: Array = encoding.low + encoding.step * reached.sum(axis=-1, dtype=np.int32)
+    return values
 
 
 def _affine(op: Affine, x: Array) -> Array:
@@ -128,7 +133,8 @@ def _max_pool2d(op: MaxPool2d, x: Array) -> Array:
     signed = np.where(op.minimum, -x, x)  # the smallest of x is the largest of −x
     padded = _pad(signed, op.padding, worst)
     best = np.max([under for _, under in _windows(padded, op.kernel, op.stride, (1, 1))], axis=0)
-    return np.where(op.minimum, -best, best).astype(x.dtype)
+    found: Array = np.where(op.minimum, -best, best).astype(x.dtype)
+    return found
 
 
 def _sum_pool2d(op: SumPool2d, x: Array) -> Array:
@@ -141,6 +147,10 @@ def _sum_pool2d(op: SumPool2d, x: Array) -> Array:
 
 def _add(op: Add, left: Array, right: Array) -> Array:
     return left + right
+
+
+def _mul(op: Mul, x: Array, factor: Array) -> Array:
+    return x * factor
 
 
 def _relu(op: Relu, x: Array) -> Array:
@@ -163,6 +173,7 @@ _RULES: dict[type[Op], Callable[..., Array]] = {
     MaxPool2d: _max_pool2d,
     SumPool2d: _sum_pool2d,
     Add: _add,
+    Mul: _mul,
     Relu: _relu,
     PRelu: _prelu,
     Flatten: _flatten,

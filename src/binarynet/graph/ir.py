@@ -4,14 +4,15 @@ Values are images ``(height, width, channels)`` or vectors ``(features,)``; the 
 Each op names the values it reads; its own name is the name of the value it makes. A graph is the list of its
 ops in an order in which every value is made before it is read; the last value is the answer.
 
-Weights stand here as the small integers that they mean (int8), not as bits: packing is `binarynet.format`'s.
+Weights stand here as the small integers that they mean (int8), not as bits: packing is `binarynet.format`'s. Only
+weights of encoding f32 are float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from binarynet.graph.encoding import Encoding
 
 Pair = tuple[int, int]
+Weights = NDArray[Any]  # int8, or float32 where the encoding is f32
 Padding = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 
 
@@ -64,20 +66,20 @@ class Input(Op):
 
 @dataclass(frozen=True, eq=False)
 class Linear(Op):
-    """acc = x · wᵀ. ``weight`` (out, depth) int8, values of ``weight_encoding``. Integer in → i32, f32 in → f32."""
+    """acc = x · wᵀ. ``weight`` (out, depth), values of ``weight_encoding``. Integers give i32; with f32, f32."""
 
-    weight: NDArray[np.int8]
+    weight: Weights
     weight_encoding: str = "b1"
 
 
 @dataclass(frozen=True, eq=False)
 class Conv2d(Op):
-    """acc = x ⋆ w. ``weight`` (out, kernel height, kernel width, in / groups) int8.
+    """acc = x ⋆ w. ``weight`` (out, kernel height, kernel width, in / groups), else as `Linear`.
 
     ``pad_value`` is the number (not the code) that stands outside the image: 0 as the papers trained, +1 or −1.
     """
 
-    weight: NDArray[np.int8]
+    weight: Weights
     weight_encoding: str = "b1"
     stride: Pair = (1, 1)
     dilation: Pair = (1, 1)
@@ -88,10 +90,11 @@ class Conv2d(Op):
 
 @dataclass(frozen=True, eq=False)
 class Threshold(Op):
-    """code = how many of a channel's thresholds t satisfy ``(x >= t) == rising``. Replaces BatchNorm + quantizer.
+    """Counts how many of a channel's thresholds t satisfy ``(x >= t) == rising``. Replaces BatchNorm + quantizer.
 
     ``thresholds`` (channels, levels), int32 after an accumulator, float32 after a real; ``rising`` (channels,) bool.
-    ``encoding`` says what the code means; it has levels = 2^bits − 1. With one level, b1: bit = (x >= t) == rising.
+    The count c means the c-th value of ``encoding`` from below, which has levels + 1 of them. With one level, b1,
+    that is sign: bit = (x >= t) == rising.
     """
 
     thresholds: NDArray[np.int32] | NDArray[np.float32]
@@ -141,6 +144,13 @@ class Add(Op):
 
 
 @dataclass(frozen=True, eq=False)
+class Mul(Op):
+    """Product, in float32, of an f32 value and an f32 image of one channel (or vector of one): XNOR-Net's K map."""
+
+    arity: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, eq=False)
 class Relu(Op):
     """max(x, 0) on i32 or f32."""
 
@@ -159,7 +169,7 @@ class Flatten(Op):
 
 OPS: dict[str, type[Op]] = {
     cls.__name__: cls
-    for cls in (Input, Linear, Conv2d, Threshold, Affine, MaxPool2d, SumPool2d, Add, Relu, PRelu, Flatten)
+    for cls in (Input, Linear, Conv2d, Threshold, Affine, MaxPool2d, SumPool2d, Add, Mul, Relu, PRelu, Flatten)
 }
 
 

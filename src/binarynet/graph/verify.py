@@ -20,6 +20,7 @@ from binarynet.graph.ir import (
     Input,
     Linear,
     MaxPool2d,
+    Mul,
     Op,
     Padding,
     PRelu,
@@ -113,10 +114,16 @@ def _sum(shape: tuple[int, ...], bound: int, what: str, fail: _Fail) -> Value:
 
 def _weights(op: Linear | Conv2d, fail: _Fail, rank: int) -> Encoding:
     encoding = _encoding(op.weight_encoding, fail)
-    if encoding.kind not in "bit" or encoding == I32:
-        raise fail(f"weights are b1…b8, i2…i8 or t2, not {encoding}")
-    if op.weight.dtype != np.int8 or op.weight.ndim != rank or not op.weight.size:
-        raise fail(f"weight must be a non-empty int8 array of rank {rank}, not {op.weight.dtype} {op.weight.shape}")
+    if encoding == I32:
+        raise fail("weights are b1…b7, u1…u7, i2…i8, t2 or f32, not i32")
+    dtype = np.float32 if encoding.is_float else np.int8
+    if op.weight.dtype != dtype or op.weight.ndim != rank or not op.weight.size:
+        wanted = np.dtype(dtype).name
+        raise fail(f"weight must be a non-empty {wanted} array of rank {rank}, not {op.weight.dtype} {op.weight.shape}")
+    if encoding.is_float:
+        if not np.isfinite(op.weight).all():
+            raise fail("a weight is not finite")
+        return encoding
     low, high = int(op.weight.min()), int(op.weight.max())
     if low < encoding.low or high > encoding.high or (encoding.kind == "b" and not np.all(op.weight & 1)):
         raise fail(f"weight holds values that {encoding} does not have")
@@ -124,7 +131,7 @@ def _weights(op: Linear | Conv2d, fail: _Fail, rank: int) -> Encoding:
 
 
 def _accumulator(x: Value, weight: Encoding, depth: int, shape: tuple[int, ...], fail: _Fail) -> Value:
-    if x.encoding.is_float:
+    if x.encoding.is_float or (weight.is_float and x.encoding != I32):
         return Value(shape, F32)
     if x.encoding == I32:
         raise fail("reads an accumulator; a Threshold or an Affine must stand between")
@@ -208,12 +215,12 @@ def _per_channel(array: Any, dtype: Any, x: Value, name: str, fail: _Fail) -> No
 
 def _threshold(op: Threshold, fail: _Fail, x: Value) -> Value:
     encoding = _encoding(op.encoding, fail)
-    if encoding.kind not in "bu":
-        raise fail(f"makes {encoding}; a threshold makes b1…b8 or u1…u8")
+    if encoding.is_float or encoding == I32:
+        raise fail(f"makes {encoding}; a threshold makes b1…b8, u1…u8, i2…i8 or t2")
     if x.encoding != I32 and x.encoding != F32:
         raise fail(f"reads {x.encoding}; a threshold reads an accumulator (i32) or reals (f32)")
     dtype = np.float32 if x.encoding.is_float else np.int32
-    shape = (x.channels, 2**encoding.bits - 1)
+    shape = (x.channels, encoding.count - 1)
     if op.thresholds.dtype != dtype or op.thresholds.shape != shape:
         raise fail(
             f"thresholds must be {np.dtype(dtype).name} of shape {shape}, not "
@@ -259,6 +266,12 @@ def _add(op: Add, fail: _Fail, left: Value, right: Value) -> Value:
     return left if left.encoding.is_float else _sum(left.shape, left.bound + right.bound, "the sum", fail)
 
 
+def _mul(op: Mul, fail: _Fail, x: Value, factor: Value) -> Value:
+    if (x.encoding, factor.encoding) != (F32, F32) or factor.shape != (*x.shape[:-1], 1):
+        raise fail(f"multiplies {x} by {factor}; both must be f32, and the second must have one channel")
+    return x
+
+
 def _relu(op: Relu, fail: _Fail, x: Value) -> Value:
     if x.encoding not in (I32, F32):
         raise fail(f"reads {x.encoding}, needs i32 or f32")
@@ -285,6 +298,7 @@ _RULES: dict[type[Op], Callable[..., Value]] = {
     MaxPool2d: _max_pool2d,
     SumPool2d: _sum_pool2d,
     Add: _add,
+    Mul: _mul,
     Relu: _relu,
     PRelu: _prelu,
     Flatten: _flatten,

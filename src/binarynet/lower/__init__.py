@@ -15,17 +15,21 @@ from binarynet.lower.trace import trace
 __all__ = ["lower"]
 
 
-def lower(model: nn.Module, shape: tuple[int, ...], meta: Mapping[str, str] | None = None) -> Graph:
+def lower(
+    model: nn.Module, shape: tuple[int, ...], meta: Mapping[str, str] | None = None, *, allow_real: bool = False
+) -> Graph:
     """The integer graph of ``model`` in eval mode, for images of ``shape`` (channels, height, width) or (features,).
 
     ``meta`` is free text that the file will carry; ``meta["classes"]`` are the class names, one a line.
+    ``allow_real`` lets linear and convolutional layers read real inputs (W1A32) or hold real weights; without it they
+    are refused, so that nothing runs in float32 by oversight.
 
     Raises:
         LoweringError: a layer has no exact integer counterpart; the text names it, the reason and the way out.
     """
     with _evaluating(model):
         steps = trace(model, tuple(shape))
-        graph = Graph(fold(steps, tuple(shape)), dict(meta or {}))
+        graph = Graph(fold(steps, tuple(shape), allow_real), dict(meta or {}))
     for one in PASSES:
         graph = one(graph)
     verify(graph)

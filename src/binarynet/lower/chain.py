@@ -100,6 +100,17 @@ def bias(name: str, vector: Tensor) -> Link:
     return Link(name, "bias", lambda x: x + b, Scaling(np.ones(len(b)), b.double().numpy()))
 
 
+def unit(name: str, worth: float, channels: int) -> Link:
+    """What one unit of an integer is worth: every channel has the same, so a linear op lets it through."""
+    return Link(name, "unit", lambda x: x * worth, Scaling(np.full(channels, float(worth)), np.zeros(channels)))
+
+
+def filter_scale(name: str, scale: Tensor, channels: int) -> Link:
+    """The scale of a layer's weights, one for each output channel or one for all."""
+    each = scale.detach().float().reshape(-1).expand(channels)
+    return Link(name, "scale", lambda x: x * each, Scaling(each.double().numpy(), np.zeros(channels)))
+
+
 def divide(name: str, by: int, channels: int) -> Link:
     return Link(name, "mean", lambda x: x / by, Scaling(np.full(channels, 1.0 / by), np.zeros(channels)))
 

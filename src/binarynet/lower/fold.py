@@ -33,29 +33,27 @@ from binarynet.graph.ir import (
     SumPool2d,
     Threshold,
 )
-from binarynet.lower.chain import Chain, Link, batch_norm, bias, clip, divide
-from binarynet.lower.thresholds import read_integers, read_reals
+from binarynet.lower.chain import Chain, Link, batch_norm, bias, clip, divide, filter_scale, unit
+from binarynet.lower.thresholds import read
 from binarynet.lower.trace import Step
 from binarynet.nn import (
-    BinaryConv1d,
-    BinaryConv2d,
     BinaryConvTranspose2d,
-    BinaryLinear,
     ByteInput,
     Quantizer,
 )
 
-_ZERO = np.zeros(1, np.float32)  # the one boundary of a sign
 _TRANSPARENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
 
 
-def fold(steps: list[Step], shape: tuple[int, ...]) -> tuple[Op, ...]:
+def fold(steps: list[Step], shape: tuple[int, ...], allow_real: bool) -> tuple[Op, ...]:
     """The ops that compute what the steps compute in eval mode; ``shape`` is of one image in torch's order.
+
+    ``allow_real``: whether a linear or convolutional layer may read real inputs or hold real weights.
 
     Raises:
         LoweringError: naming the module, the reason and the way out.
     """
-    folder = _Folder(shape)
+    folder = _Folder(shape, allow_real)
     for step in steps:
         folder.take(step)
     return tuple(folder.ops)
@@ -75,8 +73,9 @@ class _Pending:
 
 
 class _Folder:
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], allow_real: bool) -> None:
         self.shape = shape
+        self.allow_real = allow_real
         self.ops: list[Op] = []
         self.types: dict[str, Value] = {}
         self.made: dict[str, _Pending] = {"input": _Pending("input")}
@@ -115,12 +114,10 @@ class _Folder:
     def bits(self, step: Step, pending: _Pending, quantizer: Quantizer, name: str) -> _Pending:
         """Norm + quantizer → Threshold."""
         value = self.value(step, pending)
-        if not pending.chain and value.encoding == Encoding("b", 1):
+        if not pending.chain and value.encoding == Encoding("b", 1) and quantizer.encoding == "b1":
             return pending  # ±1 already
-        if quantizer.bits != 1:
-            refuse(step, f"the quantizer {quantizer.name!r} has {quantizer.bits} bits, not 1.")
         for link in pending.chain.links:
-            if link.kind == "ReLU":
+            if link.kind == "ReLU" and quantizer.encoding == "b1":
                 refuse(
                     step,
                     f"ReLU {link.name!r} stands between the norm and the sign, which makes the sign +1 everywhere. "
@@ -130,17 +127,14 @@ class _Folder:
         if any(link.kind == "PReLU" for link in pending.chain.links):  # may bend both ways: no single switch
             pending = self.real(step, pending)
             value = self.types[pending.name]
-        if value.encoding.is_float:
-            thresholds, rising = read_reals(pending.chain, value.channels, _ZERO)
-        elif value.encoding == Encoding("i", 32):
-            thresholds, rising = read_integers(pending.chain, -value.bound, value.bound, value.channels, _ZERO)  # type: ignore[assignment]
-        else:
-            refuse(
-                step,
-                f"a sign of {value.encoding} codes is not in the graph.",
-                "Put a binary layer before it.",
-            )
-        return _Pending(self.emit(step, Threshold(name, (pending.name,), thresholds, rising)), Chain(), pending.order)
+        if value.encoding not in (Encoding("i", 32), Encoding("f", 32)):
+            pending = self.real(step, pending)
+            value = self.types[pending.name]
+        thresholds, rising = read(pending.chain, quantizer, value)
+        made = self.emit(step, Threshold(name, (pending.name,), thresholds, rising, quantizer.encoding))
+        _, worth = quantizer.integers(torch.zeros(1))
+        units = () if float(worth) == 1 else (unit(name, float(worth), value.channels),)
+        return _Pending(made, Chain(units), pending.order)
 
     def real(self, step: Step, pending: _Pending) -> _Pending:
         """The chain → Affine, Relu and PRelu ops; afterwards the value is f32 and the chain is empty."""
@@ -199,7 +193,9 @@ class _Folder:
         if self.ops:
             refuse(step, "ByteInput is not the first layer; only raw input bytes can be read as 2x − 255.")
         self.open_input(step, "b8")
-        return x
+        if module.scale == 1:
+            return x
+        return replace(x, chain=x.chain.then(unit(step.name, module.scale, self.types["input"].channels)))
 
     def quantizer(self, step: Step, module: Quantizer, x: _Pending) -> _Pending:
         return self.bits(step, x, module, self.free(step.name))
@@ -237,58 +233,88 @@ class _Folder:
             refuse(step, f"norms {module.num_features} channels of a value with {value.channels}.")
         return replace(x, chain=x.chain.then(link))
 
-    def linear(self, step: Step, module: BinaryLinear, x: _Pending) -> _Pending:
-        x, weight = self._operands(step, module, x)
-        if x.order is not None:
-            weight = weight[:, x.order]  # torch's columns → the graph's
-        name = self.emit(step, Linear(step.name, (x.name,), np.ascontiguousarray(weight)))
-        return self._with_bias(step, module, name)
+    def linear(self, step: Step, module: nn.Linear, x: _Pending) -> _Pending:
+        x = self._operand(step, module, x)
 
-    def conv(self, step: Step, module: BinaryConv2d | BinaryConv1d, x: _Pending) -> _Pending:
-        x, weight = self._operands(step, module, x)
-        if isinstance(module, BinaryConv1d):
-            weight = weight[:, :, None, :]  # a row of pixels is an image of height 1
-        height, width = weight.shape[2:]
+        def op(name: str, weight: NDArray[Any], encoding: str) -> Op:
+            columns = weight if x.order is None else weight[:, x.order]  # torch's columns → the graph's
+            return Linear(name, (x.name,), np.ascontiguousarray(columns), encoding)
+
+        return self._products(step, module, x, op)
+
+    def conv(self, step: Step, module: nn.Conv1d | nn.Conv2d, x: _Pending) -> _Pending:
+        if module.padding_mode != "zeros":
+            refuse(step, f"padding_mode {module.padding_mode!r} is not in the graph.", "Use zeros.")
+        x = self._operand(step, module, x)
         stride, dilation = _pair(module.stride), _pair(module.dilation)
-        op = Conv2d(
-            step.name,
-            (x.name,),
-            np.ascontiguousarray(weight.transpose(0, 2, 3, 1)),  # (out, in, h, w) → (out, h, w, in)
-            stride=stride,
-            dilation=dilation,
-            padding=(
-                _padding(module.padding, height, dilation[0], -2),
-                _padding(module.padding, width, dilation[1], -1),
-            ),
-            pad_value=int(module.pad_value),
-            groups=module.groups,
-        )
-        return self._with_bias(step, module, self.emit(step, op))
 
-    def _operands(self, step: Step, module: Any, x: _Pending) -> tuple[_Pending, NDArray[np.int8]]:
-        """The integer operand that a binary layer reads, and its weights (torch's order) as integers."""
-        if isinstance(module.input_quantizer, ByteInput):
-            x = self.byte_input(step, module, x)
-        elif module.input_quantizer is not None:
-            x = self.bits(step, x, module.input_quantizer, self.free(f"{step.name}.input"))
-        if module.weight_quantizer is None or module.weight_quantizer.bits != 1:
-            refuse(step, "its weights are not ±1.", 'Give it weight_quantizer="ste_sign".')
-        value = self.value(step, x)
-        if x.chain or value.encoding in (Encoding("i", 32), Encoding("f", 32)):
-            what = x.chain.links[-1].name if x.chain else x.name
-            refuse(
-                step,
-                f"reads the real values of {what!r}; its input must be ±1 or bytes.",
-                'Put a sign before it, give it input_quantizer="ste_sign", or ByteInput() if it is the first layer.',
+        def op(name: str, weight: NDArray[Any], encoding: str) -> Op:
+            if weight.ndim == 3:
+                weight = weight[:, :, None, :]  # a row of pixels is an image of height 1
+            rows = _padding(module.padding, weight.shape[2], dilation[0], -2)
+            columns = _padding(module.padding, weight.shape[3], dilation[1], -1)
+            return Conv2d(
+                name,
+                (x.name,),
+                np.ascontiguousarray(weight.transpose(0, 2, 3, 1)),  # (out, in, h, w) → (out, h, w, in)
+                encoding,
+                stride,
+                dilation,
+                (rows, columns),
+                int(getattr(module, "pad_value", 0)),
+                module.groups,
             )
-        weight = module.binary_weight.detach().cpu().numpy()
-        if not np.isin(weight, (-1, 1)).all():
-            refuse(step, "a latent weight is not a number.", "Training has diverged; lower a good epoch.")
-        return x, weight.astype(np.int8)
 
-    def _with_bias(self, step: Step, module: Any, name: str) -> _Pending:
-        link = () if module.bias is None else (bias(f"{step.name}.bias", module.bias),)
-        return _Pending(name, Chain(link))
+        return self._products(step, module, x, op)
+
+    def _operand(self, step: Step, module: Any, x: _Pending) -> _Pending:
+        """What a linear layer reads: integers and their unit where it can be so, else reals."""
+        quantizer = getattr(module, "input_quantizer", None)
+        if isinstance(quantizer, ByteInput):
+            x = self.byte_input(step, quantizer, x)
+        elif quantizer is not None:
+            x = self.bits(step, x, quantizer, self.free(f"{step.name}.input"))
+        value = self.value(step, x)
+        whole = value.encoding not in (Encoding("i", 32), Encoding("f", 32))
+        if not whole or any(link.kind != "unit" for link in x.chain.links):
+            what = x.chain.links[-1].name if x.chain else x.name
+            if not self.allow_real:
+                refuse(
+                    step,
+                    f"reads the real values of {what!r}, so it would run in float32.",
+                    'Put a sign before it, give it input_quantizer="ste_sign", or ByteInput() if it is the first layer; '
+                    "or say lower(…, allow_real=True).",
+                )
+            x = self.real(step, x)
+        return x
+
+    def _products(self, step: Step, module: Any, x: _Pending, op: Callable[[str, NDArray[Any], str], Op]) -> _Pending:
+        """The layer's op, and behind it what is pending: the input's unit, the weights' scale, the bias."""
+        quantizer = getattr(module, "weight_quantizer", None)
+        latent = module.weight.detach().float().cpu()
+        if not torch.isfinite(latent).all():
+            refuse(step, "a latent weight is not a number.", "Training has diverged; lower a good epoch.")
+        channels = len(latent)
+        chain = Chain(tuple(unit(link.name, float(link.run(torch.ones(1))), channels) for link in x.chain.links))
+        if quantizer is None or quantizer.encoding == "f32":
+            if not self.allow_real:
+                refuse(
+                    step,
+                    "its weights are real, so it would run in float32.",
+                    "Use a binary layer with weight_quantizer=\"ste_sign\", or binarynet.nn.convert(model); "
+                    "or say lower(…, allow_real=True).",
+                )
+            weight = latent if quantizer is None else quantizer.value(latent)
+            name = self.emit(step, op(step.name, weight.numpy(), "f32"))
+        else:
+            with torch.no_grad():
+                numbers, scale = quantizer.integers(latent)
+            name = self.emit(step, op(step.name, numbers.numpy().astype(np.int8), quantizer.encoding))
+            if not bool((scale == 1).all()):
+                chain = chain.then(filter_scale(f"{step.name}.scale", scale, channels))
+        if module.bias is not None:
+            chain = chain.then(bias(f"{step.name}.bias", module.bias))
+        return _Pending(name, chain)
 
     def max_pool(self, step: Step, module: Any, x: _Pending) -> _Pending:
         if module.ceil_mode or module.return_indices or _pair(module.dilation) != (1, 1):
@@ -405,8 +431,6 @@ def _describe(module: nn.Module) -> str:
 
 
 def _way_out(module: nn.Module | None) -> str:
-    if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
-        return "Its weights are float: use BinaryLinear / BinaryConv2d, or binarynet.nn.convert(model)."
     return "docs/architecture.md lists the modules that lower."
 
 
@@ -441,9 +465,9 @@ _Rule = Callable[[_Folder, Step, Any, _Pending], _Pending]
 _RULES: list[tuple[type | tuple[type, ...], _Rule]] = [
     (ByteInput, _Folder.byte_input),
     (Quantizer, _Folder.quantizer),
-    (BinaryLinear, _Folder.linear),
+    (nn.Linear, _Folder.linear),
     (BinaryConvTranspose2d, _Folder.transposed),
-    ((BinaryConv2d, BinaryConv1d), _Folder.conv),
+    ((nn.Conv1d, nn.Conv2d), _Folder.conv),
     (_TRANSPARENT, _Folder.transparent),
     ((nn.BatchNorm1d, nn.BatchNorm2d), _Folder.norm),
     ((nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm1d, nn.InstanceNorm2d), _Folder.group_norm),

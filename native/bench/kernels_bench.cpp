@@ -1,0 +1,119 @@
+// Binary MACs a cycle and a second of each instruction set, for a few shapes:  kernels_bench [seconds per
+// row]
+//
+// One thread, its CPU time (so that other processes cost it only their share of the caches). Weights and rows
+// are packed before; one warm-up; median and spread (lowest … highest) of repeated runs. The clock is
+// measured beside every row by a chain of dependent additions, one a cycle, so that "a cycle" holds whatever
+// the frequency. The port limits to compare with stand at the top of native/kernels/<name>.cpp.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <vector>
+
+#include <time.h>
+
+#include "bits.h"
+#include "dispatch.h"
+#include "panels.h"
+
+using namespace binarynet;
+
+namespace {
+
+struct Shape {
+    size_t rows, channels, depth;
+    int planes;
+    bool bits;
+};
+
+double now() {
+    timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+double cycles_per_second() {
+    constexpr int kProducts = 200000, kLatency = 3;  // of a 64-bit multiplication, on all x86-64 since 2008
+    double best = 1;
+    for (int attempt = 0; attempt < 5; ++attempt) {
+        uint64_t chain = static_cast<uint64_t>(attempt), factor = chain | 5;
+        const double begin = now();
+        for (int i = 0; i < kProducts; ++i) {
+            chain *= factor;
+            __asm__ volatile("" : "+r"(chain), "+r"(factor));
+        }
+        best = std::min(best, now() - begin);
+    }
+    return kProducts * kLatency / best;
+}
+
+void time_shape(const Kernels& k, const Shape& shape, double budget) {
+    std::mt19937_64 random(1);
+    const size_t words = words_for(shape.depth), planes = static_cast<size_t>(shape.planes);
+    auto fill = [&](Buffer& buffer, size_t rows) {
+        for (size_t i = 0; i < rows * words; ++i)
+            buffer.as<uint64_t>()[i] = random() & (i % words + 1 < words || shape.depth % kWord == 0
+                                                       ? ~uint64_t{0}
+                                                       : low_bits(shape.depth % kWord));
+    };
+    Buffer rows(shape.rows * planes * words * 8), weights(shape.channels * words * 8);
+    fill(rows, shape.rows * planes);
+    fill(weights, shape.channels);
+    const Panels panels(k.panel, weights.as<uint64_t>(), shape.channels, words, shape.depth);
+    Buffer terms(panels.padded_channels() * 4), flip(panels.padded_channels() / 8);
+    std::fill_n(terms.as<int32_t>(), panels.padded_channels(), static_cast<int32_t>(shape.depth / 2));
+    const size_t stride = round_up(panels.padded_channels() / 8, 8);
+    Buffer out(shape.rows * (shape.bits ? stride : shape.channels * 4));
+
+    GemmBits bits{};
+    bits.rows = rows.as<uint64_t>();
+    bits.row_count = shape.rows;
+    bits.row_stride = planes * words;
+    bits.words = words;
+    bits.planes = shape.planes;
+    bits.panels = panels.data();
+    bits.units = panels.units();
+    bits.panel_end = panels.count();
+    bits.terms = terms.as<int32_t>();
+    bits.flip = flip.as<uint8_t>();
+    bits.out = out.as<uint8_t>();
+    bits.out_stride = stride;
+    GemmI32 i32{};
+    static_cast<Gemm&>(i32) = bits;
+    i32.shift = 1;
+    i32.channels = shape.channels;
+    i32.out = out.as<int32_t>();
+    i32.out_stride = shape.channels;
+
+    std::vector<double> times;
+    const double macs = double(shape.rows) * double(shape.channels) * double(shape.depth) * double(planes);
+    const size_t repeat = static_cast<size_t>(std::max(1.0, 2e-3 / (macs / 500e9)));
+    for (double start = now(); times.size() < 4 || now() - start < budget;) {
+        const double begin = now();
+        for (size_t i = 0; i < repeat; ++i) shape.bits ? k.gemm_bits(bits) : k.gemm_i32(i32);
+        times.push_back((now() - begin) / double(repeat));
+    }
+    times.erase(times.begin());  // warm-up
+    std::sort(times.begin(), times.end());
+    const double median = times[times.size() / 2];
+    std::printf(
+        "%-9s %5zu x %5zu x %5zu  %d plane%s -> %-4s %9.4f ms  (%.4f … %.4f)  %7.1f GMAC/s %6.1f MAC/cycle\n",
+        k.name, shape.rows, shape.channels, shape.depth, shape.planes, shape.planes > 1 ? "s" : " ",
+        shape.bits ? "bits" : "i32", median * 1e3, times.front() * 1e3, times.back() * 1e3,
+        macs / median / 1e9, macs / median / cycles_per_second());
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    const double budget = count > 1 ? std::atof(arguments[1]) : 0.3;
+    const Shape shapes[] = {
+        {1024, 1024, 1024, 1, true}, {1024, 1024, 1024, 1, false}, {2048, 4096, 4096, 1, true},
+        {1, 4096, 4096, 1, true},    {4, 4096, 4096, 1, true},     {100, 4096, 4096, 1, true},
+        {64, 512, 4608, 1, true},    {1024, 128, 1152, 1, true},   {1024, 128, 27, 8, true},
+        {100, 4096, 784, 8, true},   {1, 10, 4096, 1, false},
+    };
+    for (const Kernels* k : available_kernels())
+        for (const Shape& shape : shapes) time_shape(*k, shape, budget);
+}

@@ -1,0 +1,81 @@
+#include "dispatch.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+
+namespace binarynet {
+
+#define KERNELS(name, title, condition) extern const KernelTable name##_kernels;
+#include "kernels.inc"
+#undef KERNELS
+
+namespace {
+
+#define KERNELS(name, title, condition) \
+    bool name##_supported() {           \
+        return condition;               \
+    }
+#include "kernels.inc"
+#undef KERNELS
+
+std::string listing() {
+    std::string text;
+    for (const Kernels* k : available_kernels()) text += (text.empty() ? "" : ", ") + std::string(k->name);
+    return text;
+}
+
+std::atomic<const Kernels*> chosen{nullptr};
+
+}  // namespace
+
+const std::vector<Kernels>& compiled_kernels() {
+    static const std::vector<Kernels> all = [] {
+        std::vector<Kernels> list;
+#define KERNELS(name, title, condition) list.push_back({name##_kernels, #name, title, name##_supported});
+#include "kernels.inc"
+#undef KERNELS
+        return list;
+    }();
+    return all;
+}
+
+const std::vector<const Kernels*>& available_kernels() {
+    static const std::vector<const Kernels*> supported = [] {
+        std::vector<const Kernels*> list;
+        for (const Kernels& k : compiled_kernels())
+            if (k.supported()) list.push_back(&k);
+        return list;
+    }();
+    return supported;
+}
+
+const Kernels& kernels_named(const std::string& name) {
+    for (const Kernels& k : compiled_kernels()) {
+        if (name != k.name) continue;
+        if (k.supported()) return k;
+        throw std::invalid_argument("instruction set '" + name + "' (" + k.title +
+                                    ") is not supported by this CPU; available here: " + listing());
+    }
+    throw std::invalid_argument("unknown instruction set '" + name + "'; available here: " + listing());
+}
+
+const Kernels& active_kernels() {
+    if (const Kernels* k = chosen.load()) return *k;
+    static const std::string wanted = [] {
+        const char* text = std::getenv("BINARYNET_ISA");
+        return std::string(text ? text : "");
+    }();
+    if (wanted.empty()) return *available_kernels().front();
+    try {
+        return kernels_named(wanted);
+    } catch (const std::invalid_argument& error) {
+        throw std::invalid_argument("BINARYNET_ISA: " + std::string(error.what()));
+    }
+}
+
+void use_kernels(const std::string& name) {
+    chosen.store(name.empty() ? nullptr : &kernels_named(name));
+}
+
+}  // namespace binarynet

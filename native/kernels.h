@@ -1,0 +1,101 @@
+// The contract of every kernel: one table of functions per instruction set.
+//
+// Weighted popcount. Operand a holds P bit planes; plane n counts 2^n. Operand w holds one. For one row r and
+// one output channel c, all kernels compute the same integer
+//
+//     S[r][c] = Σ_n 2^n · popcount(a[r].plane[n] ^ w[c])            0 ≤ S ≤ (2^P − 1) · depth < 2^31
+//
+// and everything else follows from it:
+//
+//     ±1 × ±1                acc = depth − 2 S                       (P = 1)
+//     P-digit bipolar × ±1   acc = (2^P − 1) · depth − 2 S           a raw byte as 2x − 255: P = 8
+//     P-bit unsigned × ±1    acc = (2^P − 1) · popcount(w[c]) − S
+//     acc ≥ t                S ≤ limit                               the comparison that replaces BatchNorm
+//     and sign
+//
+// Zero padding of a convolution: a tap outside the image is gathered as zero words, so it adds (2^P − 1) ·
+// popcount(w tap) to S and is taken out again by a term that depends on which taps are outside: the row's
+// `class`. Hence limits and bases are per class and channel.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Before a loop over the rows or panels of a register block: without it the sums live in memory, not in
+// registers.
+#if defined(__clang__)
+#define BINARYNET_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define BINARYNET_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace binarynet {
+
+// How a kernel wants its weights: panels of `channels` output channels, interleaved every `bytes` bytes of
+// depth, so that lane j of a vector belongs to channel j of the panel and no sum ever runs across lanes:
+//
+//     unit k of a panel:   channel 0, bytes [k·b, k·b + b) | channel 1, the same bytes | … | channel c − 1
+//
+// A panel is `units` units; panels follow one another. Channels that do not exist are zero.
+struct PanelShape {
+    size_t channels;  // a multiple of 8
+    size_t bytes;     // 1, 2, 4 or 8
+};
+
+// Rows [0, row_count) of a against panels [panel_begin, panel_end) of w. `channels` padded up to whole panels
+// is written channels' below.
+struct Gemm {
+    const uint64_t* rows;  // row r, plane n: rows + r · row_stride + n · words, `words` words
+    size_t row_count;
+    size_t row_stride;  // in words, ≥ planes · words
+    size_t words;
+    int planes;             // P, 1 … 8
+    const uint8_t* panels;  // 64-byte aligned; panel p: panels + p · units · shape.channels · shape.bytes
+    size_t units;           // units · shape.bytes ≤ 8 · words
+    size_t panel_begin, panel_end;
+    const uint32_t* classes;  // (row_count), or null: every row is of class 0
+    const int32_t* terms;     // (classes, term_stride), term_stride ≥ channels'
+    size_t term_stride;
+};
+
+// bit[r][c] = (S[r][c] ≤ terms[class of r][c]) ^ flip[c], one byte per 8 channels. Only the bytes of the
+// given panels are written. A channel that does not exist has limit −1 and flip 0, hence bit 0: the tail of a
+// row stays 0.
+struct GemmBits : Gemm {
+    const uint8_t* flip;  // (channels' / 8)
+    uint8_t* out;         // channel 8 j of row r: byte out[r · out_stride + j]
+    size_t out_stride;
+};
+
+// acc[r][c] = terms[class of r][c] − (S[r][c] << shift), modulo 2^32, for the channels of the given panels
+// that exist.
+struct GemmI32 : Gemm {
+    int shift;        // 1 for bipolar, 0 for unsigned codes
+    size_t channels;  // that exist
+    int32_t* out;     // (row_count, out_stride)
+    size_t out_stride;
+};
+
+// What a file of native/kernels defines, as <name>_kernels.
+struct KernelTable {
+    PanelShape panel;
+    void (*gemm_bits)(const GemmBits&);
+    void (*gemm_i32)(const GemmI32&);
+    // codes (count) of `planes` bits → planes: plane n at out + n · words, words = words_for(count), tails 0.
+    void (*split)(const uint8_t* codes, size_t count, int planes, uint64_t* out, size_t words);
+    // bit c = (x[c] ≥ t[c]) ^ flip bit c → words_for(channels) words. The tail of flip is 0, and so is that
+    // of out.
+    void (*threshold_i32)(const int32_t* x, const int32_t* t, const uint64_t* flip, size_t channels,
+                          uint64_t* out);
+    void (*threshold_f32)(const float* x, const float* t, const uint64_t* flip, size_t channels,
+                          uint64_t* out);
+};
+
+// The same with what kernels.inc says about it.
+struct Kernels : KernelTable {
+    const char* name;     // as in BINARYNET_ISA
+    const char* title;    // for people
+    bool (*supported)();  // by this CPU and its operating system
+};
+
+}  // namespace binarynet

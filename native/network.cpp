@@ -1,0 +1,440 @@
+#include "network.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "dispatch.h"
+
+namespace binarynet {
+
+namespace {
+
+constexpr size_t kLine = 64;
+constexpr size_t kChunkBytes = 1 << 20;  // activations of a chunk of images: half of a usual L2
+constexpr size_t kChunkImages = 256;
+// From so many images a thread on, threads take images each for themselves instead of sharing every layer.
+constexpr size_t kImagesPerThread = 8;
+
+[[noreturn]] void refuse(const std::string& op, const std::string& why) {
+    throw std::invalid_argument(op + ": " + why);
+}
+
+}  // namespace
+
+// Memory of one run: activations of up to `images` images, and scratch for every slot.
+struct Network::Arena {
+    Arena(const Network& network, size_t images, int threads)
+        : images(images),
+          threads(threads),
+          memory(checked_product(network.image_bytes_, images) +
+                 checked_product(network.scratch_bytes_, static_cast<size_t>(threads))),
+          values(network.values_.size()) {}
+
+    size_t images;
+    int threads;
+    Buffer memory;
+    std::vector<void*> values;
+};
+
+Network::Network(const std::string& isa, int threads)
+    : kernels_(isa.empty() ? active_kernels() : kernels_named(isa)),
+      threads_(threads > 0 ? std::min(threads, kMaxThreads) : default_threads()) {}
+
+Network::~Network() {
+    for (auto& slot : spare_) delete slot.load();
+}
+
+const Value& Network::value(int number) const {
+    if (number < 0 || static_cast<size_t>(number) >= values_.size())
+        throw std::invalid_argument("there is no value " + std::to_string(number));
+    return values_[static_cast<size_t>(number)];
+}
+
+int Network::make(Value value) {
+    if (finished()) throw std::invalid_argument("the network is finished; nothing can be added");
+    (void)value.bytes();  // throws if it does not fit
+    values_.push_back(value);
+    return static_cast<int>(values_.size()) - 1;
+}
+
+int Network::root(int number) const {
+    while (value(number).root >= 0) number = value(number).root;
+    return number;
+}
+
+int Network::add_input(const std::vector<size_t>& shape, const std::string& encoding) {
+    if (input_ >= 0) refuse("Input", "there is one already");
+    if ((shape.size() != 1 && shape.size() != 3) || *std::min_element(shape.begin(), shape.end()) == 0)
+        refuse("Input", "a shape is (features) or (height, width, channels)");
+    const bool image = shape.size() == 3;
+    Value v;
+    v.store = encoding == "f32" ? Value::f32 : Value::codes;
+    v.height = image ? shape[0] : 1;
+    v.width = image ? shape[1] : 1;
+    v.channels = shape.back();
+    if (v.store == Value::codes) {
+        const bool known = encoding.size() == 2 && (encoding[0] == 'b' || encoding[0] == 'u') &&
+                           encoding[1] >= '1' && encoding[1] <= '8';
+        if (!known) refuse("Input", "encoding " + encoding + " is none of b1 … b8, u1 … u8, f32");
+        v.bipolar = encoding[0] == 'b';
+        v.code_bits = encoding[1] - '0';
+    }
+    input_ = make(v);
+    input_bytes_ = v.bytes();
+    input_numbers_ = v.numbers();
+    if (v.store == Value::f32 || !v.bipolar || v.code_bits != 1) return input_;
+    v.store = Value::bits;
+    const int packed = make(v);
+    steps_.push_back(make_pack_input("pack input", input_, packed, v));
+    return packed;
+}
+
+int Network::numbers(int source) {
+    const Value from = value(source);
+    if (from.store == Value::i32 || from.store == Value::f32) return source;
+    if (const auto known = widened_.find(source); known != widened_.end()) return known->second;
+    Value to = from;
+    to.store = Value::i32;
+    to.root = -1;
+    if (from.flat) {
+        to.flat = false;
+        to.channels = from.numbers();
+        to.height = to.width = 1;
+    }
+    const int target = make(to);
+    steps_.push_back(make_widen("widen", source, target, from));
+    widened_[source] = target;
+    return target;
+}
+
+int Network::add_linear(const std::string& name, int source, std::vector<uint64_t> weight, size_t channels) {
+    const Value from = value(source);
+    if (from.store == Value::i32 || from.store == Value::f32)
+        refuse(name, "the native engine multiplies bits or codes only");
+    Value to;
+    to.channels = channels;
+    const int target = make(to);
+    steps_.push_back(std::make_unique<Matmul>(name, source, target, from, std::move(weight), channels,
+                                              std::nullopt, 1, 0));
+    return target;
+}
+
+int Network::add_conv2d(const std::string& name, int source, std::vector<uint64_t> weight, size_t channels,
+                        Window window, size_t groups, int pad_value) {
+    const Value from = value(source);
+    if (from.store == Value::i32 || from.store == Value::f32)
+        refuse(name, "the native engine multiplies bits or codes only");
+    if (from.flat) refuse(name, "reads a vector, needs an image");
+    window.height = from.height;
+    window.width = from.width;
+    window.check();
+    Value to;
+    to.height = window.out_height();
+    to.width = window.out_width();
+    to.channels = channels;
+    const int target = make(to);
+    steps_.push_back(std::make_unique<Matmul>(name, source, target, from, std::move(weight), channels, window,
+                                              groups, pad_value));
+    return target;
+}
+
+int Network::add_threshold(const std::string& name, int source, ThresholdTable table) {
+    source = numbers(source);
+    const Value from = value(source);
+    const size_t thresholds = from.store == Value::i32 ? table.i32.size() : table.f32.size();
+    if (thresholds != from.channels || table.rising.size() != from.channels)
+        refuse(name, "needs one threshold of the source's type and one direction per channel");
+    Value to = from;
+    to.store = Value::bits;
+    to.root = -1;
+    const int target = make(to);
+    steps_.push_back(std::make_unique<ThresholdStep>(name, source, target, from, std::move(table)));
+    return target;
+}
+
+int Network::add_affine(const std::string& name, int source, AffineTable table) {
+    source = numbers(source);
+    const Value from = value(source);
+    if (table.scale.size() != from.channels || table.offset.size() != from.channels)
+        refuse(name, "needs one scale and one offset per channel");
+    Value to = from;
+    to.store = Value::f32;
+    to.root = -1;
+    const int target = make(to);
+    steps_.push_back(std::make_unique<AffineStep>(name, source, target, from, std::move(table)));
+    return target;
+}
+
+int Network::add_max_pool2d(const std::string& name, int source, Window window,
+                            const std::vector<uint8_t>& minimum) {
+    if (value(source).store == Value::codes) source = numbers(source);
+    const Value from = value(source);
+    if (from.flat) refuse(name, "reads a vector, needs an image");
+    window.height = from.height;
+    window.width = from.width;
+    window.check();
+    if (minimum.size() != from.channels) refuse(name, "needs one direction per channel");
+    if (std::max(window.top, window.bottom) >= window.kernel_height ||
+        std::max(window.left, window.right) >= window.kernel_width)
+        refuse(name, "a window may not lie wholly in the padding");
+    Value to = from;
+    to.height = window.out_height();
+    to.width = window.out_width();
+    to.root = -1;
+    const int target = make(to);
+    steps_.push_back(make_max_pool(name, source, target, from, window, minimum));
+    return target;
+}
+
+int Network::add_sum_pool2d(const std::string& name, int source, Window window) {
+    source = numbers(source);
+    const Value from = value(source);
+    if (from.flat) refuse(name, "reads a vector, needs an image");
+    window.height = from.height;
+    window.width = from.width;
+    window.check();
+    Value to = from;
+    to.height = window.out_height();
+    to.width = window.out_width();
+    to.root = -1;
+    const int target = make(to);
+    steps_.push_back(make_sum_pool(name, source, target, from, window));
+    return target;
+}
+
+int Network::add_add(const std::string& name, int left, int right) {
+    const Value a = value(left), b = value(right);
+    if (a.store != b.store || (a.store != Value::i32 && a.store != Value::f32) || a.height != b.height ||
+        a.width != b.width || a.channels != b.channels)
+        refuse(name, "adds two values of one shape, both int32 or both float32");
+    Value to = a;
+    to.root = -1;
+    const int target = make(to);
+    steps_.push_back(make_add(name, left, right, target, a));
+    return target;
+}
+
+int Network::add_relu(const std::string& name, int source) {
+    const Value from = value(source);
+    if (from.store != Value::i32 && from.store != Value::f32) refuse(name, "reads int32 or float32");
+    Value to = from;
+    to.root = -1;
+    const int target = make(to);
+    steps_.push_back(make_relu(name, source, target, from));
+    return target;
+}
+
+int Network::add_prelu(const std::string& name, int source, std::vector<float> slope) {
+    const Value from = value(source);
+    if (from.store != Value::f32) refuse(name, "reads float32");
+    if (slope.size() != from.channels) refuse(name, "needs one slope per channel");
+    Value to = from;
+    to.root = -1;
+    const int target = make(to);
+    steps_.push_back(make_prelu(name, source, target, from, std::move(slope)));
+    return target;
+}
+
+// Never moves data. Bits whose pixels end within a word stay pixels, with their tails.
+int Network::add_flatten(const std::string&, int source) {
+    Value to = value(source);
+    to.root = source;
+    to.flat = to.store == Value::bits && to.pixels() > 1 && to.channels % kWord != 0;
+    if (!to.flat) {
+        to.channels = to.numbers();
+        to.height = to.width = 1;
+    }
+    return make(to);
+}
+
+std::vector<int> Network::readers(int number) const {
+    std::vector<int> found;
+    for (size_t i = 0; i < steps_.size(); ++i)
+        for (int read : steps_[i]->reads())
+            if (root(read) == root(number)) found.push_back(static_cast<int>(i));
+    return found;
+}
+
+// A product whose only reader is a threshold or an affine makes that value itself; the accumulators never
+// reach memory.
+void Network::fuse() {
+    for (size_t i = 0; i < steps_.size(); ++i) {
+        auto* product = dynamic_cast<Matmul*>(steps_[i].get());
+        if (!product || root(product->writes()) == root(output_)) continue;
+        const std::vector<int> reading = readers(product->writes());
+        if (reading.size() != 1) continue;
+        const auto next = steps_.begin() + reading[0];
+        // Per-channel tables belong to the product's channels; those of a flattened image belong to other
+        // ones.
+        if ((*next)->reads()[0] != product->writes() && product->positions() > 1) continue;
+        bool done = false;
+        if (const auto* threshold = dynamic_cast<ThresholdStep*>(next->get()))
+            done = product->fuse(*threshold, kernels_);
+        if (const auto* affine = dynamic_cast<AffineStep*>(next->get())) done = product->fuse(*affine);
+        if (!done) continue;
+        fused_.emplace_back((*next)->op(), product->op());
+        steps_.erase(next);
+    }
+}
+
+void Network::finish(int output) {
+    if (finished()) throw std::invalid_argument("the network is finished already");
+    if (input_ < 0) throw std::invalid_argument("the network has no input");
+    output = numbers(output);
+    if (root(output) == input_) {  // an f32 input that is also the answer
+        const Value same = value(output);
+        Value to = same;
+        to.root = -1;
+        const int target = make(to);
+        steps_.push_back(make_copy("copy", output, target, same));
+        output = target;
+    }
+    output_ = output;
+    fuse();
+    for (const auto& step : steps_) {
+        if (auto* product = dynamic_cast<Matmul*>(step.get())) product->seal(kernels_);
+        scratch_bytes_ = std::max(scratch_bytes_, round_up(step->scratch_bytes(), kLine));
+    }
+    plan_memory();
+}
+
+// Values live from the step that makes them to the last that reads them; each gets the lowest place that is
+// free for all of that time. Offsets are those of one image; a run of n images multiplies them by n.
+void Network::plan_memory() {
+    struct Life {
+        size_t first = SIZE_MAX, last = 0;
+    };
+    std::vector<Life> lives(values_.size());
+    for (size_t i = 0; i < steps_.size(); ++i) {
+        auto touch = [&](int number) {
+            Life& life = lives[static_cast<size_t>(root(number))];
+            life.first = std::min(life.first, i);
+            life.last = std::max(life.last, i);
+        };
+        for (int read : steps_[i]->reads()) touch(read);
+        touch(steps_[i]->writes());
+    }
+    struct Place {
+        size_t begin, end;
+        Life life;
+    };
+    std::vector<Place> placed;
+    offsets_.assign(values_.size(), 0);
+    for (const auto& step : steps_) {
+        const int number = root(step->writes());
+        if (number == root(output_)) continue;  // the caller's memory
+        const size_t bytes = round_up(value(number).bytes(), kLine);
+        const Life life = lives[static_cast<size_t>(number)];
+        size_t begin = 0;
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (const Place& other : placed) {
+                const bool together = life.first <= other.life.last && other.life.first <= life.last;
+                if (!together || begin >= other.end || other.begin >= begin + bytes) continue;
+                begin = other.end;
+                moved = true;
+            }
+        }
+        placed.push_back({begin, begin + bytes, life});
+        offsets_[static_cast<size_t>(number)] = begin;
+        image_bytes_ = std::max(image_bytes_, begin + bytes);
+    }
+}
+
+bool Network::input_is_float() const {
+    return value(input_).store == Value::f32;
+}
+bool Network::output_is_float() const {
+    return value(output_).store == Value::f32;
+}
+size_t Network::output_numbers() const {
+    return value(output_).numbers();
+}
+
+std::unique_ptr<Network::Arena> Network::take_arena(size_t images, int threads) {
+    std::unique_ptr<Arena> small;
+    for (auto& slot : spare_) {
+        std::unique_ptr<Arena> arena(slot.exchange(nullptr, std::memory_order_acq_rel));
+        if (arena && arena->images >= images && arena->threads >= threads) {
+            if (small) give_back(std::move(small));
+            return arena;
+        }
+        if (small) give_back(std::move(small));
+        small = std::move(arena);
+    }
+    small.reset();  // a larger one takes its place
+    return std::make_unique<Arena>(*this, images, threads);
+}
+
+void Network::give_back(std::unique_ptr<Arena> arena) {
+    for (auto& slot : spare_) {
+        Arena* none = nullptr;
+        if (!slot.compare_exchange_strong(none, arena.get(), std::memory_order_acq_rel)) continue;
+        (void)arena.release();
+        return;
+    }
+}
+
+void Network::run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8_t* output, int threads) {
+    uint8_t* const memory = arena.memory.as<uint8_t>();
+    for (size_t i = 0; i < values_.size(); ++i) {
+        const int number = root(static_cast<int>(i));
+        if (number == input_)
+            arena.values[i] = const_cast<uint8_t*>(input);  // no step writes to the input
+        else if (number == root(output_))
+            arena.values[i] = output;
+        else
+            arena.values[i] = memory + offsets_[static_cast<size_t>(number)] * arena.images;
+    }
+    const Frame frame{
+        kernels_, images, threads, arena.values.data(), memory + image_bytes_ * arena.images, scratch_bytes_};
+    for (const auto& step : steps_) step->run(frame);
+}
+
+void Network::run(const void* input, size_t images, void* output) {
+    if (!finished()) throw std::invalid_argument("finish() the network before it runs");
+    if (!images) return;
+    const size_t output_bytes = value(output_).bytes();
+    const size_t fitting =
+        std::clamp<size_t>(kChunkBytes / std::max<size_t>(image_bytes_, 1), 1, kChunkImages);
+    const bool by_image = threads_ > 1 && images >= kImagesPerThread * static_cast<size_t>(threads_);
+    const size_t workers = by_image ? static_cast<size_t>(threads_) : 1;
+    // Equal chunks, and as many for each thread.
+    const size_t chunks = round_up((images + fitting - 1) / fitting, workers);
+    const size_t most = (images + chunks - 1) / chunks;
+    auto chunk = [&](Arena& arena, size_t i, int threads) {
+        const size_t begin = images * i / chunks, end = images * (i + 1) / chunks;
+        run_chunk(arena, static_cast<const uint8_t*>(input) + begin * input_bytes_, end - begin,
+                  static_cast<uint8_t*>(output) + begin * output_bytes, threads);
+    };
+    if (!by_image) {
+        auto arena = take_arena(most, threads_);
+        for (size_t i = 0; i < chunks; ++i) chunk(*arena, i, threads_);
+        give_back(std::move(arena));
+        return;
+    }
+    std::array<std::unique_ptr<Arena>, kMaxThreads> arenas;
+    // The first has scratch for every thread, so that a later call with few images finds it large enough.
+    for (size_t slot = 0; slot < workers; ++slot) arenas[slot] = take_arena(most, slot ? 1 : threads_);
+    parallel_for(chunks, threads_,
+                 [&](size_t i, int slot) { chunk(*arenas[static_cast<size_t>(slot)], i, 1); });
+    for (size_t slot = 0; slot < workers; ++slot) give_back(std::move(arenas[slot]));
+}
+
+std::vector<std::pair<std::string, std::string>> Network::plan() const {
+    std::vector<std::pair<std::string, std::string>> list;
+    for (const auto& step : steps_) {
+        list.emplace_back(step->op(), step->kernel(kernels_));
+        for (const auto& [op, into] : fused_)
+            if (into == step->op()) list.emplace_back(op, "part of " + into);
+    }
+    return list;
+}
+
+size_t Network::weight_bytes() const {
+    size_t bytes = 0;
+    for (const auto& step : steps_) bytes += step->weight_bytes();
+    return bytes;
+}
+
+}  // namespace binarynet

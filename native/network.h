@@ -1,0 +1,89 @@
+// A network: values and steps, built op by op, planned once, run from any number of threads at once.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "matmul.h"
+#include "steps.h"
+
+namespace binarynet {
+
+class Network {
+ public:
+    // isa: a name of kernels.inc, or empty for active_kernels(). threads: 0 for default_threads().
+    Network(const std::string& isa, int threads);
+    ~Network();
+
+    // Each returns the number of the value that it makes, and throws std::invalid_argument for what it cannot
+    // run. Shapes are (features) or (height, width, channels).
+    int add_input(const std::vector<size_t>& shape, const std::string& encoding);
+    int add_linear(const std::string& name, int source, std::vector<uint64_t> weight, size_t channels);
+    // window.height and window.width are taken from the source.
+    int add_conv2d(const std::string& name, int source, std::vector<uint64_t> weight, size_t channels,
+                   Window window, size_t groups, int pad_value);
+    int add_threshold(const std::string& name, int source, ThresholdTable table);
+    int add_affine(const std::string& name, int source, AffineTable table);
+    int add_max_pool2d(const std::string& name, int source, Window window,
+                       const std::vector<uint8_t>& minimum);
+    int add_sum_pool2d(const std::string& name, int source, Window window);
+    int add_add(const std::string& name, int left, int right);
+    int add_relu(const std::string& name, int source);
+    int add_prelu(const std::string& name, int source, std::vector<float> slope);
+    int add_flatten(const std::string& name, int source);
+
+    // Fuse, lay out the weights, plan the memory. The value is the answer: int32 numbers, or float32.
+    void finish(int output);
+
+    // input: `images` images of codes (uint8) or float32; output: images × output_numbers() int32 or float32.
+    void run(const void* input, size_t images, void* output);
+
+    bool finished() const { return output_ >= 0; }
+    bool input_is_float() const;
+    size_t input_numbers() const { return input_numbers_; }
+    bool output_is_float() const;
+    size_t output_numbers() const;
+
+    const Kernels& kernels() const { return kernels_; }
+    int threads() const { return threads_; }
+    // Op and kernel, in running order.
+    std::vector<std::pair<std::string, std::string>> plan() const;
+    size_t arena_bytes() const { return image_bytes_; }  // activations of one image, at their peak
+    size_t weight_bytes() const;
+
+ private:
+    struct Arena;
+
+    const Value& value(int number) const;
+    int make(Value value);
+    // The value as int32 or float32: bits and codes are widened once.
+    int numbers(int source);
+    int root(int number) const;
+    std::vector<int> readers(int number) const;
+    void fuse();
+    void plan_memory();
+    size_t chunk_size(size_t images, bool by_image) const;
+    void run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8_t* output, int threads);
+    std::unique_ptr<Arena> take_arena(size_t images, int threads);
+    void give_back(std::unique_ptr<Arena> arena);
+
+    const Kernels& kernels_;
+    int threads_;
+    std::vector<Value> values_;
+    std::vector<std::unique_ptr<Step>> steps_;
+    std::vector<std::pair<std::string, std::string>> fused_;  // op, the op that it became part of
+    std::map<int, int> widened_;
+    int input_ = -1, output_ = -1;
+    size_t input_numbers_ = 0, input_bytes_ = 0;
+
+    std::vector<size_t> offsets_;  // of values in an arena, for one image
+    size_t image_bytes_ = 0, scratch_bytes_ = 0;
+    std::array<std::atomic<Arena*>, 64> spare_{};  // taken and given back without a lock
+};
+
+}  // namespace binarynet

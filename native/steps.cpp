@@ -1,0 +1,420 @@
+// The steps that are not matrix products.
+#include "steps.h"
+
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+namespace binarynet {
+
+size_t Value::bytes() const {
+    const size_t count =
+        checked_product(checked_product(height, width), store == bits ? row_words() : channels);
+    return checked_product(count, store == codes ? 1 : store == bits ? 8 : 4);
+}
+
+void Window::check() const {
+    for (size_t side : {kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x})
+        if (side < 1 || side > 65536)
+            throw std::invalid_argument("kernel, stride and dilation must be 1 … 65536");
+    for (size_t side : {top, bottom, left, right})
+        if (side > 65536) throw std::invalid_argument("padding must be 0 … 65536");
+    if (dilation_y * (kernel_height - 1) >= height + top + bottom ||
+        dilation_x * (kernel_width - 1) >= width + left + right)
+        throw std::invalid_argument("the window does not fit the image");
+}
+
+namespace {
+
+// The taps of one axis that lie inside the image: [first, last) of the kernel.
+struct Inside {
+    size_t first, last;
+
+    Inside(size_t place, size_t stride, size_t before, size_t kernel, size_t size) {
+        const size_t start = place * stride;  // in the padded image
+        first = start < before ? before - start : 0;
+        last = std::min(kernel, start < size + before ? size + before - start : 0);
+    }
+};
+
+class PackInput final : public Step {
+ public:
+    PackInput(std::string op, int source, int target, const Value& bits)
+        : Step(std::move(op), {source}, target), bits_(bits) {}
+
+    void run(const Frame& frame) const override {
+        const uint8_t* in = frame.at<uint8_t>(reads()[0]);
+        uint64_t* out = frame.at<uint64_t>(writes());
+        const size_t channels = bits_.channels, words = bits_.row_words();
+        frame.split(frame.images * bits_.pixels(), 0.1 * double(channels), 1,
+                    [&](size_t row, size_t end, int) {
+                        for (; row < end; ++row)
+                            frame.kernels.split(in + row * channels, channels, 1, out + row * words, words);
+                    });
+    }
+    std::string kernel(const Kernels& k) const override { return std::string(k.name) + " split"; }
+
+ private:
+    Value bits_;
+};
+
+class Widen final : public Step {
+ public:
+    Widen(std::string op, int source, int target, const Value& from)
+        : Step(std::move(op), {source}, target), from_(from) {}
+
+    void run(const Frame& frame) const override {
+        int32_t* out = frame.at<int32_t>(writes());
+        const size_t channels = from_.channels;
+        const double cost = 0.5 * double(channels);
+        if (from_.store == Value::bits) {
+            const uint64_t* in = frame.at<uint64_t>(reads()[0]);
+            const size_t words = from_.row_words();
+            frame.split(frame.images * from_.pixels(), cost, 1, [&](size_t row, size_t end, int) {
+                for (; row < end; ++row)
+                    for (size_t c = 0; c < channels; ++c)
+                        out[row * channels + c] =
+                            int32_t(in[row * words + c / kWord] >> c % kWord & 1) * 2 - 1;
+            });
+        } else {
+            const uint8_t* in = frame.at<uint8_t>(reads()[0]);
+            const int32_t scale = from_.bipolar ? 2 : 1;
+            const int32_t offset = from_.bipolar ? (1 << from_.code_bits) - 1 : 0;
+            frame.split(frame.images * from_.pixels(), cost, 1, [&](size_t row, size_t end, int) {
+                for (size_t i = row * channels; i < end * channels; ++i) out[i] = in[i] * scale - offset;
+            });
+        }
+    }
+    std::string kernel(const Kernels&) const override { return "codes to int32"; }
+
+ private:
+    Value from_;
+};
+
+class Copy final : public Step {
+ public:
+    Copy(std::string op, int source, int target, const Value& value)
+        : Step(std::move(op), {source}, target), bytes_(value.bytes()) {}
+
+    void run(const Frame& frame) const override {
+        std::memcpy(frame.at<uint8_t>(writes()), frame.at<uint8_t>(reads()[0]), frame.images * bytes_);
+    }
+    std::string kernel(const Kernels&) const override { return "copy"; }
+
+ private:
+    size_t bytes_;
+};
+
+// The largest of bits is OR; the smallest is NOT OR of the complements, so `minimum` channels are flipped
+// before and after. What lies outside the image never wins: it is left out.
+class MaxPoolBits final : public Step {
+ public:
+    MaxPoolBits(std::string op, int source, int target, const Value& from, const Window& window,
+                const std::vector<uint8_t>& minimum)
+        : Step(std::move(op), {source}, target), words_(from.row_words()), window_(window), flip_(words_) {
+        for (size_t c = 0; c < minimum.size(); ++c) flip_[c / kWord] |= uint64_t{minimum[c]} << c % kWord;
+    }
+
+    void run(const Frame& frame) const override {
+        const uint64_t* in = frame.at<uint64_t>(reads()[0]);
+        uint64_t* out = frame.at<uint64_t>(writes());
+        const size_t rows = window_.out_height(), columns = window_.out_width();
+        const double cost = 0.5 * double(window_.taps() * words_ * columns);
+        frame.split(frame.images * rows, cost, 1, [&](size_t begin, size_t end, int) {
+            for (size_t place = begin; place < end; ++place) {
+                const uint64_t* image = in + place / rows * window_.height * window_.width * words_;
+                const size_t oy = place % rows;
+                const Inside y(oy, window_.stride_y, window_.top, window_.kernel_height, window_.height);
+                for (size_t ox = 0; ox < columns; ++ox) {
+                    const Inside x(ox, window_.stride_x, window_.left, window_.kernel_width, window_.width);
+                    pixel(image, oy, ox, y, x, out + (place * columns + ox) * words_);
+                }
+            }
+        });
+    }
+    std::string kernel(const Kernels&) const override { return "words, or / and"; }
+
+ private:
+    void pixel(const uint64_t* image, size_t oy, size_t ox, Inside y, Inside x, uint64_t* out) const {
+        for (size_t word = 0; word < words_; ++word) {
+            uint64_t any = 0;
+            for (size_t ky = y.first; ky < y.last; ++ky)
+                for (size_t kx = x.first; kx < x.last; ++kx)
+                    any |= image[(window_.row(oy, ky) * window_.width + window_.column(ox, kx)) * words_ +
+                                 word] ^
+                           flip_[word];
+            out[word] = any ^ flip_[word];
+        }
+    }
+
+    size_t words_;
+    Window window_;
+    std::vector<uint64_t> flip_;
+};
+
+// Pools on numbers. Rule::begin(c) and Rule::take(running, x, c) work on one channel, Rule::end(running, c)
+// finishes it.
+template <typename T, class Rule>
+class Pool final : public Step {
+ public:
+    Pool(std::string op, int source, int target, size_t channels, const Window& window, Rule rule)
+        : Step(std::move(op), {source}, target),
+          channels_(channels),
+          window_(window),
+          rule_(std::move(rule)) {}
+
+    void run(const Frame& frame) const override {
+        const T* in = frame.at<T>(reads()[0]);
+        T* out = frame.at<T>(writes());
+        const size_t rows = window_.out_height(), columns = window_.out_width();
+        const double cost = 0.3 * double(window_.taps() * channels_ * columns);
+        frame.split(frame.images * rows, cost, 1, [&](size_t begin, size_t end, int) {
+            for (size_t place = begin; place < end; ++place) {
+                const T* image = in + place / rows * window_.height * window_.width * channels_;
+                const size_t oy = place % rows;
+                const Inside y(oy, window_.stride_y, window_.top, window_.kernel_height, window_.height);
+                for (size_t ox = 0; ox < columns; ++ox) {
+                    const Inside x(ox, window_.stride_x, window_.left, window_.kernel_width, window_.width);
+                    T* pixel = out + (place * columns + ox) * channels_;
+                    for (size_t c = 0; c < channels_; ++c) pixel[c] = rule_.begin(c);
+                    for (size_t ky = y.first; ky < y.last; ++ky) {
+                        for (size_t kx = x.first; kx < x.last; ++kx) {
+                            const T* under =
+                                image +
+                                (window_.row(oy, ky) * window_.width + window_.column(ox, kx)) * channels_;
+                            for (size_t c = 0; c < channels_; ++c)
+                                pixel[c] = rule_.take(pixel[c], under[c], c);
+                        }
+                    }
+                    for (size_t c = 0; c < channels_; ++c) pixel[c] = rule_.end(pixel[c], c);
+                }
+            }
+        });
+    }
+    std::string kernel(const Kernels&) const override {
+        return std::is_same_v<T, float> ? "float32" : "int32";
+    }
+
+ private:
+    size_t channels_;
+    Window window_;
+    Rule rule_;
+};
+
+// −x − 1 = ~x turns the order of all int32 round, without overflow.
+struct LargestI32 {
+    std::vector<int32_t> mask;
+    int32_t begin(size_t) const { return INT32_MIN; }
+    int32_t take(int32_t best, int32_t x, size_t c) const { return std::max(best, x ^ mask[c]); }
+    int32_t end(int32_t best, size_t c) const { return best ^ mask[c]; }
+};
+
+// A NaN under the window is the answer, as in numpy.
+struct LargestF32 {
+    std::vector<float> sign;
+    float begin(size_t) const { return -INFINITY; }
+    float take(float best, float x, size_t c) const {
+        const float signed_x = x * sign[c];
+        return signed_x > best || signed_x != signed_x ? signed_x : best;
+    }
+    float end(float best, size_t c) const { return best * sign[c]; }
+};
+
+template <typename T>
+struct Sum {
+    T begin(size_t) const { return 0; }
+    T take(T sum, T x, size_t) const { return sum + x; }
+    T end(T sum, size_t) const { return sum; }
+};
+
+// One number in, one number out: body(i) for all numbers of all images.
+template <class Body>
+void for_numbers(const Frame& frame, size_t numbers, Body&& body) {
+    frame.split(frame.images * numbers, 0.25, 1024, [&](size_t begin, size_t end, int) {
+        for (size_t i = begin; i < end; ++i) body(i);
+    });
+}
+
+template <typename T>
+class AddStep final : public Step {
+ public:
+    AddStep(std::string op, int left, int right, int target, size_t numbers)
+        : Step(std::move(op), {left, right}, target), numbers_(numbers) {}
+
+    void run(const Frame& frame) const override {
+        const T *left = frame.at<T>(reads()[0]), *right = frame.at<T>(reads()[1]);
+        T* out = frame.at<T>(writes());
+        for_numbers(frame, numbers_, [=](size_t i) { out[i] = left[i] + right[i]; });
+    }
+    std::string kernel(const Kernels&) const override {
+        return std::is_same_v<T, float> ? "float32" : "int32";
+    }
+
+ private:
+    size_t numbers_;
+};
+
+template <typename T>
+class ReluStep final : public Step {
+ public:
+    ReluStep(std::string op, int source, int target, size_t numbers)
+        : Step(std::move(op), {source}, target), numbers_(numbers) {}
+
+    void run(const Frame& frame) const override {
+        const T* in = frame.at<T>(reads()[0]);
+        T* out = frame.at<T>(writes());
+        for_numbers(frame, numbers_, [=](size_t i) { out[i] = in[i] < 0 ? 0 : in[i]; });  // NaN stays NaN
+    }
+    std::string kernel(const Kernels&) const override {
+        return std::is_same_v<T, float> ? "float32" : "int32";
+    }
+
+ private:
+    size_t numbers_;
+};
+
+class PReluStep final : public Step {
+ public:
+    PReluStep(std::string op, int source, int target, const Value& value, std::vector<float> slope)
+        : Step(std::move(op), {source}, target),
+          rows_(value.numbers() / slope.size()),
+          slope_(std::move(slope)) {}
+
+    void run(const Frame& frame) const override {
+        const float* in = frame.at<float>(reads()[0]);
+        float* out = frame.at<float>(writes());
+        const size_t channels = slope_.size();
+        frame.split(frame.images * rows_, 0.3 * double(channels), 1, [&](size_t row, size_t end, int) {
+            for (; row < end; ++row) {
+                for (size_t c = 0; c < channels; ++c) {
+                    const float x = in[row * channels + c];
+                    out[row * channels + c] = x >= 0 ? x : x * slope_[c];
+                }
+            }
+        });
+    }
+    std::string kernel(const Kernels&) const override { return "float32"; }
+
+ private:
+    size_t rows_;
+    std::vector<float> slope_;
+};
+
+template <typename T>
+void affine(const T* x, const float* scale, const float* offset, size_t channels, float* out) {
+    for (size_t c = 0; c < channels; ++c) {
+        const float product = static_cast<float>(x[c]) * scale[c];  // rounded here,
+        out[c] = product + offset[c];                               // and once more here: -ffp-contract=off
+    }
+}
+
+}  // namespace
+
+void affine_row(const int32_t* x, const float* scale, const float* offset, size_t channels, float* out) {
+    affine(x, scale, offset, channels, out);
+}
+
+void affine_row(const float* x, const float* scale, const float* offset, size_t channels, float* out) {
+    affine(x, scale, offset, channels, out);
+}
+
+ThresholdStep::ThresholdStep(std::string op, int source, int target, const Value& from, ThresholdTable table)
+    : Step(std::move(op), {source}, target), from_(from), table_(std::move(table)) {
+    flip_.resize(words_for(table_.rising.size()));
+    for (size_t c = 0; c < table_.rising.size(); ++c)
+        flip_[c / kWord] |= uint64_t{!table_.rising[c]} << c % kWord;
+}
+
+void ThresholdStep::run(const Frame& frame) const {
+    const size_t channels = table_.rising.size(), words = words_for(channels),
+                 rows = from_.numbers() / channels;
+    uint64_t* out = frame.at<uint64_t>(writes());
+    frame.split(frame.images * rows, 0.1 * double(channels), 1, [&](size_t row, size_t end, int) {
+        for (; row < end; ++row) {
+            if (from_.store == Value::i32)
+                frame.kernels.threshold_i32(frame.at<int32_t>(reads()[0]) + row * channels, table_.i32.data(),
+                                            flip_.data(), channels, out + row * words);
+            else
+                frame.kernels.threshold_f32(frame.at<float>(reads()[0]) + row * channels, table_.f32.data(),
+                                            flip_.data(), channels, out + row * words);
+        }
+    });
+}
+
+std::string ThresholdStep::kernel(const Kernels& k) const {
+    return std::string(k.name) + (from_.store == Value::i32 ? " threshold_i32" : " threshold_f32");
+}
+
+AffineStep::AffineStep(std::string op, int source, int target, const Value& from, AffineTable table)
+    : Step(std::move(op), {source}, target), from_(from), table_(std::move(table)) {}
+
+void AffineStep::run(const Frame& frame) const {
+    const size_t channels = table_.scale.size(), rows = from_.numbers() / channels;
+    const float *scale = table_.scale.data(), *offset = table_.offset.data();
+    float* out = frame.at<float>(writes());
+    frame.split(frame.images * rows, 0.3 * double(channels), 1, [&](size_t row, size_t end, int) {
+        for (; row < end; ++row) {
+            const size_t at = row * channels;
+            if (from_.store == Value::i32)
+                affine_row(frame.at<int32_t>(reads()[0]) + at, scale, offset, channels, out + at);
+            else
+                affine_row(frame.at<float>(reads()[0]) + at, scale, offset, channels, out + at);
+        }
+    });
+}
+
+std::unique_ptr<Step> make_pack_input(std::string op, int source, int target, const Value& bits) {
+    return std::make_unique<PackInput>(std::move(op), source, target, bits);
+}
+
+std::unique_ptr<Step> make_widen(std::string op, int source, int target, const Value& from) {
+    return std::make_unique<Widen>(std::move(op), source, target, from);
+}
+
+std::unique_ptr<Step> make_copy(std::string op, int source, int target, const Value& value) {
+    return std::make_unique<Copy>(std::move(op), source, target, value);
+}
+
+std::unique_ptr<Step> make_max_pool(std::string op, int source, int target, const Value& from,
+                                    const Window& window, const std::vector<uint8_t>& minimum) {
+    if (from.store == Value::bits)
+        return std::make_unique<MaxPoolBits>(std::move(op), source, target, from, window, minimum);
+    if (from.store == Value::i32) {
+        LargestI32 rule;
+        for (uint8_t smallest : minimum) rule.mask.push_back(smallest ? -1 : 0);
+        return std::make_unique<Pool<int32_t, LargestI32>>(std::move(op), source, target, from.channels,
+                                                           window, std::move(rule));
+    }
+    LargestF32 rule;
+    for (uint8_t smallest : minimum) rule.sign.push_back(smallest ? -1.0f : 1.0f);
+    return std::make_unique<Pool<float, LargestF32>>(std::move(op), source, target, from.channels, window,
+                                                     std::move(rule));
+}
+
+std::unique_ptr<Step> make_sum_pool(std::string op, int source, int target, const Value& from,
+                                    const Window& window) {
+    if (from.store == Value::i32)
+        return std::make_unique<Pool<int32_t, Sum<int32_t>>>(std::move(op), source, target, from.channels,
+                                                             window, Sum<int32_t>{});
+    return std::make_unique<Pool<float, Sum<float>>>(std::move(op), source, target, from.channels, window,
+                                                     Sum<float>{});
+}
+
+std::unique_ptr<Step> make_add(std::string op, int left, int right, int target, const Value& value) {
+    if (value.store == Value::i32)
+        return std::make_unique<AddStep<int32_t>>(std::move(op), left, right, target, value.numbers());
+    return std::make_unique<AddStep<float>>(std::move(op), left, right, target, value.numbers());
+}
+
+std::unique_ptr<Step> make_relu(std::string op, int source, int target, const Value& value) {
+    if (value.store == Value::i32)
+        return std::make_unique<ReluStep<int32_t>>(std::move(op), source, target, value.numbers());
+    return std::make_unique<ReluStep<float>>(std::move(op), source, target, value.numbers());
+}
+
+std::unique_ptr<Step> make_prelu(std::string op, int source, int target, const Value& value,
+                                 std::vector<float> slope) {
+    return std::make_unique<PReluStep>(std::move(op), source, target, value, std::move(slope));
+}
+
+}  // namespace binarynet

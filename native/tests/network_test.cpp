@@ -1,0 +1,187 @@
+// Networks under load: any number of callers, threads and batch sizes give the same answers; after the first
+// run no memory is taken; every piece of work of the pool runs exactly once. Written for the sanitizers as
+// much as for itself. That the answers are the right ones is the subject of tests/runtime, which has the
+// oracle.
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <random>
+#include <stdexcept>
+#include <thread>
+
+#include "check.h"
+#include "dispatch.h"
+#include "network.h"
+
+using namespace binarynet;
+
+static std::atomic<size_t> allocations{0};
+
+void* operator new(size_t bytes) {
+    allocations.fetch_add(1, std::memory_order_relaxed);
+    if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
+    throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, size_t) noexcept {
+    std::free(memory);
+}
+
+namespace {
+
+std::vector<uint64_t> random_weights(std::mt19937_64& random, size_t channels, size_t depth) {
+    std::vector<uint64_t> rows(channels * words_for(depth));
+    for (size_t i = 0; i < rows.size(); ++i)
+        rows[i] = random() & (i % words_for(depth) + 1 < words_for(depth) || depth % kWord == 0
+                                  ? ~uint64_t{0}
+                                  : low_bits(depth % kWord));
+    return rows;
+}
+
+ThresholdTable random_thresholds(std::mt19937_64& random, size_t channels) {
+    ThresholdTable table;
+    for (size_t c = 0; c < channels; ++c) {
+        table.i32.push_back(static_cast<int32_t>(random() % 41) - 20);
+        table.rising.push_back(random() & 1);
+    }
+    return table;
+}
+
+// 10 × 10 × 3 bytes, convolutions with zero padding, a pool, a residual, dense layers, float answers.
+void build(Network& network) {
+    std::mt19937_64 random(7);
+    Window same{};
+    same.kernel_height = same.kernel_width = 3;
+    same.top = same.bottom = same.left = same.right = 1;
+    Window pool{};
+    pool.kernel_height = pool.kernel_width = pool.stride_y = pool.stride_x = 2;
+    int x = network.add_input({10, 10, 3}, "b8");
+    x = network.add_conv2d("conv1", x, random_weights(random, 70, 27), 70, same, 1, 0);
+    x = network.add_threshold("sign1", x, random_thresholds(random, 70));
+    x = network.add_max_pool2d("pool1", x, pool, std::vector<uint8_t>(70, 1));
+    const int trunk = network.add_conv2d("conv2", x, random_weights(random, 64, 630), 64, same, 1, 0);
+    x = network.add_threshold("sign2", trunk, random_thresholds(random, 64));
+    x = network.add_conv2d("conv3", x, random_weights(random, 64, 576), 64, same, 1, 0);
+    x = network.add_threshold("sign3", network.add_add("add", x, trunk), random_thresholds(random, 64));
+    x = network.add_linear("fc1", network.add_flatten("flat", x), random_weights(random, 1000, 1600), 1000);
+    x = network.add_threshold("sign4", x, random_thresholds(random, 1000));
+    x = network.add_linear("fc2", x, random_weights(random, 10, 1000), 10);
+    x = network.add_affine("out", x, {std::vector<float>(10, 0.3f), std::vector<float>(10, -1.7f)});
+    network.finish(x);
+}
+
+constexpr size_t kPixels = 300, kClasses = 10, kImages = 40;
+
+std::vector<uint8_t> images() {
+    std::mt19937 random(3);
+    std::vector<uint8_t> data(kImages * kPixels);
+    for (auto& byte : data) byte = static_cast<uint8_t>(random());
+    return data;
+}
+
+void test_equal_answers_for_all_threads_batches_and_callers() {
+    const auto data = images();
+    std::vector<float> expected(kImages * kClasses);
+    Network reference("portable", 1);
+    build(reference);
+    reference.run(data.data(), kImages, expected.data());
+    for (const Kernels* k : available_kernels()) {
+        for (int threads : {1, 2, 4}) {
+            Network network(k->name, threads);
+            build(network);
+            std::atomic<int> wrong{0};
+            auto call = [&](size_t start) {
+                std::vector<float> answers(kImages * kClasses);
+                for (size_t count : {1, 3, 17, 40}) {
+                    const size_t first = start % (kImages - count + 1);
+                    network.run(&data[first * kPixels], count, answers.data());
+                    for (size_t i = 0; i < count * kClasses; ++i)
+                        if (answers[i] != expected[first * kClasses + i]) ++wrong;
+                }
+            };
+            std::vector<std::thread> callers;
+            for (size_t i = 0; i < 8; ++i) callers.emplace_back(call, 5 * i);
+            for (auto& caller : callers) caller.join();
+            CHECK(wrong == 0, "%s, %d threads: %d wrong numbers", k->name, threads, wrong.load());
+        }
+    }
+}
+
+void test_no_memory_is_taken_after_the_first_run() {
+    const auto data = images();
+    std::vector<float> answers(kImages * kClasses);
+    for (int threads : {1, 2}) {
+        Network network("", threads);
+        build(network);
+        network.run(data.data(), kImages, answers.data());
+        const size_t before = allocations.load(), buffers = buffers_allocated();
+        for (size_t count : {1, 2, 15, 40, 1}) network.run(data.data(), count, answers.data());
+        CHECK(allocations.load() == before, "%d threads: %zu allocations", threads,
+              allocations.load() - before);
+        CHECK(buffers_allocated() == buffers, "%d threads", threads);
+    }
+}
+
+void test_the_pool_runs_every_task_once_and_one_at_a_time_in_a_slot() {
+    for (int round = 0; round < 300; ++round) {
+        const size_t count = 1 + static_cast<size_t>(round) % 50;
+        const int threads = 2 + round % 3;
+        std::vector<std::atomic<int>> done(count), inside(static_cast<size_t>(threads));
+        std::atomic<int> clashes{0};
+        parallel_for(count, threads, [&](size_t i, int slot) {
+            auto& here = inside[static_cast<size_t>(slot)];
+            if (here.fetch_add(1) != 0) ++clashes;
+            ++done[i];
+            // A region inside a region runs where it stands.
+            std::atomic<int> inner{0};
+            parallel_for(3, threads, [&](size_t, int) { ++inner; });
+            if (inner != 3) ++clashes;
+            here.fetch_sub(1);
+        });
+        for (size_t i = 0; i < count; ++i) CHECK(done[i] == 1, "task %zu of %zu", i, count);
+        CHECK(clashes == 0, "round %d", round);
+        if (round % 50 == 0)
+            std::this_thread::sleep_for(std::chrono::milliseconds(2));  // workers fall asleep
+    }
+}
+
+void test_wrong_networks_are_refused() {
+    using Wrong = std::invalid_argument;
+    Network network("portable", 1);
+    CHECK(throws<Wrong>([&] { network.finish(0); }, "no input"), "finish");
+    CHECK(throws<Wrong>([&] { network.add_input({}, "b1"); }, "shape"), "shape");
+    CHECK(throws<Wrong>([&] { network.add_input({3, 3}, "b1"); }, "shape"), "shape");
+    CHECK(throws<Wrong>([&] { network.add_input({3}, "b9"); }, "encoding b9"), "encoding");
+    const int x = network.add_input({4, 4, 3}, "b8");
+    CHECK(throws<Wrong>([&] { network.add_input({3}, "b1"); }, "one already"), "second input");
+    Window window{};
+    window.kernel_height = 5;
+    window.kernel_width = 1;
+    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, {0}, 1, window, 1, 0); }, "does not fit"), "window");
+    window.kernel_height = 1;
+    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, {0}, 1, window, 2, 0); }, "groups"), "groups");
+    window.top = 1;
+    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, {0}, 1, window, 1, 2); }, "pad_value 2"),
+          "pad_value");
+    CHECK(throws<Wrong>([&] { network.add_max_pool2d("m", x, window, {0, 0, 0}); }, "wholly in the padding"),
+          "pool");
+    CHECK(throws<Wrong>([&] { network.add_prelu("p", x, {1}); }, "float32"), "prelu");
+    CHECK(throws<Wrong>([&] { network.add_relu("r", x); }, "int32 or float32"), "relu");
+    CHECK(throws<Wrong>([&] { network.add_threshold("t", x, {{1}, {}, {1}}); }, "per channel"), "threshold");
+    CHECK(throws<Wrong>([&] { network.add_affine("a", x, {{1}, {1}}); }, "per channel"), "affine");
+    CHECK(throws<Wrong>([&] { network.add_add("s", x, x); }, "int32 or both float32"), "add");
+    CHECK(throws<Wrong>([&] { network.run(nullptr, 1, nullptr); }, "finish()"), "run");
+    CHECK(throws<Wrong>([] { Network("sse9", 1); }, "unknown instruction set"), "isa");
+}
+
+}  // namespace
+
+int main() {
+    test_the_pool_runs_every_task_once_and_one_at_a_time_in_a_slot();
+    test_wrong_networks_are_refused();
+    test_equal_answers_for_all_threads_batches_and_callers();
+    test_no_memory_is_taken_after_the_first_run();
+    return report("network_test");
+}

@@ -1,0 +1,80 @@
+"""The native engine (native/bindings.cpp). Used by `binarynet.runtime` only."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Pair = tuple[int, int]
+
+def compiled() -> list[tuple[str, str]]:
+    """Name and title of every instruction set in this build, best first."""
+
+def available() -> list[str]:
+    """Those that this CPU supports, best first."""
+
+def active() -> str: ...
+def use(name: str) -> None: ...
+def default_threads() -> int: ...
+def buffers_allocated() -> int:
+    """How often the engine has taken memory for weights, tables or activations since the process began."""
+
+class Network:
+    """Values and steps; each ``add_…`` returns the number of the value it makes. ValueError for what cannot run."""
+
+    def __init__(self, isa: str = "", threads: int = 0) -> None: ...
+    def add_input(self, shape: Sequence[int], encoding: str) -> int: ...
+    def add_linear(self, name: str, source: int, weight: NDArray[np.uint64]) -> int: ...
+    def add_conv2d(
+        self,
+        name: str,
+        source: int,
+        weight: NDArray[np.uint64],
+        kernel: _Pair,
+        stride: _Pair,
+        dilation: _Pair,
+        padding: tuple[_Pair, _Pair],
+        pad_value: int,
+        groups: int,
+    ) -> int: ...
+    def add_threshold_i32(
+        self, name: str, source: int, thresholds: NDArray[np.int32], rising: NDArray[np.bool_]
+    ) -> int: ...
+    def add_threshold_f32(
+        self, name: str, source: int, thresholds: NDArray[np.float32], rising: NDArray[np.bool_]
+    ) -> int: ...
+    def add_affine(self, name: str, source: int, scale: NDArray[np.float32], offset: NDArray[np.float32]) -> int: ...
+    def add_max_pool2d(
+        self,
+        name: str,
+        source: int,
+        kernel: _Pair,
+        stride: _Pair,
+        padding: tuple[_Pair, _Pair],
+        minimum: NDArray[np.bool_],
+    ) -> int: ...
+    def add_sum_pool2d(
+        self, name: str, source: int, kernel: _Pair, stride: _Pair, padding: tuple[_Pair, _Pair]
+    ) -> int: ...
+    def add_add(self, name: str, left: int, right: int) -> int: ...
+    def add_relu(self, name: str, source: int) -> int: ...
+    def add_prelu(self, name: str, source: int, slope: NDArray[np.float32]) -> int: ...
+    def add_flatten(self, name: str, source: int) -> int: ...
+    def finish(self, output: int) -> None:
+        """Fuse, lay out the weights, plan the memory."""
+
+    def run(self, input: NDArray[Any], output: NDArray[Any]) -> None:
+        """input (n, …) uint8 codes or float32 → output (n, …) int32 or float32. Other threads run meanwhile."""
+
+    def kernels(self) -> list[tuple[str, str]]:
+        """Op and the kernel that runs it, in running order."""
+
+    @property
+    def isa(self) -> str: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def arena_bytes(self) -> int: ...
+    @property
+    def weight_bytes(self) -> int: ...

@@ -1,0 +1,5 @@
+"""The command line: ``binarynet demo · recipes · train · eval · lower · inspect · run · verify · bench``."""
+
+from binarynet.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,5 @@
+"""``python -m binarynet.cli``."""
+
+from binarynet.cli.app import main
+
+main()

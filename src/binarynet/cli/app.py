@@ -1,0 +1,83 @@
+"""The command line's frame: one Typer app, one way to print, one way to fail.
+
+Bad input ends with one line on standard error and exit code 2, never with a traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.exceptions import TyperException
+
+from binarynet.errors import BinarynetError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Neural networks of +1 and −1: train, lower, prove, run.",
+)
+# Into a pipe or a file nothing is wrapped at 80 columns.
+console = Console(width=None if sys.stdout.isatty() else 200)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point. Returns (and exits with) 0, 1 for a check that failed, 2 for bad input, 130 after Ctrl-C."""
+    # Waiting threads that spin make torch ten times slower as soon as another process wants a core. Read at its import.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from binarynet.cli import demo, measure, model, train  # noqa: F401  (each module adds its verbs to the app)
+
+    try:
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        code = code if isinstance(code, int) else 0
+    except TyperException as error:
+        # Without arguments Typer raises its own help text, which is no mistake.
+        helped = type(error).__name__ == "NoArgsIsHelpError"
+        code = 0 if helped else fail(error.format_message())
+    except BinarynetError as error:
+        code = fail(str(error))
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("binarynet"):
+            raise
+        code = fail(f"this needs the package {error.name!r}: pip install 'binarynet[train]'")
+    except OSError as error:
+        code = fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "))
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if arguments is None:
+        sys.exit(code)
+    return code
+
+
+def fail(message: str) -> int:
+    """One line on standard error; returns the exit code for bad input."""
+    print("binarynet: " + " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+def show_json(document: Any) -> None:
+    """The document on standard output, one object, for programs."""
+    print(json.dumps(document, indent=2))
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """A table whose columns named with a leading '>' stand to the right."""
+    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    return made
+
+
+def human_bytes(count: int) -> str:
+    """1234567 → '1.23 MB' (10⁶ bytes)."""
+    for unit, size in (("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count} B"

@@ -1,0 +1,210 @@
+"""Verbs around training: recipes, train, lower, eval."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from binarynet.cli.app import app, console, human_bytes, show_json, table
+from binarynet.cli.model import AsJson, Isa, ModelFile, Threads
+from binarynet.errors import InputError, RecipeError
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where the data sets are; else BINARYNET_DATA, else they are downloaded.", metavar="DIR"),
+]
+Precision = Annotated[str, typer.Option(help="32, or bf16 (training steps under autocast).")]
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="One recipe, with its page and settings.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the recipes; with a NAME, show its paper, its departures and its settings."""
+    from binarynet import recipes as catalogue
+
+    found = {one: catalogue.get(one) for one in ([name] if name else catalogue.names())}
+    if as_json:
+        show_json({one: _described(recipe) for one, recipe in found.items()})
+    elif name:
+        recipe = found[name]
+        print((sys.modules[type(recipe).__module__].__doc__ or "").strip())  # as it stands: its tables are laid out
+        console.print("\nSettings of " + name + ", changed with --set NAME=VALUE:", highlight=False)
+        for key, value in recipe.settings().items():
+            console.print(f"  {key}={_text(value)}", highlight=False)
+    else:
+        shown = table("recipe", "binarized", ">reported", "paper")
+        for one, recipe in found.items():
+            reported = recipe.reported.get(recipe.data)
+            shown.add_row(one, recipe.binarized, f"{reported:.2f} %" if reported else "—", recipe.paper)
+        console.print(shown)
+        console.print("binarynet recipes NAME shows one; binarynet train NAME trains it", style="dim")
+
+
+def _described(recipe: Any) -> dict[str, Any]:
+    return {
+        "paper": recipe.paper,
+        "binarized": recipe.binarized,
+        "data": recipe.data,
+        "reported": recipe.reported.get(recipe.data),
+        "settings": recipe.settings(),
+    }
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe; `binarynet recipes` lists them.")],
+    data: Annotated[str | None, typer.Option(help="Another data set of the same image shape.")] = None,
+    data_dir: DataDir = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; the schedule stretches with them.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and noise.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/RECIPE-seedN.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, bit-exactly.")] = False,
+    precision: Precision = "32",
+    devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs on each machine.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
+    threads: Threads = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train a recipe, choose the epoch on the validation split, test once, and write model.bnn."""
+    from binarynet import recipes as catalogue
+    from binarynet.data import load
+    from binarynet.train import fit, is_main_process
+
+    given = _pairs(settings or [])
+    given |= ({"data": data} if data else {}) | ({"epochs": str(epochs)} if epochs else {})
+    chosen = catalogue.get(recipe).with_settings(given)
+    data_set = load(chosen.data, data_dir)
+    folder = out or Path("runs") / f"{recipe}-seed{seed}"
+    result = fit(
+        chosen,
+        data_set,
+        folder,
+        seed=seed,
+        resume=resume,
+        precision=precision,  # type: ignore[arg-type]
+        devices=devices,
+        nodes=nodes,
+        threads=threads or None,
+        progress=not as_json,
+    )
+    if not is_main_process():
+        return
+    file = folder / "model.bnn"
+    graph = write_model(result.model, recipe, data_set.shape, data_set.classes, chosen.data, file)
+    if as_json:
+        document = {name: getattr(result, name) for name in ("best_epoch", "validation_error", "test_error")}
+        show_json({**document, "run": str(folder), "model": str(file), "bytes": file.stat().st_size})
+        return
+    console.print(
+        f"epoch {result.best_epoch} has the lowest validation error, {result.validation_error:.2f} %; "
+        f"test error {result.test_error:.2f} % (accuracy {100 - result.test_error:.2f} %)"
+    )
+    console.print(f"{file}: {human_bytes(file.stat().st_size)}, {len(graph.ops)} ops", highlight=False)
+
+
+@app.command()
+def lower(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path | None, typer.Option(help="The file to write; default RUN/model.bnn.")] = None,
+) -> None:
+    """Lower the best checkpoint of a run to the integer graph and write it."""
+    from binarynet.train import RunFolder, load_run
+
+    recipe, model = load_run(run)
+    config = RunFolder(run).read_config()
+    file = out or run / "model.bnn"
+    shape = tuple(config["data"]["shape"])
+    write_model(model, config["recipe"], shape, config["data"]["classes"], recipe.data, file)
+    console.print(f"{file}: {human_bytes(file.stat().st_size)}", highlight=False)
+
+
+@app.command(name="eval")
+def evaluate(
+    file: ModelFile,
+    data: Annotated[str | None, typer.Option(help="Data set; default: the one it was trained on.")] = None,
+    data_dir: DataDir = None,
+    split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    engine: Annotated[str, typer.Option(help="native, or oracle (slow and obvious).")] = "native",
+    isa: Isa = None,
+    threads: Threads = 0,
+    check: Annotated[
+        str,
+        typer.Option(help="oracle: every ISA of this CPU must equal it; torch: predictions of the run's module."),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model's accuracy, and with --check prove that the engines agree. Exit code 1 if they do not."""
+    from binarynet.data import load_split
+    from binarynet.format import load as load_graph
+    from binarynet.report import Agreement, oracle_logits, with_native, with_torch
+    from binarynet.runtime import Session
+
+    wanted = [part.strip() for part in check.split(",") if part.strip()]
+    for part in wanted:
+        if part not in ("oracle", "torch"):
+            raise InputError(f"--check {part}: choose oracle, torch, or both separated by a comma")
+    graph = load_graph(file)
+    name = data or graph.meta.get("data")
+    if not name:
+        raise InputError(f"{file} does not say what it was trained on: give --data")
+    images = load_split(name, split, data_dir)  # type: ignore[arg-type]
+    session = Session(graph, engine=engine, isa=isa, threads=threads)
+    right = int((session.predict(images.images) == images.labels).sum())
+    agreements: list[Agreement] = []
+    if wanted:
+        expected = oracle_logits(graph, images.images)
+        agreements += with_native(graph, images.images, expected)
+        if "torch" in wanted:
+            from binarynet.train import load_run
+
+            _, model = load_run(file.parent)
+            agreements.append(with_torch(model, images.images, expected))
+    accuracy = 100 * right / len(images)
+    if as_json:
+        document: dict[str, Any] = {"data": name, "split": split, "images": len(images), "right": right}
+        document |= {"accuracy": accuracy, "engine": engine, "isa": session.isa}
+        document["agreement"] = [vars(agreement) for agreement in agreements]
+        show_json(document)
+    else:
+        console.print(f"{name} {split}: {right}/{len(images)} right, accuracy {accuracy:.2f} % ({session.engine})")
+        for agreement in agreements:
+            console.print(f"{agreement} with the oracle")
+    if not all(agreement.holds for agreement in agreements):
+        raise typer.Exit(1)
+
+
+def write_model(model: Any, recipe: str, shape: tuple[int, int, int], classes: Any, data: str, file: Path) -> Any:
+    """Lower a trained module and save it with what a user of the file wants to know; returns the graph."""
+    from binarynet import __version__
+    from binarynet.format import save
+    from binarynet.lower import lower
+
+    meta = {
+        "recipe": recipe,
+        "data": data,
+        "classes": "\n".join(classes),
+        "made by": f"binarynet {__version__}",
+    }
+    graph = lower(model, shape, meta, allow_real=True)  # a recipe says itself what is real
+    save(graph, file)
+    return graph
+
+
+def _pairs(settings: list[str]) -> dict[str, str]:
+    pairs = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name or not value:
+            raise RecipeError(f"--set {setting}: write it as name=value")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

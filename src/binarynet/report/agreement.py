@@ -1,0 +1,61 @@
+"""The proof: does every engine answer what the oracle answers, bit for bit, on these images?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from binarynet.graph import Graph
+from binarynet.runtime import Session, isa
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How many of ``images`` got logits (compared with ``==``) or, for torch, classes equal to the oracle's."""
+
+    engine: str
+    what: str
+    equal: int
+    images: int
+
+    @property
+    def holds(self) -> bool:
+        return self.equal == self.images
+
+    def __str__(self) -> str:
+        return f"{self.engine}: {self.equal}/{self.images} equal {self.what}"
+
+
+def oracle_logits(graph: Graph, images: Array) -> Array:
+    """The oracle's answers, (n, …)."""
+    logits: Array = Session(graph, engine="oracle").logits(images)
+    return logits
+
+
+def with_native(graph: Graph, images: Array, expected: Array) -> Iterator[Agreement]:
+    """One agreement for each instruction set of this CPU."""
+    for name in isa.available():
+        answer = Session(graph, isa=name).logits(images)
+        equal = (answer == expected).reshape(len(images), -1).all(axis=1)
+        yield Agreement(f"native {name}", "logits", int(equal.sum()), len(images))
+
+
+def with_torch(model: Any, images: Array, expected: Array, batch: int = 500) -> Agreement:
+    """Whether a torch module predicts the oracle's classes."""
+    import torch
+
+    model.eval()
+    with torch.no_grad():
+        parts = [
+            model(torch.tensor(images[start : start + batch])).argmax(1).numpy()
+            for start in range(0, len(images), batch)
+        ]
+    classes = np.concatenate(parts) if parts else np.empty(0, np.int64)
+    equal = classes == expected.reshape(len(images), -1).argmax(axis=1)
+    return Agreement("torch", "predictions", int(equal.sum()), len(images))

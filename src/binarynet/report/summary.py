@@ -1,0 +1,133 @@
+"""What a model is made of, layer by layer: shapes, encodings, parameters, bits, binary MACs, bytes moved, kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from binarynet.graph import Encoding, Graph, Op, Value, verify
+from binarynet.graph.ir import Affine, Conv2d, Input, Linear, MaxPool2d, PRelu, SumPool2d, Threshold
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One op of the graph. Counts are for one image; ``reach`` is the receptive field in input pixels."""
+
+    name: str
+    op: str
+    reads: str
+    makes: str
+    weights: str
+    parameters: int
+    stored_bits: int
+    binary_macs: int
+    bytes_moved: int
+    reach: tuple[int, int]
+    kernel: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All layers, and the totals of the file."""
+
+    layers: tuple[Layer, ...]
+    file_bytes: int
+    float32_bytes: int
+    binary_macs: int
+
+    @property
+    def shrink(self) -> float:
+        return self.float32_bytes / self.file_bytes
+
+
+def summarise(graph: Graph, file_bytes: int, kernels: dict[str, str]) -> Summary:
+    """``kernels`` maps op names to what will run them (`binarynet.runtime.Session.kernels`)."""
+    values = verify(graph)
+    reaches = _reaches(graph, values)
+    layers = []
+    for op in graph.ops:
+        read = [values[source] for source in op.sources]
+        arrays = [array for array in vars(op).values() if isinstance(array, np.ndarray)]
+        parameters = sum(array.size for array in arrays if array.dtype != np.bool_)
+        stored = sum(_stored_bits(op, array) for array in arrays)
+        moved = sum(_bytes(value) for value in (*read, values[op.name])) + -(-stored // 8)
+        layers.append(
+            Layer(
+                name=op.name,
+                op=type(op).__name__,
+                reads=" + ".join(map(str, read)) or "—",
+                makes=str(values[op.name]),
+                weights=_weights(op),
+                parameters=parameters,
+                stored_bits=stored,
+                binary_macs=macs(op, values[op.name]),
+                bytes_moved=moved,
+                reach=reaches[op.name],
+                kernel=kernels.get(op.name, "—"),
+            )
+        )
+    total = sum(layer.parameters for layer in layers)
+    return Summary(tuple(layers), file_bytes, 4 * total, sum(layer.binary_macs for layer in layers))
+
+
+def macs(op: Op, made: Value) -> int:
+    """Multiply-accumulates of one image: each is one xor and popcount contribution (for b8 inputs, eight)."""
+    if isinstance(op, Linear):
+        return op.weight.size
+    if isinstance(op, Conv2d):
+        return prod(made.shape) * prod(op.weight.shape[1:])
+    return 0
+
+
+def _stored_bits(op: Op, array: Any) -> int:
+    if array.dtype == np.int8:
+        assert isinstance(op, Linear | Conv2d)
+        return int(array.size) * Encoding.parse(op.weight_encoding).bits
+    return int(array.size) * (1 if array.dtype == np.bool_ else 32)
+
+
+def _bytes(value: Value) -> int:
+    return -(-prod(value.shape) * value.encoding.bits // 8)
+
+
+def _weights(op: Op) -> str:
+    if isinstance(op, Linear | Conv2d):
+        return f"{'×'.join(map(str, op.weight.shape))} {op.weight_encoding}"
+    if isinstance(op, Threshold):
+        return f"{op.thresholds.size} thresholds, {int((~op.rising).sum())} falling"
+    if isinstance(op, Affine):
+        return f"{op.scale.size} scales and offsets"
+    if isinstance(op, PRelu):
+        return f"{op.slope.size} slopes"
+    if isinstance(op, MaxPool2d) and op.minimum.any():
+        return f"minimum on {int(op.minimum.sum())} channels"
+    return ""
+
+
+def _reaches(graph: Graph, values: dict[str, Value]) -> dict[str, tuple[int, int]]:
+    """Receptive field of one output pixel: a window of k at distance d widens it by d (k − 1) input steps."""
+    reach: dict[str, tuple[int, int]] = {}
+    step: dict[str, tuple[int, int]] = {}
+    whole = graph.input.shape[:2] if len(graph.input.shape) == 3 else (1, 1)
+    for op in graph.ops:
+        if isinstance(op, Input):
+            reach[op.name], step[op.name] = (1, 1), (1, 1)
+            continue
+        before = max((reach[source] for source in op.sources), default=(1, 1))
+        stride = step[op.sources[0]]
+        if len(values[op.name].shape) == 1:
+            reach[op.name], step[op.name] = (whole[0], whole[1]), (1, 1)
+            continue
+        kernel, stretch, jump = (1, 1), (1, 1), (1, 1)
+        if isinstance(op, Conv2d):
+            kernel, stretch, jump = (op.weight.shape[1], op.weight.shape[2]), op.dilation, op.stride
+        elif isinstance(op, MaxPool2d | SumPool2d):
+            kernel, jump = op.kernel, op.stride
+        reach[op.name] = tuple(  # type: ignore[assignment]
+            b + s * d * (k - 1) for b, s, d, k in zip(before, stride, stretch, kernel, strict=True)
+        )
+        step[op.name] = (stride[0] * jump[0], stride[1] * jump[1])
+    return reach

@@ -1,0 +1,22 @@
+"""Running a graph: ``load(path).predict(images)``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from binarynet.format import load as _load_graph
+from binarynet.runtime import isa
+from binarynet.runtime.session import Session
+
+__all__ = ["Session", "isa", "load"]
+
+
+def load(path: str | os.PathLike[str], **options: Any) -> Session:
+    """Read a `.bnn` file and make it ready to run; ``options`` are those of `Session`.
+
+    Raises:
+        FormatError: the file is missing or damaged.
+        RuntimeUnavailable: this engine or instruction set cannot run it here.
+    """
+    return Session(_load_graph(path), **options)

@@ -1,0 +1,96 @@
+"""What a caller hands in → the codes that a graph's Input reads: all about shapes and types of images."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from binarynet.errors import InputError
+from binarynet.graph.encoding import Encoding
+
+Layout = Literal["nchw", "nhwc"]
+Array = NDArray[Any]
+
+
+def adapt(images: ArrayLike, shape: tuple[int, ...], encoding: Encoding, layout: Layout | None = None) -> Array:
+    """Images → contiguous codes (n, *shape): uint8, or float32 where the input is f32.
+
+    ``shape`` is (features,) or (height, width, channels). A flat input takes any (n, …) of that many numbers, in the
+    order they have. An image input takes (n, channels, height, width), (n, height, width, channels), flat
+    (n, channels · height · width) in the first order, and (n, height, width) if it has one channel. ``layout`` decides
+    where both orders fit; without it, that is "nchw".
+
+    Values: bytes and other whole numbers are codes. Reals are intensities in [0, 1]; 1 is the highest code, and between
+    codes the nearest is taken (halves to even). ±1 inputs (b1) take 0 / 1 in bool or unsigned, or ±1 in a signed
+    or real type. f32 inputs take reals as they are.
+
+    Raises:
+        InputError: the shape does not fit, or a value is none of these; the text names the first one.
+    """
+    array = np.asarray(images)
+    if array.dtype.kind not in "buif":
+        raise InputError(f"images are of type {array.dtype}; pass an array of uint8 or floats")
+    return _codes(_arrange(array, shape, layout), encoding)
+
+
+def _arrange(array: Array, shape: tuple[int, ...], layout: Layout | None) -> Array:
+    """Any accepted shape → (n, *shape)."""
+    if layout not in (None, "nchw", "nhwc"):
+        raise InputError(f"layout is {layout!r}; it may be 'nchw', 'nhwc' or None")
+    inner = array.shape[1:]
+    if len(shape) == 1:
+        if array.ndim > 1 and prod(inner) == shape[0]:
+            return array.reshape(len(array), shape[0])
+        raise _misfit(array, shape, f"(n, …) with {shape[0]} numbers for each image")
+    height, width, channels = shape
+    nchw, nhwc = (channels, height, width), (height, width, channels)
+    if layout != "nhwc" and inner == nchw:
+        return array.transpose(0, 2, 3, 1)
+    if layout != "nchw" and inner == nhwc:
+        return array
+    if channels == 1 and inner == (height, width):
+        return array[..., None]
+    if inner == (prod(shape),):
+        return array.reshape(-1, *nhwc) if layout == "nhwc" else array.reshape(-1, *nchw).transpose(0, 2, 3, 1)
+    both = f"(n, {channels}, {height}, {width}) or (n, {height}, {width}, {channels})"
+    raise _misfit(array, shape, f"the layout {layout} of {both}" if layout else both)
+
+
+def _misfit(array: Array, shape: tuple[int, ...], wanted: str) -> InputError:
+    text = f"images have shape {array.shape}; the model takes {wanted}"
+    if array.size == prod(shape):
+        text += ". This is one image without a batch axis: pass images[None]"
+    return InputError(text)
+
+
+def _codes(array: Array, encoding: Encoding) -> Array:
+    kind = array.dtype.kind
+    if encoding.is_float:
+        if kind != "f":
+            raise InputError(f"images are {array.dtype}; the model takes real numbers: pass float32")
+        _refuse(array, ~np.isfinite(array), "is not a finite number")
+        return np.ascontiguousarray(array, np.float32)
+    if kind == "f":
+        _refuse(array, np.isnan(array), "is not a number")
+    if encoding.kind == "b" and encoding.bits == 1 and kind in "if":
+        _refuse(array, np.abs(array) != 1, "is neither −1 nor +1")
+        return np.ascontiguousarray(array > 0, np.uint8)
+    highest = (1 << encoding.bits) - 1
+    if kind == "f":
+        _refuse(array, (array < 0) | (array > 1), "is outside [0, 1]; pass intensities, or bytes as uint8")
+        return np.ascontiguousarray(np.rint(array * array.dtype.type(highest)), np.uint8)
+    if kind == "b" and highest > 1:
+        raise InputError(f"images are bool; the model takes {encoding} codes 0 … {highest} or intensities in [0, 1]")
+    if highest < 255 or array.dtype != np.uint8:
+        _refuse(array, (array < 0) | (array > highest), f"is not a code 0 … {highest} of {encoding}")
+    return np.ascontiguousarray(array, np.uint8)
+
+
+def _refuse(array: Array, bad: NDArray[np.bool_], why: str) -> None:
+    """Raise for the first bad value; its index counts (image, row, column, channel) or (image, feature)."""
+    if bad.any():
+        index = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
+        raise InputError(f"images: the value {array[index]} at {index} {why}")

@@ -1,0 +1,96 @@
+"""A session: one graph, ready to answer, from any number of threads at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from binarynet.errors import RuntimeUnavailable
+from binarynet.graph import Encoding, Graph, interpret, verify
+from binarynet.runtime.images import Layout, adapt
+from binarynet.runtime.plan import build
+
+_ORACLE_BATCH = 64  # images at a time: the oracle holds every value as int32
+
+
+class Session:
+    """Answers for one graph.
+
+    Args:
+        graph: what to run; it is verified first.
+        isa: an instruction set of `binarynet.runtime.isa.available`; None takes `isa.active`. Fixed for the session.
+        threads: how many threads one call may use; None or 0 takes ``BINARYNET_NUM_THREADS``, else
+            ``OMP_NUM_THREADS``, else the CPUs this process may use.
+        engine: ``"native"``, or ``"oracle"`` for the plain integer arithmetic that every engine must equal.
+
+    Raises:
+        GraphError: the graph breaks a rule.
+        RuntimeUnavailable: unknown engine or instruction set, or a graph that the native engine cannot run.
+    """
+
+    def __init__(
+        self, graph: Graph, *, isa: str | None = None, threads: int | None = None, engine: str = "native"
+    ) -> None:
+        values = verify(graph)
+        self.engine = engine
+        self.classes = graph.classes
+        self.input_shape = graph.input.shape
+        self.output_shape = values[graph.output.name].shape
+        self._encoding = Encoding.parse(graph.input.encoding)
+        self._dtype = np.float32 if values[graph.output.name].encoding.is_float else np.int32
+        if threads is not None and threads < 0:
+            raise RuntimeUnavailable(f"threads is {threads}; give a positive number, or 0 for the default")
+        if engine == "native":
+            self._network = build(graph, values, isa, threads)
+        elif engine != "oracle":
+            raise RuntimeUnavailable(f"unknown engine {engine!r}; there are 'native' and 'oracle'")
+        elif isa is not None:
+            raise RuntimeUnavailable(f"the oracle has no instruction sets; leave out isa={isa!r}")
+        else:
+            self._graph = graph  # the native engine has packed all of it, and need not keep it
+
+    @property
+    def isa(self) -> str | None:
+        """The instruction set in use; None for the oracle."""
+        return self._network.isa if self.engine == "native" else None
+
+    @property
+    def threads(self) -> int:
+        return self._network.threads if self.engine == "native" else 1
+
+    @property
+    def kernels(self) -> dict[str, str]:
+        """What runs each op: op name → text. Ops that cost nothing (Flatten, Input) are left out."""
+        if self.engine == "native":
+            return dict(self._network.kernels())
+        return {op.name: "oracle" for op in self._graph.ops[1:]}
+
+    def logits(self, images: ArrayLike, *, layout: Layout | None = None) -> NDArray[Any]:
+        """The graph's answers, (n, *output_shape): float32 reals, or the int32 numbers that integer answers mean.
+
+        `binarynet.runtime.images.adapt` says which ``images`` are taken.
+
+        Raises:
+            InputError: shape, type or values do not fit; NaN is named with its index.
+        """
+        codes = adapt(images, self.input_shape, self._encoding, layout)
+        answers = np.empty((len(codes), *self.output_shape), self._dtype)
+        if self.engine == "native":
+            self._network.run(codes, answers)
+        else:
+            for start in range(0, len(codes), _ORACLE_BATCH):
+                part = slice(start, start + _ORACLE_BATCH)
+                answers[part] = interpret(self._graph, codes[part])
+        return answers
+
+    def predict(self, images: ArrayLike, *, layout: Layout | None = None) -> NDArray[np.int64]:
+        """The class of each image, (n,) int64: where its logit is largest, the first of equals."""
+        logits = self.logits(images, layout=layout)
+        return logits.reshape(len(logits), -1).argmax(axis=1) if len(logits) else np.empty(0, np.int64)
+
+    def __repr__(self) -> str:
+        where = f"{self.isa}, {self.threads} threads" if self.engine == "native" else "plain integers"
+        shape = "×".join(map(str, self.input_shape))
+        return f"Session({shape} {self._encoding} → {'×'.join(map(str, self.output_shape))}; {self.engine}: {where})"

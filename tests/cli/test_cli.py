@@ -1,0 +1,167 @@
+"""The command line as a user meets it: what it prints, what it writes, and how it fails."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from binarynet.cli import main
+from binarynet.format import load
+
+CONVNET = Path(__file__).parents[1] / "data" / "small_convnet.bnn"
+SMALL = ["--set", "width=64", "--epochs", "3", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run folder of a small net, trained once for this module."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    assert main(["train", "bnn-digits", *SMALL, "--out", str(folder), "--json"]) == 0
+    return folder
+
+
+def answer(capsys, *arguments):
+    """The JSON that a command prints."""
+    code = main([*map(str, arguments), "--json"])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    return json.loads(printed.out)
+
+
+def test_training_leaves_a_whole_run_folder(run):
+    assert {"config.json", "metrics.csv", "result.json", "model.bnn"} <= {path.name for path in run.iterdir()}
+    graph = load(run / "model.bnn")
+    assert graph.meta["recipe"] == "bnn-digits"
+    assert len(graph.classes) == 10
+
+
+def test_eval_gives_the_accuracy_of_training_and_proves_the_engines_equal(run, capsys):
+    result = json.loads((run / "result.json").read_text())
+    found = answer(capsys, "eval", run / "model.bnn", "--check", "oracle,torch")
+    assert found["accuracy"] == pytest.approx(100 - result["test_error"], abs=1e-9)
+    assert [a["equal"] for a in found["agreement"]] == [found["images"]] * len(found["agreement"])
+    assert {a["engine"] for a in found["agreement"]} >= {"native portable", "torch"}
+
+
+def test_eval_on_the_oracle_gives_the_same_answer(run, capsys):
+    native = answer(capsys, "eval", run / "model.bnn")
+    oracle = answer(capsys, "eval", run / "model.bnn", "--engine", "oracle")
+    assert native["right"] == oracle["right"]
+
+
+def test_lowering_again_gives_the_same_bytes(run, tmp_path, capsys):
+    assert main(["lower", str(run), "--out", str(tmp_path / "again.bnn")]) == 0
+    assert (tmp_path / "again.bnn").read_bytes() == (run / "model.bnn").read_bytes()
+
+
+def test_inspect_counts_what_is_there(run, capsys):
+    found = answer(capsys, "inspect", run / "model.bnn")
+    layers = {layer["name"]: layer for layer in found["layers"]}
+    assert layers["linear1"]["binary_macs"] == 64 * 64
+    assert layers["linear1"]["stored_bits"] == 64 * 64
+    assert found["binary_macs"] == 3 * 64 * 64 + 64 * 10
+    assert found["file_bytes"] == (run / "model.bnn").stat().st_size
+    assert all(found["isa"] in layers[name]["kernel"] for name in ("linear1", "linear2", "classes"))
+    assert main(["inspect", str(run / "model.bnn")]) == 0
+    assert "binary MACs" in capsys.readouterr().out
+
+
+def test_inspect_follows_the_receptive_field(capsys):
+    found = answer(capsys, "inspect", CONVNET)
+    reach = {layer["name"]: layer["reach"] for layer in found["layers"]}
+    assert reach["conv1"] == [3, 3]
+    assert reach["pool1"] == [4, 4]
+    assert reach["classes"] == [6, 6]
+
+
+def test_run_classifies_arrays_and_pictures(run, tmp_path, capsys):
+    from PIL import Image
+
+    from binarynet.data import load as load_data
+    from binarynet.runtime import load as load_session
+
+    images = load_data("digits").test.images[:3]
+    np.save(tmp_path / "batch.npy", images)
+    np.save(tmp_path / "one.npy", images[0, 0])
+    Image.fromarray(images[0, 0]).save(tmp_path / "one.png")
+    files = [tmp_path / name for name in ("batch.npy", "one.npy", "one.png")]
+    answers = answer(capsys, "run", run / "model.bnn", *files)
+    expected = load_session(run / "model.bnn").predict(images).tolist()
+    assert [a["class"] for a in answers] == [*expected, expected[0], expected[0]]
+    assert all(len(a["logits"]) == 10 for a in answers)
+
+
+def test_bench_prints_a_ratio_to_torch(run, capsys):
+    found = answer(capsys, "bench", run / "model.bnn", "--batch", "1,7", "--seconds", "0.02", "--every-isa")
+    assert {row["engine"] for row in found["rows"]} >= {"binarynet portable", "torch float32"}
+    assert all(row["ratio"] > 0 and row["low"] <= row["median"] <= row["high"] for row in found["rows"])
+    assert found["machine"]["processor"]
+
+
+def test_recipes_lists_every_recipe_with_its_settings(capsys):
+    found = answer(capsys, "recipes")
+    assert found["bnn-mnist"]["settings"]["width"] == 4096
+    assert main(["recipes", "bnn-mnist"]) == 0
+    assert "width=4096" in capsys.readouterr().out
+
+
+def test_demo_goes_the_whole_way(capsys, monkeypatch):
+    from binarynet import recipes
+
+    recipe = recipes.get("bnn-digits").with_settings({"epochs": "2", "width": "32"})
+    monkeypatch.setattr(recipes, "get", lambda name: recipe)
+    assert main(["demo"]) == 0
+    printed = capsys.readouterr().out
+    assert "native portable: 296/296 equal logits" in printed
+    assert "torch: 296/296 equal predictions" in printed
+
+
+WRONG = {
+    "inspect nothing.bnn": r"nothing\.bnn: cannot be read",
+    "verify {broken}": "the checksum does not match",
+    "verify {text}": "not a safetensors file",
+    "train bnn-minst": "did you mean 'bnn-mnist'",
+    "train bnn-digits --set widht=3": "did you mean 'width'",
+    "train bnn-digits --set width=x": "needs a whole number",
+    "train bnn-digits --set width": "name=value",
+    "train bnn-digits --data cifra10": "Did you mean 'cifar10'",
+    "train bnn-digits --epochs 0": "greater than or equal to 1",
+    "train bnn-mnist --data-dir nowhere": "nowhere",
+    "eval {convnet}": "give --data",
+    "eval {convnet} --data digits": r"\(296, 1, 8, 8\)",
+    "eval {convnet} --data digits --check magic": "choose oracle, torch",
+    "eval {convnet} --data digits --engine warp": "unknown engine 'warp'",
+    "run {convnet} {text}": "neither a .npy array nor an image",
+    "run {convnet} {convnet} --isa z80": "unknown instruction set 'z80'",
+    "bench {convnet} --batch 0": "positive whole numbers",
+    "lower nowhere": "nowhere",
+    "inspekt": "No such command",
+}
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_bad_input_is_one_line_and_exit_code_2(command, tmp_path, capsys, monkeypatch):
+    import re
+
+    monkeypatch.chdir(tmp_path)
+    damaged = bytearray(CONVNET.read_bytes())
+    damaged[-1] ^= 1
+    (tmp_path / "broken.bnn").write_bytes(damaged)
+    (tmp_path / "text.txt").write_text("no model and no picture")
+    paths = {"broken": "broken.bnn", "text": "text.txt", "convnet": str(CONVNET)}
+    assert main(command.format(**paths).split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("binarynet: ")
+    assert error.count("\n") == 1
+    assert re.search(WRONG[command], error)
+
+
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch, capsys):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "binarynet.train", raising=False)
+    monkeypatch.delitem(sys.modules, "binarynet.recipes", raising=False)
+    assert main(["train", "bnn-digits"]) == 2
+    assert "binarynet[train]" in capsys.readouterr().err

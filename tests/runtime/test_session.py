@@ -1,0 +1,208 @@
+"""Sessions: what they answer, from files, from many threads, and after a fork."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import binarynet
+from binarynet import _native
+from binarynet.errors import FormatError, GraphError, InputError, RuntimeUnavailable
+from binarynet.graph import Graph, interpret
+from binarynet.graph.ir import Input, Linear
+from binarynet.runtime import Session, isa, load
+from tests.graph.graphs import small_convnet, small_mlp
+from tests.runtime.graphs import Maker
+
+
+def convnet() -> tuple[Graph, np.ndarray, np.ndarray]:
+    """A net with every kind of step, images, and the oracle's answers."""
+    make = Maker((12, 12, 3), "b8", seed=3)
+    make.conv(64, padding=((1, 1), (1, 1)))
+    make.threshold()
+    make.max_pool((2, 2), (2, 2))
+    trunk = make.conv(64, padding=((1, 1), (1, 1)))
+    make.threshold(source=trunk)
+    make.add(make.conv(64, padding=((1, 1), (1, 1))), trunk)
+    make.threshold()
+    make.flatten()
+    make.linear(300)
+    make.threshold()
+    make.linear(10)
+    make.affine()
+    graph, images = make.graph(), make.codes(40)
+    return graph, images, interpret(graph, images)
+
+
+def test_a_saved_model_answers_what_its_graph_answers(tmp_path):
+    graph = small_convnet()
+    binarynet.save(graph, tmp_path / "model.bnn")
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 6, 6), np.uint8)
+    session = load(tmp_path / "model.bnn", isa="portable", threads=1)
+    expected = interpret(graph, images.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(session.logits(images), expected)
+    np.testing.assert_array_equal(session.predict(images), expected.argmax(axis=1))
+    assert session.predict(images).dtype == np.int64
+    assert (session.isa, session.threads, session.engine) == ("portable", 1, "native")
+
+
+def test_a_missing_file_is_a_format_error(tmp_path):
+    with pytest.raises(FormatError, match="missing"):
+        load(tmp_path / "missing.bnn")
+
+
+def test_the_oracle_is_an_engine_like_the_native_one():
+    graph, images, expected = convnet()
+    oracle = Session(graph, engine="oracle")
+    np.testing.assert_array_equal(oracle.logits(np.concatenate([images] * 3)), np.concatenate([expected] * 3))
+    assert oracle.isa is None
+    assert set(oracle.kernels.values()) == {"oracle"}
+    with pytest.raises(RuntimeUnavailable, match="no instruction sets"):
+        Session(graph, engine="oracle", isa="portable")
+
+
+def test_unknown_engines_and_negative_threads_are_refused():
+    with pytest.raises(RuntimeUnavailable, match="'native' and 'oracle'"):
+        Session(small_mlp(), engine="gpu")
+    with pytest.raises(RuntimeUnavailable, match="threads is -1"):
+        Session(small_mlp(), threads=-1)
+
+
+def test_a_graph_that_breaks_a_rule_is_refused_before_it_runs():
+    with pytest.raises(GraphError, match="weights for 4 inputs"):
+        Session(Graph((Input("x", (), (3,), "b1"), Linear("y", ("x",), np.ones((2, 4), np.int8)))))
+
+
+def test_the_first_of_equal_logits_is_the_class():
+    make = Maker((3,))
+    make.ops.append(Linear("y", ("input",), np.ones((4, 3), np.int8)))
+    assert Session(make.graph()).predict(np.ones((2, 3))).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("engine", ["native", "oracle"])
+def test_an_empty_batch_has_empty_answers_of_the_right_shape(engine):
+    session = Session(small_convnet(), engine=engine)
+    logits = session.logits(np.empty((0, 3, 6, 6), np.uint8))
+    assert (logits.shape, logits.dtype) == ((0, 4), np.int32)
+    assert session.predict(np.empty((0, 3, 6, 6), np.uint8)).shape == (0,)
+
+
+def test_a_session_says_what_it_is():
+    session = Session(small_mlp(), isa="portable", threads=2)
+    assert repr(session) == "Session(10 b8 → 3; native: portable, 2 threads)"
+    assert session.classes == ("a", "b", "c")
+    assert session.input_shape == (10,)
+
+
+def test_wrong_images_are_refused_by_both_methods():
+    session = Session(small_mlp())
+    for method in (session.logits, session.predict):
+        with pytest.raises(InputError, match="10 numbers"):
+            method(np.zeros((2, 11), np.uint8))
+
+
+def test_the_native_module_checks_what_it_is_given():
+    network = _native.Network("portable", 1)
+    value = network.add_linear("y", network.add_input((3,), "b1"), np.zeros((2, 1), np.uint64))
+    with pytest.raises(ValueError, match="finish"):
+        network.run(np.zeros((1, 3), np.uint8), np.zeros((1, 2), np.int32))
+    network.finish(value)
+    for images, answers in [
+        (np.zeros((1, 4), np.uint8), np.zeros((1, 2), np.int32)),
+        (np.zeros((1, 3), np.float32), np.zeros((1, 2), np.int32)),
+        (np.zeros((1, 3), np.uint8), np.zeros((2, 2), np.int32)),
+        (np.zeros((1, 3), np.uint8), np.zeros((1, 2), np.float32)),
+    ]:
+        with pytest.raises(ValueError, match="must be"):
+            network.run(images, answers)
+    with pytest.raises(ValueError, match="finished"):
+        network.add_flatten("late", value)
+    fresh = _native.Network("portable", 1)
+    source = fresh.add_input((70,), "b1")
+    with pytest.raises(ValueError, match="bits behind their last value"):
+        fresh.add_linear("tail", source, np.full((1, 2), 2**63, np.uint64))
+    with pytest.raises(ValueError, match="rows of 2 words"):
+        fresh.add_linear("words", source, np.zeros((1, 1), np.uint64))
+    with pytest.raises(ValueError, match="no value 9"):
+        fresh.add_flatten("nothing", 9)
+
+
+@pytest.mark.parametrize("name", isa.available())
+def test_eight_threads_may_call_one_session_and_four_sessions_at_once(name):
+    graph, images, expected = convnet()
+    sessions = [Session(graph, isa=name, threads=2) for _ in range(4)]
+    wrong: list[str] = []
+
+    def call(session: Session, start: int) -> None:
+        for size in (1, 3, 40, 2):
+            part = slice(start % 30, start % 30 + size)
+            if not np.array_equal(session.logits(images[part], layout="nhwc"), expected[part]):
+                wrong.append(f"{start} {size}")
+
+    callers = [threading.Thread(target=call, args=(sessions[i % 4 if i % 2 else 0], i)) for i in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not wrong
+
+
+def test_after_the_first_call_no_memory_is_taken():
+    graph, images, _ = convnet()
+    for threads in (1, 2):
+        session = Session(graph, threads=threads)
+        answers = np.empty((40, 10), np.float32)
+        session._network.run(images, answers)
+        before = _native.buffers_allocated()
+        for count in (40, 1, 7, 40):
+            session._network.run(images[:count], answers[:count])
+        assert _native.buffers_allocated() == before
+    tracemalloc.start()
+    session._network.run(images, answers)
+    assert tracemalloc.get_traced_memory()[1] < 4096, "the call itself takes next to nothing"
+    tracemalloc.stop()
+
+
+def test_a_forked_child_has_threads_of_its_own():
+    code = """
+import os
+import numpy as np
+from binarynet.graph import interpret
+from binarynet.runtime import Session
+from tests.graph.graphs import small_mlp
+
+graph = small_mlp(features=784, hidden=2048)
+images = np.random.default_rng(0).integers(0, 256, (1, 784), np.uint8)
+session, expected = Session(graph, threads=2), interpret(graph, images)
+session.logits(images)  # the pool has its worker now
+child = os.fork()
+equal = all(np.array_equal(session.logits(images), expected) for _ in range(20))
+if child == 0:
+    os._exit(0 if equal else 1)
+assert equal
+assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
+def test_importing_and_running_need_no_torch():
+    code = """
+import sys
+import numpy as np
+import binarynet
+from tests.graph.graphs import small_mlp
+binarynet.Session(small_mlp()).predict(np.zeros((2, 10), np.uint8))
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_large_sizes_are_refused_instead_of_overflowing():
+    network = _native.Network("portable", 1)
+    with pytest.raises(ValueError, match="does not fit memory"):
+        network.add_input((2**32, 2**32, 2**32), "b8")

@@ -1,0 +1,94 @@
+"""The import rule of docs/architecture.md, held over the syntax tree of every module."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "binarynet"
+
+MAY_IMPORT = {
+    "errors": set(),
+    "data": {"errors"},
+    "nn": {"errors"},
+    "optim": {"errors", "nn"},
+    "recipes": {"errors", "data", "nn", "optim"},
+    "train": {"errors", "recipes", "data", "nn", "optim"},
+    "graph": {"errors"},
+    "lower": {"errors", "nn", "graph"},
+    "format": {"errors", "graph"},
+    "runtime": {"errors", "format", "graph", "_native"},
+    "export": {"errors", "graph", "format"},
+    "gpu": {"errors", "graph", "format"},
+    "report": {"errors", "graph", "runtime"},
+    "cli": None,  # all
+    "__init__": {"errors", "graph", "format", "runtime"},
+}
+TORCH_FREE = {"errors", "data", "graph", "format", "runtime", "export", "__init__"}
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def package_of(file: Path) -> str:
+    return file.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported(file: Path) -> list[str]:
+    """Dotted names of everything a file imports, wherever in it the import stands."""
+    names = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports stand in full"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_imports_go_downstream_only(file):
+    package = package_of(file)
+    assert package in MAY_IMPORT, f"{package} is not in the table: add it here and in docs/architecture.md"
+    allowed = MAY_IMPORT[package]
+    for name in imported(file):
+        root, *rest = name.split(".")
+        if root == "binarynet" and allowed is not None and rest[0] != package:
+            known = rest[0] if (SOURCE / rest[0]).is_dir() or (SOURCE / f"{rest[0]}.py").exists() else "__init__"
+            if rest[0] == "_native":
+                known = "_native"
+            assert known in allowed, f"{package} may not import {name}"
+        if root in ("torch", "lightning"):
+            assert package not in TORCH_FREE, f"{package} must work without {root}"
+
+
+def test_the_table_on_the_architecture_page_is_this_one():
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [row.split("|")[1:3] for row in page.splitlines() if row.startswith("| `")]
+    told = {name.strip(" `"): allowed for names, allowed in reversed(rows) for name in names.split(",")}
+    for package, allowed in MAY_IMPORT.items():
+        if allowed is None or package == "__init__" or not (SOURCE / package).exists():
+            continue
+        for other in allowed - {"errors", "_native"}:
+            assert other in told[package], f"docs/architecture.md: {package} may import {other}"
+
+
+def run_python(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=True)
+
+
+def test_importing_binarynet_loads_neither_torch_nor_what_only_training_needs():
+    heavy = ["torch", "lightning", "sklearn", "scipy", "pooch", "matplotlib", "PIL", "typer", "rich", "tensorboard"]
+    found = run_python(f"import sys, binarynet; print([m for m in {heavy} if m in sys.modules])").stdout
+    assert found.strip() == "[]"
+
+
+def test_running_a_model_needs_no_torch(tmp_path):
+    model = Path(__file__).parent / "data" / "small_convnet.bnn"
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import numpy as np, binarynet\n"
+        f"session = binarynet.load({str(model)!r})\n"
+        "print(session.predict(np.zeros((2, 3, 6, 6), np.uint8)).shape)"
+    )
+    assert run_python(code).stdout.strip() == "(2,)"
