@@ -56,7 +56,7 @@ class Bnn(Recipe):
         return squared_hinge(logits, target)
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        optimizer = latent_optimizer(torch.optim.Adam, model, lr=self.lr_start)
+        optimizer = latent_optimizer(torch.optim.Adam, model, lr=self.lr_start, fused=True)
         return optimizer, geometric_decay(optimizer, self.lr_start, self.lr_end, self.epochs)
 
 

@@ -42,6 +42,16 @@ class Recipe(ABC):
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         """The optimizer, and the schedule that is stepped once an epoch."""
 
+    def begin_epoch(self, model: nn.Module, epoch: int) -> None:
+        """Called before each training epoch (counted from 0), for what changes with it.
+
+        It must depend on the model's state and the epoch alone, so that a resumed run goes the same way.
+        """
+
+    def selectable(self, epoch: int) -> bool:
+        """Whether the epoch's weights may be chosen as the best; False for the early stages of a longer way."""
+        return True
+
     def augment(self, images: Any, rng: Any) -> Any:
         """Change a training batch of uint8 images (n, c, h, w); none of the papers before 2019 does."""
         return images

@@ -1,0 +1,52 @@
+"""Binary layers for PyTorch, one concept a file.
+
+| quantizers | what is applied to inputs and weights: value and pseudo-gradient; `QUANTIZERS` by name |
+| layer      | what the binary layers share; `latent_weights(module)`                                 |
+| linear     | `BinaryLinear`                                                                         |
+| conv       | `BinaryConv1d`, `BinaryConv2d`, `BinaryConvTranspose2d`                                |
+| losses     | `squared_hinge`                                                                        |
+| convert    | `convert(module)`: a plain torch model made binary in place (`dataflow`: who feeds it) |
+"""
+
+from binarynet.nn.conv import BinaryConv1d, BinaryConv2d, BinaryConvTranspose2d
+from binarynet.nn.convert import Change, ConvertConfig, ConvertReport, convert
+from binarynet.nn.layer import BinaryLayer, latent_weights
+from binarynet.nn.linear import BinaryLinear
+from binarynet.nn.losses import SquaredHinge, squared_hinge
+from binarynet.nn.quantizers import (
+    QUANTIZERS,
+    ApproxSign,
+    ByteInput,
+    EdeSign,
+    IdentitySign,
+    Quantizer,
+    SteSign,
+    StochasticSign,
+    SwishSign,
+    TanhSign,
+)
+
+__all__ = [
+    "QUANTIZERS",
+    "ApproxSign",
+    "BinaryConv1d",
+    "BinaryConv2d",
+    "BinaryConvTranspose2d",
+    "BinaryLayer",
+    "BinaryLinear",
+    "ByteInput",
+    "Change",
+    "ConvertConfig",
+    "ConvertReport",
+    "EdeSign",
+    "IdentitySign",
+    "Quantizer",
+    "SquaredHinge",
+    "SteSign",
+    "StochasticSign",
+    "SwishSign",
+    "TanhSign",
+    "convert",
+    "latent_weights",
+    "squared_hinge",
+]

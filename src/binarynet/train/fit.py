@@ -1,0 +1,239 @@
+"""`fit`: a recipe and a data set in, a trained network and a run folder out."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
+
+from binarynet.data import DataSet
+from binarynet.recipes import Recipe
+from binarynet.train import console, processes
+from binarynet.train.callbacks import LatentWeightMovement, Metrics
+from binarynet.train.checkpoint import AtomicCheckpointIO, Checkpoints, read
+from binarynet.train.evaluate import EVALUATION_BATCH, evaluate
+from binarynet.train.folder import RunFolder, TrainingError, describe
+from binarynet.train.interrupt import interruptible
+from binarynet.train.load import best_model
+from binarynet.train.loader import EvaluationBatches, TrainingBatches
+from binarynet.train.module import RecipeModule
+
+_PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a finished run has reached.
+
+    best_epoch: the epoch (from 1) with the lowest validation error, of equal ones the latest.
+    validation_error, test_error: of its weights, in percent; the test images are looked at once, at the end.
+    train_seconds: wall time of all epochs with their validations, over all sessions.
+    model: the network with these weights, on the CPU, in evaluation mode.
+    """
+
+    best_epoch: int
+    validation_error: float
+    test_error: float
+    train_seconds: float
+    model: nn.Module = dataclasses.field(repr=False)
+
+
+class _Plan(NamedTuple):
+    """What a process must know to take part in a run."""
+
+    recipe: Recipe
+    data: DataSet
+    folder: RunFolder
+    config: dict[str, Any]
+    resume: bool
+    devices: int
+    nodes: int
+    accelerator: str
+    progress: bool
+    threads: int
+
+
+def fit(
+    recipe: Recipe,
+    data: DataSet,
+    out: Path | str,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    precision: Literal["32", "bf16"] = "32",
+    devices: int = 1,
+    nodes: int = 1,
+    accelerator: str = "auto",
+    progress: bool = True,
+    threads: int | None = None,
+) -> Result:
+    """Train `recipe` on `data` into the run folder `out`, and report the test error of the best epoch.
+
+    seed: decides the initial weights, the order of the images and all other random numbers. Same seed, same
+        machine, same number of threads and processes: same weights, to the bit (on the CPU).
+    resume: go on after the last full epoch of `out`, to the weights that no interruption would have given. A
+        finished run is not trained again.
+    precision: "bf16" computes the training steps under bfloat16 autocast; evaluation is always in float32.
+    devices, nodes: processes on each machine, and machines. The recipe's batch size is that of all together.
+        Under torchrun leave both at 1.
+    accelerator: "auto", "cpu", "gpu", as Lightning names them.
+    progress: a bar on stderr if that is a terminal, else a line an epoch.
+    threads: of torch, in each process. None: as many as torch would take, shared among the processes.
+
+    Under torchrun every process calls this and gets the result; `is_main_process()` says which may speak.
+
+    Raises `TrainingError` for a folder in use, settings that do not fit, a loss that is not finite;
+    `RecipeError` for a batch size that does not fit; `Interrupted` after Ctrl-C or SIGTERM.
+    """
+    devices, nodes = processes.layout(devices, nodes)
+    _check(recipe, data, seed, precision, devices * nodes, threads)
+    folder = RunFolder(out)
+    plan = _Plan(
+        recipe,
+        data,
+        folder,
+        describe(recipe, data, seed, precision),
+        resume,
+        devices,
+        nodes,
+        accelerator,
+        progress,
+        processes.threads_each(threads, devices),
+    )
+    with interruptible(folder):
+        if devices * nodes == 1 or processes.started_elsewhere():
+            _train(plan)
+        else:
+            _train_in_new_processes(plan)
+    found, model = folder.read_result(), best_model(recipe, folder)
+    names = [field.name for field in dataclasses.fields(Result) if field.name != "model"]
+    return Result(**{name: found[name] for name in names}, model=model)
+
+
+def _check(recipe: Recipe, data: DataSet, seed: int, precision: str, world: int, threads: int | None) -> None:
+    """Refuse what cannot work before anything is written."""
+    if precision not in _PRECISIONS:
+        raise TrainingError(f"precision {precision!r} is not known: choose 32 or bf16.")
+    if not 0 <= seed < 2**32:
+        raise TrainingError(f"seed {seed} is not in 0..2^32-1.")
+    if threads is not None and threads < 1:
+        raise TrainingError(f"threads={threads}: at least one is needed.")
+    if recipe.epochs < 1:
+        raise TrainingError(f"epochs={recipe.epochs}: at least one is needed.")
+    if len(data.validation) < world or not len(data.test):
+        raise TrainingError(
+            f"{data.name} has {len(data.validation)} validation and {len(data.test)} test images; to choose an "
+            f"epoch and to judge it, {world} and 1 are needed."
+        )
+    TrainingBatches(data.train, recipe.batch_size, seed=seed, world=world)
+
+
+def _train_in_new_processes(plan: _Plan) -> None:
+    if int(os.environ.get("NODE_RANK", 0)) == 0:
+        _begin(plan)
+    if plan.resume and plan.folder.result.exists():
+        return
+    processes.launch(_train, (plan, False), plan.devices)
+    if not plan.folder.result.exists():
+        raise KeyboardInterrupt  # it reached the processes, which end quietly on it, and not us
+
+
+def _train(plan: _Plan, begin: bool = True) -> None:
+    """What one process does: all of a run, or one rank of it."""
+    torch.set_num_threads(plan.threads)
+    recipe, data, folder, seed = plan.recipe, plan.data, plan.folder, plan.config["seed"]
+    with console.quiet():
+        metrics = Metrics(folder)
+        trainer = _trainer(plan, metrics)
+        if begin and trainer.is_global_zero:
+            _begin(plan)
+        if plan.resume and folder.result.exists():
+            return
+        rank, world = trainer.global_rank, trainer.world_size
+        # Not to override `augment` spares a process the images of the others.
+        augment = None if type(recipe).augment is Recipe.augment else recipe.augment
+        batches = TrainingBatches(data.train, recipe.batch_size, seed=seed, augment=augment, rank=rank, world=world)
+        torch.manual_seed(seed)
+        module = RecipeModule(recipe, recipe.model(data.shape, len(data.classes)), batches, seed)
+        trainer.fit(
+            module,
+            batches,
+            EvaluationBatches(data.validation, EVALUATION_BATCH, rank=rank, world=world),
+            ckpt_path=folder.last if plan.resume and folder.last.exists() else None,
+            weights_only=True,
+        )
+        if trainer.is_global_zero:
+            _report(plan, sum(row["seconds"] for row in metrics.rows), trainer.strategy.root_device)
+        trainer.strategy.barrier()  # torchrun's other processes read the result, too
+
+
+def _trainer(plan: _Plan, metrics: Metrics) -> Trainer:
+    strategy: Any = "auto"
+    if plan.devices * plan.nodes > 1:
+        strategy = DDPStrategy(broadcast_buffers=False)  # `RecipeModule` averages them, once an epoch
+    shown = [console.reporter()] if plan.progress else []
+    return Trainer(
+        accelerator=plan.accelerator,
+        devices=plan.devices,
+        num_nodes=plan.nodes,
+        strategy=strategy,
+        precision=_PRECISIONS[plan.config["precision"]],
+        max_epochs=plan.recipe.epochs,
+        callbacks=[LatentWeightMovement(), metrics, Checkpoints(plan.folder), *shown],
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=plan.folder.path,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def _begin(plan: _Plan) -> None:
+    session = {
+        "versions": {name: _version(name) for name in ("binarynet", "torch", "lightning", "numpy")},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "accelerator": plan.accelerator,
+        "devices": plan.devices,
+        "nodes": plan.nodes,
+        "threads": plan.threads,
+    }
+    plan.folder.begin(plan.config, session, plan.resume)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _report(plan: _Plan, seconds: float, device: torch.device) -> None:
+    """Show the best weights the test images, once, and write result.json."""
+    best = read(plan.folder.best, mmap=True)
+    test = evaluate(best_model(plan.recipe, plan.folder), plan.data.test, plan.recipe.loss, device=device)
+    plan.folder.write_result(
+        {
+            "recipe": plan.config["recipe"],
+            "data": plan.data.name,
+            "seed": plan.config["seed"],
+            "epochs": plan.recipe.epochs,
+            "best_epoch": best["epoch"],
+            "validation_error": best["validation_error"],
+            "test_error": test.error,
+            "test_loss": test.loss,
+            "test_images": test.images,
+            "train_seconds": seconds,
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        }
+    )

@@ -1,0 +1,148 @@
+"""A run folder: what was asked for, what came out, and whether the one may go on to the other.
+
+    config.json     recipe, settings, data, seed, precision; one entry of `sessions` for each start and resume
+    metrics.csv     one row an epoch
+    tensorboard/    the same for TensorBoard
+    checkpoints/    last.ckpt, best.ckpt
+    result.json     the best epoch, its validation error, the test error
+
+Errors are in percent, epochs count from 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from binarynet import recipes
+from binarynet.data import DataSet
+from binarynet.errors import BinarynetError
+from binarynet.recipes import Recipe
+
+
+class TrainingError(BinarynetError):
+    """A training run cannot begin, go on, or be read: its folder, its settings, its checkpoints, its loss."""
+
+
+class RunFolder:
+    """The paths of a run, and the rules by which a folder is taken into use."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.csv"
+        self.result = self.path / "result.json"
+        self.tensorboard = self.path / "tensorboard"
+        self.last = self.path / "checkpoints" / "last.ckpt"
+        self.best = self.path / "checkpoints" / "best.ckpt"
+
+    def begin(self, config: dict[str, Any], session: dict[str, Any], resume: bool) -> None:
+        """Take the folder for a run of this `config`, new or resumed; note the `session`: machine, versions.
+
+        `TrainingError` where it holds another run (or this one, and `resume` is False), or none to resume.
+        """
+        if resume:
+            sessions = self._same(config)["sessions"]
+            if self.result.exists():
+                return
+        elif self.config.exists() or self.last.exists() or self.best.exists():
+            raise TrainingError(f"{self.path} already holds a run. Give --resume to go on with it, or another --out.")
+        else:
+            sessions = []
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write(self.config, _json({**config, "sessions": [*sessions, session]}))
+        except OSError as error:
+            raise TrainingError(f"{self.path} cannot be written to: {error}. Give another --out.") from None
+
+    def _same(self, config: dict[str, Any]) -> dict[str, Any]:
+        if not self.config.exists():
+            raise TrainingError(f"{self.path} holds no run to resume. Leave out --resume, or correct --out.")
+        found = self.read_config()
+        differences = [
+            f"{name} was {old}, now it is {new}" for name, old, new in _differences(found, json.loads(_json(config)))
+        ]
+        if differences:
+            raise TrainingError(
+                f"{self.path} cannot go on with other settings: {'; '.join(differences)}. "
+                "Resume it as it began, or give another --out for a new run."
+            )
+        return found
+
+    def read_config(self) -> dict[str, Any]:
+        return self._read(self.config, ("recipe", "settings", "data", "sessions"))
+
+    def read_result(self) -> dict[str, Any]:
+        return self._read(self.result, ("best_epoch", "validation_error", "test_error", "train_seconds"))
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        self.write(self.result, _json(result))
+
+    @staticmethod
+    def write(path: Path, text: str) -> None:
+        """Write a file of the folder so that a kill leaves the old one or the new one."""
+        part = path.with_name(path.name + ".part")
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+
+    @staticmethod
+    def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise TrainingError(
+                f"{path} does not exist: {path.parent} is no run folder, or its run has not finished."
+            ) from None
+        except ValueError as error:
+            raise TrainingError(f"{path} is damaged: {error}. Restore it from a copy, or train again.") from None
+        missing = [key for key in keys if not isinstance(found, dict) or key not in found]
+        if missing:
+            raise TrainingError(f"{path} lacks {', '.join(missing)}: it was not written by this package.")
+        return found  # type: ignore[no-any-return]
+
+
+def describe(recipe: Recipe, data: DataSet, seed: int, precision: str) -> dict[str, Any]:
+    """What decides the outcome of a run, for config.json: runs of equal descriptions are the same run."""
+    digest = hashlib.sha256()
+    for split in (data.train, data.validation, data.test):
+        digest.update(split.images.data if split.images.flags.c_contiguous else split.images.tobytes())
+        digest.update(split.labels.tobytes())
+    return {
+        "recipe": recipe_name(recipe),
+        "settings": asdict(recipe),
+        "data": {
+            "name": data.name,
+            "shape": data.shape,
+            "classes": data.classes,
+            "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+            "sha256": digest.hexdigest(),
+        },
+        "seed": seed,
+        "precision": precision,
+    }
+
+
+def recipe_name(recipe: Recipe) -> str:
+    """The recipe of this class with most settings in common, by name; the class's name if there is none."""
+    settings = asdict(recipe)
+    found = {
+        name: sum(asdict(known)[key] == value for key, value in settings.items())
+        for name in recipes.names()
+        if type(known := recipes.get(name)) is type(recipe)
+    }
+    return max(found, key=lambda name: found[name]) if found else type(recipe).__name__
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two JSON values differ, by the innermost key's name; keys that only `old` has do not count."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [found for key in new for found in _differences(old.get(key), new[key], key)]
+    return [] if old == new else [(name, json.dumps(old), json.dumps(new))]
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,59 @@
+"""A run folder back into a recipe and a model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from binarynet import recipes
+from binarynet.recipes import Recipe
+from binarynet.train.checkpoint import read
+from binarynet.train.folder import RunFolder, TrainingError
+
+
+def load_run(out: Path | str, recipe: Recipe | None = None) -> tuple[Recipe, nn.Module]:
+    """The recipe of a run folder, and its model with the best epoch's weights so far, in evaluation mode.
+
+    recipe: any instance of the run's class; needed for a class of your own, which `recipes.names()` does not
+        know. The settings are those of the run in any case.
+    `TrainingError` for a folder that holds no run, a run that has not finished an epoch, damaged files, a
+    recipe that this version does not have.
+    """
+    folder = RunFolder(out)
+    config = folder.read_config()
+    if recipe is None:
+        if config["recipe"] not in recipes.names():
+            raise TrainingError(
+                f"{folder.config}: this version has no recipe {config['recipe']!r}. If it is a class of your "
+                "own, give an instance of it: load_run(out, recipe)."
+            )
+        recipe = recipes.get(config["recipe"])
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in config["settings"].items()
+    }
+    try:
+        recipe = dataclasses.replace(recipe, **settings)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(
+            f"{folder.config}: the settings do not fit the recipe {config['recipe']} of this version: "
+            f"{error}. Use the version that trained it."
+        ) from None
+    return recipe, best_model(recipe, folder)
+
+
+def best_model(recipe: Recipe, folder: RunFolder) -> nn.Module:
+    """The model of `recipe` with the weights of best.ckpt, in evaluation mode. Errors as for `load_run`."""
+    data, state = folder.read_config()["data"], read(folder.best)
+    channels, height, width = data["shape"]
+    model = recipe.model((channels, height, width), len(data["classes"]))
+    try:
+        model.load_state_dict(state["model"])
+    except (KeyError, RuntimeError) as error:
+        raise TrainingError(
+            f"{folder.best} does not fit the model that {folder.config} describes: {error}. "
+            "Use the version that trained it."
+        ) from None
+    return model.eval()

@@ -1,0 +1,96 @@
+"""The training loop of a recipe, as Lightning wants to see it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from binarynet.recipes import Recipe
+from binarynet.train.evaluate import Scores, Tally, scores
+from binarynet.train.folder import TrainingError
+from binarynet.train.loader import Batch, TrainingBatches, torch_seed
+
+CHECK_EVERY = 50  # steps between two looks at the loss, each of which waits for the device
+
+
+class RecipeModule(LightningModule):
+    """A recipe and its model under training; `row` collects what is known of the epoch so far.
+
+    `row` holds `epoch` (from 1), `lr` (of parameters without step scale), and after the validation of the
+    epoch `train_loss`, `train_error`, `validation_loss`, `validation_error`; errors in percent. The training
+    scores are those of the training steps themselves: weights in motion, dropout on.
+
+    Evaluation runs in float32 whatever the training precision: that is the network that will be lowered.
+    `TrainingError` when the loss stops being finite.
+    """
+
+    def __init__(self, recipe: Recipe, model: nn.Module, batches: TrainingBatches, seed: int) -> None:
+        super().__init__()
+        self.recipe, self.model, self.batches, self.seed = recipe, model, batches, seed
+        self.row: dict[str, float] = {}
+        self._train, self._validation = Tally(), Tally()
+
+    def configure_optimizers(self) -> Any:
+        optimizer, schedule = self.recipe.optimizer(self.model)
+        if schedule is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+    def on_train_epoch_start(self) -> None:
+        self.batches.epoch = self.current_epoch
+        torch.manual_seed(torch_seed(self.seed, self.current_epoch, self.global_rank))
+        group = self.trainer.optimizers[0].param_groups[0]
+        self.row = {"epoch": self.current_epoch + 1, "lr": float(group["lr"]) / group.get("step_scale", 1.0)}
+        self._train = Tally()
+
+    def training_step(self, batch: Batch, step: int) -> Tensor:
+        images, labels = batch
+        logits = self.model(images)
+        loss = self.recipe.loss(logits, labels)
+        self._train.add(loss, logits, labels)
+        if (step + 1) % CHECK_EVERY == 0:
+            self._sum(self._train)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Processes know the running statistics of their own parts only: evaluation uses their mean."""
+        self._validation = Tally()
+        if self.trainer.world_size > 1:
+            for buffer in self.model.buffers():
+                if buffer.is_floating_point():
+                    buffer.copy_(self.trainer.strategy.reduce(buffer.clone(), reduce_op="mean"))
+
+    def validation_step(self, batch: Batch, step: int) -> None:
+        images, labels = batch
+        with torch.autocast(self.device.type, enabled=False):
+            logits = self.model(images)
+            self._validation.add(self.recipe.loss(logits, labels), logits, labels)
+
+    def on_validation_epoch_end(self) -> None:
+        train, validation = self._sum(self._train), self._sum(self._validation)
+        self.row |= {
+            "train_loss": train.loss,
+            "train_error": train.error,
+            "validation_loss": validation.loss,
+            "validation_error": validation.error,
+        }
+
+    def _sum(self, tally: Tally) -> Scores:
+        """Scores over all processes, which therefore agree on whether the loss is finite."""
+        sums = tally.sums()
+        if self.trainer.world_size > 1:
+            mine = torch.tensor(sums, dtype=torch.float64, device=self.device)
+            loss, wrong, images = self.trainer.strategy.reduce(mine, reduce_op="sum").tolist()
+            sums = loss, wrong, images
+        if not math.isfinite(sums[0]):
+            step = self._train.images * self.trainer.world_size // self.batches.batch_size
+            raise TrainingError(
+                f"epoch {self.current_epoch + 1}, at or before step {step} of {len(self.batches)}: the loss is "
+                f"no longer a finite number. Lower the learning rate (lr is {self.row['lr']:g}), or check the "
+                "recipe's loss."
+            )
+        return scores(sums)

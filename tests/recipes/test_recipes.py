@@ -1,0 +1,117 @@
+"""Every recipe trains: two steps of each, made small. And its settings are read as they are written."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from binarynet import recipes
+from binarynet.errors import RecipeError
+from binarynet.nn import latent_weights
+from binarynet.recipes import Recipe
+
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "svhn": (3, 32, 32)}
+SMALL = {"width": "16", "filters": "4", "hidden": "16", "width_multiplier": "1"}
+
+
+def small(name: str) -> Recipe:
+    recipe = recipes.get(name)
+    fields = {field.name for field in dataclasses.fields(recipe)}
+    return recipe.with_settings({key: value for key, value in SMALL.items() if key in fields})
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_two_steps_have_a_finite_loss_and_move_all_parameters(name: str) -> None:
+    recipe = small(name)
+    torch.manual_seed(0)
+    model = recipe.model(SHAPES[recipe.data], 10)
+    optimizer, schedule = recipe.optimizer(model)
+    before = {key: value.detach().clone() for key, value in model.named_parameters()}
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        images = rng.integers(0, 256, (8, *SHAPES[recipe.data]), dtype=np.uint8)
+        augmented = recipe.augment(images, rng)
+        assert augmented.shape == images.shape
+        assert augmented.dtype == np.uint8
+        logits = model(torch.from_numpy(augmented))
+        assert logits.shape == (8, 10)
+        loss = recipe.loss(logits, torch.arange(8))
+        assert loss.isfinite()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    if schedule is not None:
+        schedule.step()
+    unmoved = [key for key, value in model.named_parameters() if torch.equal(value, before[key])]
+    assert not unmoved
+    weights = [weight for _, _, weight in latent_weights(model)]
+    assert weights
+    assert all(weight.abs().max() <= 1 for weight in weights)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe_says_where_it_comes_from_and_is_named_by_paper_and_data(name: str) -> None:
+    recipe = recipes.get(name)
+    assert name.endswith(f"-{recipe.data}")
+    assert "arXiv" in recipe.paper
+    assert recipe.binarized
+    assert recipe.data in SHAPES
+    assert recipe.epochs > 0
+    assert recipe.batch_size > 1
+    assert all(0 < error < 100 for error in recipe.reported.values())
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_setting_is_read_back_from_its_text(name: str) -> None:
+    recipe = recipes.get(name)
+    texts = {
+        field: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        for field, value in dataclasses.asdict(recipe).items()
+    }
+    assert recipe.with_settings(texts) == recipe
+
+
+def test_settings_are_read_by_their_type() -> None:
+    mlp = recipes.get("bnn-mnist").with_settings({"width": "64", "lr_start": "1e-4", "dropout": "0.25,0"})
+    assert (mlp.width, mlp.lr_start, mlp.dropout) == (64, 1e-4, (0.25, 0.0))  # type: ignore[attr-defined]
+    assert recipes.get("bnn-mnist").with_settings({"dropout": "0"}).dropout == (0.0, 0.0)  # type: ignore[attr-defined]
+    for text, value in {"true": True, "Yes": True, "1": True, "off": False, "FALSE": False, "0": False}.items():
+        assert recipes.get("bnn-cifar10").with_settings({"augmented": text}).augmented is value  # type: ignore[attr-defined]
+
+
+def test_settings_leave_the_recipe_in_the_table_as_it_is() -> None:
+    before = recipes.get("bnn-mnist")
+    before.with_settings({"width": "1"})
+    assert recipes.get("bnn-mnist") == before
+    assert before.width == 4096  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"widht": "64"}, "no setting 'widht': did you mean 'width'"),
+        ({"qqq": "1"}, r"no setting 'qqq': this recipe has data, epochs, batch_size"),
+        ({"width": "wide"}, "width=wide: needs a whole number"),
+        ({"width": "1.5"}, "width=1.5: needs a whole number"),
+        ({"lr_start": "fast"}, "lr_start=fast: needs a number"),
+        ({"dropout": "0.1,0.2,0.3"}, "needs one value, or 2 separated by commas"),
+        ({"dropout": "0.1,x"}, "needs a number"),
+        ({"width": ""}, "needs a whole number"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_named(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        recipes.get("bnn-mnist").with_settings(settings)
+
+
+def test_a_truth_value_must_be_one() -> None:
+    with pytest.raises(RecipeError, match="augmented=maybe: needs true or false"):
+        recipes.get("bnn-cifar10").with_settings({"augmented": "maybe"})
+
+
+def test_an_unknown_recipe_brings_the_closest_and_the_list() -> None:
+    with pytest.raises(RecipeError, match=r"no recipe 'bnn-minst': did you mean 'bnn-mnist'.*bnn-cifar10"):
+        recipes.get("bnn-minst")

@@ -1,0 +1,114 @@
+"""Checkpoints: whole or not there, and read without running what is in them."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from binarynet.train import RunFolder, TrainingError
+from binarynet.train.checkpoint import Checkpoints, read, save
+
+
+def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.ckpt"
+    save({"weights": torch.arange(3.0), "rows": [{"epoch": 1, "loss": 0.5}]}, path)
+    state = read(path)
+    assert state["weights"].tolist() == [0, 1, 2]
+    assert state["rows"] == [{"epoch": 1, "loss": 0.5}]
+    assert [file.name for file in path.parent.iterdir()] == ["a.ckpt"]
+
+
+def test_a_write_that_is_cut_off_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.ckpt"
+    save({"epoch": 1}, path)
+
+    def half(state: Any, file: Path) -> None:
+        file.write_bytes(b"PK\x03\x04 half a file")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", half)
+        with pytest.raises(KeyboardInterrupt):
+            save({"epoch": 2}, path)
+    assert read(path) == {"epoch": 1}
+    save({"epoch": 3}, path)  # over what the other left
+    assert read(path) == {"epoch": 3}
+    assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+class Exploit:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda state, path: path.write_bytes(pickle.dumps(state))])
+def test_a_file_that_carries_code_is_refused_and_nothing_runs(tmp_path: Path, write: Any) -> None:
+    path, ran = tmp_path / "a.ckpt", tmp_path / "ran"
+    write({"epoch": Exploit(ran)}, path)
+    with pytest.raises(TrainingError, match=r"a\.ckpt is damaged, or is no checkpoint"):
+        read(path)
+    assert not ran.exists()
+
+
+def test_every_truncation_is_refused(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "a.ckpt", tmp_path / "b.ckpt"
+    save({"weights": torch.arange(10.0)}, whole)
+    content = whole.read_bytes()
+    for length in range(0, len(content), 7):
+        cut.write_bytes(content[:length])
+        with pytest.raises(TrainingError, match="damaged"):
+            read(cut)
+
+
+def test_a_missing_file_and_a_foreign_one_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"nowhere\.ckpt does not exist"):
+        read(tmp_path / "nowhere.ckpt")
+    torch.save(torch.zeros(3), tmp_path / "tensor.ckpt")
+    with pytest.raises(TrainingError, match="holds a Tensor"):
+        read(tmp_path / "tensor.ckpt")
+
+
+def epochs(folder: RunFolder, errors: list[float], first: int = 1) -> None:
+    """Drive the callback through epochs with these validation errors; the weight is the number of the epoch."""
+    model = nn.Linear(1, 1, bias=False)
+    module: Any = SimpleNamespace(model=model, row={})
+    trainer: Any = SimpleNamespace(
+        is_global_zero=True, save_checkpoint=lambda path: save({"epoch": module.row["epoch"]}, path)
+    )
+    callback = Checkpoints(folder)
+    callback.on_train_start(trainer, module)
+    for epoch, error in enumerate(errors, first):
+        module.row = {"epoch": epoch, "validation_error": error}
+        nn.init.constant_(model.weight, epoch)
+        callback.on_train_epoch_end(trainer, module)
+
+
+@pytest.mark.parametrize(
+    ("errors", "best"),
+    [([5.0], 1), ([5.0, 4.0, 6.0], 2), ([5.0, 4.0, 4.0, 4.5], 3), ([0.0, 0.0], 2), ([1.0, 2.0, 3.0], 1)],
+)
+def test_the_latest_of_the_lowest_errors_is_the_best(tmp_path: Path, errors: list[float], best: int) -> None:
+    folder = RunFolder(tmp_path)
+    epochs(folder, errors)
+    state = read(folder.best)
+    assert (state["epoch"], state["validation_error"]) == (best, min(errors))
+    assert state["model"]["weight"].item() == best
+    assert read(folder.last) == {"epoch": len(errors)}
+
+
+def test_the_best_of_earlier_sessions_is_still_the_one_to_beat(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    epochs(folder, [5.0, 3.0])
+    epochs(folder, [4.0, 3.5], first=3)
+    assert read(folder.best)["epoch"] == 2
+    epochs(folder, [3.0], first=5)
+    assert read(folder.best)["epoch"] == 5
