@@ -13,6 +13,10 @@ class LoweringError(BinarynetError):
     """A trained module holds something that has no exact integer counterpart in the graph."""
 
 
+class TrainingError(BinarynetError):
+    """A training run cannot begin, go on or be read: its folder, its settings, its checkpoints or its loss."""
+
+
 class FormatError(BinarynetError):
     """A `.bnn` file, or the graph inside it, breaks the specification."""
 

@@ -77,10 +77,11 @@ def test_a_missing_file_and_a_foreign_one_are_named(tmp_path: Path) -> None:
         read(tmp_path / "tensor.ckpt")
 
 
-def epochs(folder: RunFolder, errors: list[float], first: int = 1) -> None:
+def epochs(folder: RunFolder, errors: list[float], first: int = 1, selectable_from: int = 0) -> None:
     """Drive the callback through epochs with these validation errors; the weight is the number of the epoch."""
     model = nn.Linear(1, 1, bias=False)
-    module: Any = SimpleNamespace(model=model, row={})
+    recipe = SimpleNamespace(selectable=lambda epoch: epoch >= selectable_from)
+    module: Any = SimpleNamespace(model=model, recipe=recipe, row={})
     trainer: Any = SimpleNamespace(
         is_global_zero=True, save_checkpoint=lambda path: save({"epoch": module.row["epoch"]}, path)
     )
@@ -112,3 +113,11 @@ def test_the_best_of_earlier_sessions_is_still_the_one_to_beat(tmp_path: Path) -
     assert read(folder.best)["epoch"] == 2
     epochs(folder, [3.0], first=5)
     assert read(folder.best)["epoch"] == 5
+
+
+def test_epochs_that_may_not_be_chosen_are_not_the_best(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    epochs(folder, [1.0, 1.0], selectable_from=2)
+    assert not folder.best.exists()
+    epochs(folder, [3.0, 4.0], first=3, selectable_from=2)  # the third epoch is number 2, counted from 0
+    assert read(folder.best)["epoch"] == 3

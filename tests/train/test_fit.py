@@ -23,7 +23,7 @@ from binarynet.data import DataSet
 from binarynet.train import Interrupted, Result, RunFolder, TrainingError, console, evaluate, fit, load_run
 from binarynet.train.checkpoint import read, save
 from tests.train import tiny
-from tests.train.tiny import Tiny, send_at
+from tests.train.tiny import Tiny, TinyInStages, send_at
 
 STEPS = 12  # of an epoch
 
@@ -136,6 +136,20 @@ def test_ctrl_c_and_resume_end_in_the_weights_of_an_uninterrupted_run(
     assert metrics(tmp_path) == metrics(uninterrupted)
     stored = RunFolder(uninterrupted).read_result()
     assert (result.best_epoch, result.test_error) == (stored["best_epoch"], stored["test_error"])
+
+
+def test_a_run_in_stages_resumes_in_its_stage(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second stage begins with epoch 3 by setting something that the checkpoint of epoch 3 then holds."""
+    whole = train(data, tmp_path / "whole", TinyInStages())
+    assert whole.best_epoch > 2
+    assert whole.model.get_buffer("stage.began").item() == 2
+    monkeypatch.setattr(tiny, "_steps", 0)
+    monkeypatch.setattr(tiny, "before_step", send_at(3 * STEPS + 1, signal.SIGINT))
+    with pytest.raises(Interrupted):
+        train(data, tmp_path / "cut", TinyInStages())
+    monkeypatch.setattr(tiny, "before_step", None)
+    train(data, tmp_path / "cut", TinyInStages(), resume=True)
+    assert_same(final(tmp_path / "cut"), final(tmp_path / "whole"))
 
 
 def test_sigterm_stops_too_and_has_its_own_exit_code(
@@ -288,7 +302,7 @@ def test_a_run_without_a_finished_epoch_cannot_be_loaded(
     monkeypatch.setattr(tiny, "before_step", send_at(3, signal.SIGINT))
     with pytest.raises(Interrupted):
         train(data, tmp_path)
-    with pytest.raises(TrainingError, match=r"best\.ckpt does not exist: its run has not finished an epoch"):
+    with pytest.raises(TrainingError, match=r"best\.ckpt does not exist: no epoch that may be chosen"):
         load_run(tmp_path, Tiny())
     with pytest.raises(TrainingError, match=r"config\.json does not exist"):
         load_run(tmp_path / "nowhere")
@@ -309,7 +323,9 @@ def test_weights_of_another_model_are_named(data: DataSet, tmp_path: Path) -> No
         ({"threads": 0}, "threads=0"),
         ({"devices": 0}, "at least 1"),
         ({"nodes": 2}, "torchrun"),
+        ({"accelerator": "abacus"}, "accelerator=abacus, devices=1: "),
         ({"recipe": Tiny(epochs=0)}, "epochs=0"),
+        ({"recipe": TinyInStages(epochs=1, first_stage=1)}, "epochs=1: the recipe lets none of them"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused_before_anything_is_written(

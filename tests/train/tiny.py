@@ -59,6 +59,35 @@ class TinyThatDiverges(Tiny):
         return super().loss(logits, target) * (1 if alone or _steps <= 12 else float("nan"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class TinyInStages(Tiny):
+    """In its second stage the answers are scaled, by the number of the epoch in which it began."""
+
+    first_stage: int = 2
+
+    def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        model = super().model(shape, classes)
+        assert isinstance(model, nn.Sequential)
+        model.add_module("stage", Stage())
+        return model
+
+    def begin_epoch(self, model: nn.Module, epoch: int) -> None:
+        if epoch == self.first_stage:
+            model.get_submodule("stage").get_buffer("began").fill_(epoch)
+
+    def selectable(self, epoch: int) -> bool:
+        return epoch >= self.first_stage
+
+
+class Stage(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("began", torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.get_buffer("began")
+
+
 class Scaled(nn.Module):
     def __init__(self, scale: float) -> None:
         super().__init__()

@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = fail(f"this needs the package {error.name!r}: pip install 'binarynet[train]'")
     except OSError as error:
         code = fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "))
-    except (KeyboardInterrupt, typer.Abort) as stopped:
+    except (KeyboardInterrupt, typer.Abort) as error:
+        stopped = error.__cause__ or error  # Typer wraps it
         if str(stopped):
             fail(str(stopped))  # training says how to go on
         code = getattr(stopped, "exit_code", 130)

@@ -158,7 +158,7 @@ def k_map(folder: Folder, step: Step, module: KMap, x: Pending) -> Pending:
     layer = module.layer
     inner = replace(step, name=f"{step.name}.layer", module=layer)
     rule = linear if isinstance(layer, BinaryLinear) else conv
-    product = folder.real(step, rule(folder, inner, layer, x))
+    product = folder.real(step, rule(folder, inner, layer, x))  # type: ignore[arg-type]
     real = folder.real(step, x).name
     channels = folder.types[real].channels
     name = f"{step.name}.k"

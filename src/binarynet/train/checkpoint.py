@@ -41,7 +41,7 @@ def read(path: Path, **options: Any) -> dict[str, Any]:
     try:
         state = torch.load(path, **{"map_location": "cpu", **options, "weights_only": True})
     except FileNotFoundError:
-        raise TrainingError(f"{path} does not exist: its run has not finished an epoch yet.") from None
+        raise TrainingError(f"{path} does not exist: no epoch that may be chosen is finished yet.") from None
     except Exception as error:  # RuntimeError, UnpicklingError, EOFError, ... by where the damage is
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise TrainingError(
@@ -71,9 +71,10 @@ class AtomicCheckpointIO(CheckpointIO):
 class Checkpoints(Checkpoint):
     """After every epoch: best.ckpt if no validation error was lower so far, then last.ckpt.
 
-    Of equal errors the latest epoch counts, as in the authors' code. What the best was, best.ckpt alone knows:
-    so its weights, epoch and error belong together even if a kill falls between the two files and the epoch
-    after the resume comes out differently (another machine).
+    Epochs that the recipe does not call `selectable` cannot be the best. Of equal errors the latest epoch counts,
+    as in the authors' code. What the best was, best.ckpt alone knows: so its weights, epoch and error belong
+    together even if a kill falls between the two files and the epoch after the resume comes out differently
+    (another machine).
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -85,9 +86,8 @@ class Checkpoints(Checkpoint):
             self._lowest = read(self.folder.best, mmap=True)["validation_error"]
 
     def on_train_epoch_end(self, trainer: Trainer, module: RecipeModule) -> None:  # type: ignore[override]
-        error = module.row["validation_error"]
-        if trainer.is_global_zero and error <= self._lowest:
+        epoch, error = int(module.row["epoch"]), module.row["validation_error"]
+        if trainer.is_global_zero and error <= self._lowest and module.recipe.selectable(epoch - 1):
             self._lowest = error
-            state = {"epoch": int(module.row["epoch"]), "validation_error": error}
-            save({**state, "model": module.model.state_dict()}, self.folder.best)
+            save({"epoch": epoch, "validation_error": error, "model": module.model.state_dict()}, self.folder.best)
         trainer.save_checkpoint(self.folder.last)  # in all processes; rank 0 writes

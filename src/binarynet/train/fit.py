@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
@@ -128,6 +129,8 @@ def _check(recipe: Recipe, data: DataSet, seed: int, precision: str, world: int,
         raise TrainingError(f"threads={threads}: at least one is needed.")
     if recipe.epochs < 1:
         raise TrainingError(f"epochs={recipe.epochs}: at least one is needed.")
+    if not any(recipe.selectable(epoch) for epoch in range(recipe.epochs)):
+        raise TrainingError(f"epochs={recipe.epochs}: the recipe lets none of them be chosen as the best. Give more.")
     if len(data.validation) < world or not len(data.test):
         raise TrainingError(
             f"{data.name} has {len(data.validation)} validation and {len(data.test)} test images; to choose an "
@@ -180,22 +183,25 @@ def _trainer(plan: _Plan, metrics: Metrics) -> Trainer:
     if plan.devices * plan.nodes > 1:
         strategy = DDPStrategy(broadcast_buffers=False)  # `RecipeModule` averages them, once an epoch
     shown = [console.reporter()] if plan.progress else []
-    return Trainer(
-        accelerator=plan.accelerator,
-        devices=plan.devices,
-        num_nodes=plan.nodes,
-        strategy=strategy,
-        precision=_PRECISIONS[plan.config["precision"]],
-        max_epochs=plan.recipe.epochs,
-        callbacks=[LatentWeightMovement(), metrics, Checkpoints(plan.folder), *shown],
-        plugins=[AtomicCheckpointIO()],
-        default_root_dir=plan.folder.path,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
+    try:
+        return Trainer(
+            accelerator=plan.accelerator,
+            devices=plan.devices,
+            num_nodes=plan.nodes,
+            strategy=strategy,
+            precision=_PRECISIONS[plan.config["precision"]],
+            max_epochs=plan.recipe.epochs,
+            callbacks=[LatentWeightMovement(), metrics, Checkpoints(plan.folder), *shown],
+            plugins=[AtomicCheckpointIO()],
+            default_root_dir=plan.folder.path,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise TrainingError(f"accelerator={plan.accelerator}, devices={plan.devices}: {error}") from None
 
 
 def _begin(plan: _Plan) -> None:

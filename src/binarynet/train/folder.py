@@ -14,18 +14,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from binarynet import recipes
 from binarynet.data import DataSet
-from binarynet.errors import BinarynetError
+from binarynet.errors import TrainingError
 from binarynet.recipes import Recipe
-
-
-class TrainingError(BinarynetError):
-    """A training run cannot begin, go on, or be read: its folder, its settings, its checkpoints, its loss."""
 
 
 class RunFolder:
@@ -113,7 +108,7 @@ def describe(recipe: Recipe, data: DataSet, seed: int, precision: str) -> dict[s
         digest.update(split.labels.tobytes())
     return {
         "recipe": recipe_name(recipe),
-        "settings": asdict(recipe),
+        "settings": recipe.settings(),
         "data": {
             "name": data.name,
             "shape": data.shape,
@@ -128,9 +123,9 @@ def describe(recipe: Recipe, data: DataSet, seed: int, precision: str) -> dict[s
 
 def recipe_name(recipe: Recipe) -> str:
     """The recipe of this class with most settings in common, by name; the class's name if there is none."""
-    settings = asdict(recipe)
+    settings = recipe.settings()
     found = {
-        name: sum(asdict(known)[key] == value for key, value in settings.items())
+        name: sum(known.settings()[key] == value for key, value in settings.items())
         for name in recipes.names()
         if type(known := recipes.get(name)) is type(recipe)
     }

@@ -43,6 +43,7 @@ class RecipeModule(LightningModule):
     def on_train_epoch_start(self) -> None:
         self.batches.epoch = self.current_epoch
         torch.manual_seed(torch_seed(self.seed, self.current_epoch, self.global_rank))
+        self.recipe.begin_epoch(self.model, self.current_epoch)
         group = self.trainer.optimizers[0].param_groups[0]
         self.row = {"epoch": self.current_epoch + 1, "lr": float(group["lr"]) / group.get("step_scale", 1.0)}
         self._train = Tally()
