@@ -1,7 +1,6 @@
 #include "matmul.h"
 
 #include <cstring>
-#include <map>
 #include <stdexcept>
 
 namespace binarynet {
@@ -33,7 +32,7 @@ struct Matmul::Scratch {
 
 Matmul::Matmul(std::string op, int source, int target, const Value& from, std::vector<uint64_t> weight,
                size_t channels, std::optional<Window> window, size_t groups, int pad_value)
-    : Step(std::move(op), {source}, target),
+    : Product(std::move(op), {source}, target),
       from_(from),
       weight_(std::move(weight)),
       channels_(channels),
@@ -45,15 +44,10 @@ Matmul::Matmul(std::string op, int source, int target, const Value& from, std::v
       largest_((1 << planes_) - 1) {
     if (!groups || from.channels % groups || channels % groups)
         throw std::invalid_argument("groups must divide the channels in and out");
-    if (!channels || weight_.size() != checked_product(channels, words_for(depth_)))
-        throw std::invalid_argument("weights must be " + std::to_string(channels) + " rows of " +
-                                    std::to_string(words_for(depth_)) + " words");
     if (depth_ > static_cast<size_t>(INT32_MAX / largest_))
         throw std::invalid_argument("a dot product of " + std::to_string(depth_) +
                                     " values does not fit int32");
-    for (size_t c = 0; c < channels; ++c)
-        if (depth_ % kWord && weight_[(c + 1) * words_for(depth_) - 1] >> depth_ % kWord)
-            throw std::invalid_argument("weights have bits behind their last value");
+    check_packed(weight_, channels, depth_);
 
     const bool padded = window_ && (window_->top | window_->bottom | window_->left | window_->right);
     if (!padded) return;
@@ -113,45 +107,6 @@ std::vector<uint64_t> Matmul::weights_as_rows() const {
     return rows;
 }
 
-// Positions with the same taps outside the image share a class: distinct patterns of rows × distinct patterns
-// of columns. Returns, per class, which taps are outside.
-std::vector<std::vector<bool>> Matmul::classify() {
-    if (!correct_padding_) return {std::vector<bool>(window_ ? window_->taps() : 1)};
-    const Window& w = *window_;
-    struct Axis {
-        std::vector<uint32_t> of;                 // place → pattern
-        std::vector<std::vector<bool>> patterns;  // pattern → tap outside
-    };
-    auto distinct = [](size_t places, size_t kernel, auto outside) {
-        Axis axis;
-        std::map<std::vector<bool>, uint32_t> seen;
-        for (size_t place = 0; place < places; ++place) {
-            std::vector<bool> pattern(kernel);
-            for (size_t k = 0; k < kernel; ++k) pattern[k] = outside(place, k);
-            const auto [entry, fresh] = seen.emplace(pattern, static_cast<uint32_t>(axis.patterns.size()));
-            if (fresh) axis.patterns.push_back(pattern);
-            axis.of.push_back(entry->second);
-        }
-        return axis;
-    };
-    const Axis rows = distinct(w.out_height(), w.kernel_height,
-                               [&](size_t oy, size_t ky) { return w.row(oy, ky) >= w.height; });
-    const Axis columns = distinct(w.out_width(), w.kernel_width,
-                                  [&](size_t ox, size_t kx) { return w.column(ox, kx) >= w.width; });
-    for (uint32_t y : rows.of)
-        for (uint32_t x : columns.of)
-            classes_.push_back(y * static_cast<uint32_t>(columns.patterns.size()) + x);
-    std::vector<std::vector<bool>> outside;
-    for (const auto& y : rows.patterns)
-        for (const auto& x : columns.patterns) {
-            std::vector<bool> taps;
-            for (bool row : y)
-                for (bool column : x) taps.push_back(row || column);
-            outside.push_back(std::move(taps));
-        }
-    return outside;
-}
-
 // The accumulator of a channel is base − (S << shift): see kernels.h.
 int64_t Matmul::base(size_t channel, const std::vector<bool>& outside) const {
     const uint64_t* weight = &weight_[channel * words_for(depth_)];
@@ -196,7 +151,13 @@ void Matmul::seal(const Kernels& kernels) {
     const size_t per_group = channels_ / groups_;
     for (size_t g = 0; g < groups_; ++g)
         panels_.emplace_back(kernels.panel, &rows[g * per_group * words_], per_group, words_, used);
-    make_terms(classify());
+    std::vector<std::vector<bool>> outside{std::vector<bool>(window_ ? window_->taps() : 1)};
+    if (correct_padding_) {
+        PaddingClasses padding(*window_);
+        classes_ = std::move(padding.of);
+        outside = std::move(padding.outside);
+    }
+    make_terms(outside);
     weight_ = {};
 }
 

@@ -8,7 +8,7 @@
 
 namespace binarynet {
 
-class Matmul final : public Step {
+class Matmul final : public Product {
  public:
     // weight: (channels, words_for(depth)) packed rows; depth runs over (kernel row, kernel column, channel
     // in group). A Linear is a window of one tap that sees the whole value as one pixel, and has no window.
@@ -40,7 +40,6 @@ class Matmul final : public Step {
     Scratch scratch(const Frame& frame, int slot) const;
 
     std::vector<uint64_t> weights_as_rows() const;
-    std::vector<std::vector<bool>> classify();
     int64_t base(size_t channel, const std::vector<bool>& outside) const;
     void make_terms(const std::vector<std::vector<bool>>& outside);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "depthwise.h"
 #include "dispatch.h"
 
 namespace binarynet {
@@ -133,8 +134,12 @@ int Network::add_conv2d(const std::string& name, int source, std::vector<uint64_
     to.width = window.out_width();
     to.channels = channels;
     const int target = make(to);
-    steps_.push_back(std::make_unique<Matmul>(name, source, target, from, std::move(weight), channels, window,
-                                              groups, pad_value));
+    if (from.store == Value::bits && groups > 1 && groups == from.channels && groups == channels)
+        steps_.push_back(
+            std::make_unique<Depthwise>(name, source, target, from, std::move(weight), window, pad_value));
+    else
+        steps_.push_back(std::make_unique<Matmul>(name, source, target, from, std::move(weight), channels,
+                                                  window, groups, pad_value));
     return target;
 }
 
@@ -259,7 +264,7 @@ std::vector<int> Network::readers(int number) const {
 // reach memory.
 void Network::fuse() {
     for (size_t i = 0; i < steps_.size(); ++i) {
-        auto* product = dynamic_cast<Matmul*>(steps_[i].get());
+        auto* product = dynamic_cast<Product*>(steps_[i].get());
         if (!product || root(product->writes()) == root(output_)) continue;
         const std::vector<int> reading = readers(product->writes());
         if (reading.size() != 1) continue;
@@ -292,7 +297,7 @@ void Network::finish(int output) {
     output_ = output;
     fuse();
     for (const auto& step : steps_) {
-        if (auto* product = dynamic_cast<Matmul*>(step.get())) product->seal(kernels_);
+        if (auto* product = dynamic_cast<Product*>(step.get())) product->seal(kernels_);
         scratch_bytes_ = std::max(scratch_bytes_, round_up(step->scratch_bytes(), kLine));
     }
     plan_memory();

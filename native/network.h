@@ -67,7 +67,6 @@ class Network {
     std::vector<int> readers(int number) const;
     void fuse();
     void plan_memory();
-    size_t chunk_size(size_t images, bool by_image) const;
     void run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8_t* output, int threads);
     std::unique_ptr<Arena> take_arena(size_t images, int threads);
     void give_back(std::unique_ptr<Arena> arena);

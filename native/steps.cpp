@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <stdexcept>
 
 namespace binarynet {
@@ -22,6 +23,49 @@ void Window::check() const {
     if (dilation_y * (kernel_height - 1) >= height + top + bottom ||
         dilation_x * (kernel_width - 1) >= width + left + right)
         throw std::invalid_argument("the window does not fit the image");
+}
+
+void check_packed(const std::vector<uint64_t>& weight, size_t channels, size_t depth) {
+    const size_t words = words_for(depth);
+    if (!channels || weight.size() != checked_product(channels, words))
+        throw std::invalid_argument("weights must be " + std::to_string(channels) + " rows of " +
+                                    std::to_string(words) + " words");
+    for (size_t c = 0; c < channels && depth % kWord; ++c)
+        if (weight[(c + 1) * words - 1] >> depth % kWord)
+            throw std::invalid_argument("weights have bits behind their last value");
+}
+
+PaddingClasses::PaddingClasses(const Window& w) {
+    struct Axis {
+        std::vector<uint32_t> of;                 // place → pattern
+        std::vector<std::vector<bool>> patterns;  // pattern → tap outside
+    };
+    auto distinct = [](size_t places, size_t kernel, auto is_outside) {
+        Axis axis;
+        std::map<std::vector<bool>, uint32_t> seen;
+        for (size_t place = 0; place < places; ++place) {
+            std::vector<bool> pattern(kernel);
+            for (size_t k = 0; k < kernel; ++k) pattern[k] = is_outside(place, k);
+            const auto [entry, fresh] = seen.emplace(pattern, static_cast<uint32_t>(axis.patterns.size()));
+            if (fresh) axis.patterns.push_back(pattern);
+            axis.of.push_back(entry->second);
+        }
+        return axis;
+    };
+    const Axis rows = distinct(w.out_height(), w.kernel_height,
+                               [&](size_t oy, size_t ky) { return w.row(oy, ky) >= w.height; });
+    const Axis columns = distinct(w.out_width(), w.kernel_width,
+                                  [&](size_t ox, size_t kx) { return w.column(ox, kx) >= w.width; });
+    for (uint32_t y : rows.of)
+        for (uint32_t x : columns.of) of.push_back(y * static_cast<uint32_t>(columns.patterns.size()) + x);
+    for (const auto& y : rows.patterns) {
+        for (const auto& x : columns.patterns) {
+            std::vector<bool> taps;
+            for (bool row : y)
+                for (bool column : x) taps.push_back(row || column);
+            outside.push_back(std::move(taps));
+        }
+    }
 }
 
 namespace {

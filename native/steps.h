@@ -117,6 +117,15 @@ struct Window {
     size_t column(size_t ox, size_t kx) const { return ox * stride_x + kx * dilation_x - left; }
 };
 
+// Zero padding: positions of the output with the same taps outside the image share a class, which is a pair
+// of a pattern of kernel rows and a pattern of kernel columns.
+struct PaddingClasses {
+    std::vector<uint32_t> of;                // position → class
+    std::vector<std::vector<bool>> outside;  // class → tap → whether it lies outside
+
+    explicit PaddingClasses(const Window& window);
+};
+
 // Per-channel numbers of a Threshold and of an Affine, as they come from the graph.
 struct ThresholdTable {
     std::vector<int32_t> i32;  // one of the two is empty
@@ -163,6 +172,23 @@ class AffineStep final : public Step {
     Value from_;
     AffineTable table_;
 };
+
+// A Linear or a Conv2d. Its only reader, where that is a threshold or an affine, becomes part of it.
+class Product : public Step {
+ public:
+    using Step::Step;
+
+    virtual size_t positions() const = 0;
+    // Before seal(): make the value of that step instead of the accumulators. False if these kernels cannot.
+    virtual bool fuse(const ThresholdStep& step, const Kernels& kernels) = 0;
+    virtual bool fuse(const AffineStep& step) = 0;
+    // Lay out weights and tables for these kernels.
+    virtual void seal(const Kernels& kernels) = 0;
+};
+
+// Throws std::invalid_argument unless there are `channels` ≥ 1 packed rows of `depth` values with their tails
+// 0.
+void check_packed(const std::vector<uint64_t>& weight, size_t channels, size_t depth);
 
 // out = float(x) · scale + offset, each operation rounded on its own.
 void affine_row(const int32_t* x, const float* scale, const float* offset, size_t channels, float* out);

@@ -264,3 +264,28 @@ def test_per_sample_gradients_work(name: str) -> None:
     x = torch.randn(4, 3)
     ours = torch.func.vmap(torch.func.grad(lambda row: (quantizer(row) * row.detach()).sum()))(x)
     torch.testing.assert_close(ours, gradient(quantizer, x, x))
+
+
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_value_is_whole_numbers_of_the_encoding_times_a_scale(name: str) -> None:
+    x = torch.arange(256.0) if name == "byte_input" else torch.randn(257)
+    numbers, scale = made(name).integers(x)
+    assert scale.shape == ()
+    assert torch.equal(numbers * scale, made(name).value(x))
+    bits = int(made(name).encoding.removeprefix("b"))
+    assert set(numbers.tolist()) == set(range(1 - 2**bits, 2**bits, 2))
+
+
+def test_byte_input_scales_to_minus_one_and_one() -> None:
+    quantizer, codes = ByteInput(scale=1 / 255), torch.arange(256, dtype=torch.uint8)
+    torch.testing.assert_close(quantizer(codes), 2 * torch.arange(256.0) / 255 - 1)
+    numbers, scale = quantizer.integers(codes)
+    assert numbers.tolist() == [2 * code - 255 for code in range(256)]
+    assert torch.equal(numbers * scale, quantizer(codes))
+    assert gradient(quantizer, torch.tensor([3.0])).item() == pytest.approx(2 / 255)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, nan, inf])
+def test_byte_input_refuses_a_scale_that_loses_the_image(scale: float) -> None:
+    with pytest.raises(InputError, match="positive finite"):
+        ByteInput(scale=scale)

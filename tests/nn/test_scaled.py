@@ -111,7 +111,7 @@ def hidden_conv(**window: object) -> BinaryConv2d:
         {"kernel_size": 3},
         {"kernel_size": (3, 2), "stride": (1, 2), "padding": (2, 1)},
         {"kernel_size": 3, "dilation": 2, "padding": 2},
-        {"kernel_size": 4, "padding": "same"},
+        {"kernel_size": 5, "padding": "same"},
     ],
 )
 def test_k_is_the_mean_magnitude_under_the_window(window: dict[str, object]) -> None:

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from binarynet.errors import InputError
 from binarynet.nn import BinaryConv1d, BinaryConv2d, BinaryConvTranspose2d, BinaryLinear, squared_hinge
 from binarynet.optim import glorot_scale, latent_optimizer
+from binarynet.optim.shift_adamax import ShiftAdaMax
 
 OPTIMIZERS: dict[str, tuple[type[Optimizer], float, dict[str, Any]]] = {
     "Adam": (torch.optim.Adam, 1e-3, {}),
@@ -29,6 +30,7 @@ OPTIMIZERS: dict[str, tuple[type[Optimizer], float, dict[str, Any]]] = {
     "Adadelta": (torch.optim.Adadelta, 1.0, {}),
     "SGD": (torch.optim.SGD, 0.5, {}),
     "SGD momentum": (torch.optim.SGD, 0.5, {"momentum": 0.9, "nesterov": True}),
+    "shift-based AdaMax": (ShiftAdaMax, 0.011, {}),  # not linear in lr, but told of the scale
 }
 
 
@@ -249,8 +251,29 @@ def test_rprop_is_welcome_without_a_scale() -> None:
     assert layer.weight.eq(-1).all()
 
 
-@pytest.mark.parametrize("clip", [0.0, -1.0, float("nan")])
-def test_clip_that_leaves_nothing_is_refused(clip: float) -> None:
+def test_a_step_scale_of_ap2_is_the_power_of_two_next_to_glorots() -> None:
+    groups = latent_optimizer(torch.optim.SGD, network(), 0.1, step_scale="ap2").param_groups
+    # of 8 sqrt(54 / 1.5 / 64) = 6.0, sqrt(80 / 1.5) = 7.3 and sqrt(19 / 1.5) = 3.6
+    assert [group["step_scale"] for group in groups] == [8.0, 4.0, 1.0]
+    assert [group["lr"] for group in groups] == [0.8, 0.4, 0.1]
+
+
+def test_a_clip_of_glorot_is_the_inverse_of_each_layers_scale() -> None:
+    model = network()
+    optimizer = latent_optimizer(torch.optim.SGD, model, 1e3, step_scale=False, clip="glorot")
+    gradients_of(model, 0)
+    optimizer.step()
+    for layer in (model[0], model[3], model[5]):
+        assert layer.weight.abs().max().item() == 1 / glorot_scale(layer)
+    assert [group["clip"] for group in optimizer.param_groups] == [
+        *(1 / glorot_scale(model[k]) for k in (0, 3, 5)),
+        None,
+    ]
+    assert [group["lr"] for group in optimizer.param_groups] == [1e3] * 4
+
+
+@pytest.mark.parametrize("clip", [0.0, -1.0, float("nan"), "he", ""])
+def test_clip_that_leaves_nothing_or_is_unknown_is_refused(clip: float) -> None:
     with pytest.raises(InputError, match="clip="):
         latent_optimizer(torch.optim.SGD, BinaryLinear(3, 2), 0.1, clip=clip)
 

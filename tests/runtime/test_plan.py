@@ -159,6 +159,19 @@ def test_groups_and_depthwise(channels, out, groups, encoding):
     assert_engines_agree(make.graph(), make.codes(2))
 
 
+@pytest.mark.parametrize("kind", ["mixed", "extreme", "always", "never", "integers", "reals"])
+@pytest.mark.parametrize("pad_value", [0, 1, -1])
+@pytest.mark.parametrize("kernel", [(1, 1), (1, 3), (4, 4), (7, 5), (8, 8)])
+def test_depthwise_counters_of_every_height(kernel, pad_value, kind):
+    make = Maker((9, 8, 70), seed=kernel[0])
+    make.conv(70, kernel, (1, 2), (1, 1), ((3, 2), (0, 3)), pad_value, groups=70)
+    if kind == "reals":
+        make.affine()
+    elif kind != "integers":
+        make.threshold(kind)
+    assert_engines_agree(make.graph(), make.codes(2), threads=(2,))
+
+
 def test_groups_that_keep_float_answers():
     make = Maker((4, 4, 12))
     make.conv(8, padding=SAME, groups=4)

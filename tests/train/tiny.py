@@ -26,10 +26,12 @@ class Tiny(BnnMlp):
 
     data: str = "blobs"
     epochs: int = 4
+    full_epochs: int = 4
     batch_size: int = 20
     width: int = 24
     layers: int = 1
-    dropout: tuple[float, float] = (0.1, 0.3)
+    dropout: float = 0.3
+    input_dropout: float = 0.1
     lr_end: float = 3e-5
 
     def augment(self, images: Any, rng: Any) -> Any:

@@ -7,6 +7,7 @@ their sums stay so small that each of them is an exact integer whatever the orde
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ def _prelu(op: PRelu, x: Array) -> Array:
 
 
 def _flatten(op: Flatten, x: Array) -> Array:
-    return x.reshape(len(x), -1)
+    return x.reshape(len(x), prod(x.shape[1:]))
 
 
 _RULES: dict[type[Op], Callable[..., Array]] = {
