@@ -1,5 +1,6 @@
 # make demo   train, lower, save, load, prove and time a small net, from nothing
 # make test   everything that must hold before a change is committed
+# make papers every recipe, small: trained, lowered, compared, in one table
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -9,13 +10,16 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint check-native clean
+.PHONY: demo test papers lint check-native clean
 
 demo: $(VENV)/installed
 	$(BIN)/binarynet demo
 
 test: $(VENV)/installed lint check-native
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+papers: $(VENV)/installed
+	$(BIN)/python benchmarks/papers.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -61,6 +61,7 @@ def test_inspect_counts_what_is_there(run, capsys):
     assert layers["linear1"]["binary_macs"] == 64 * 64
     assert layers["linear1"]["stored_bits"] == 64 * 64
     assert found["binary_macs"] == 3 * 64 * 64 + 64 * 10
+    assert layers["linear2"]["bytes_moved"] == 64 * 64 // 8 + 64 // 8, "its accumulators stay in registers"
     assert found["file_bytes"] == (run / "model.bnn").stat().st_size
     assert all(found["isa"] in layers[name]["kernel"] for name in ("linear1", "linear2", "classes"))
     assert main(["inspect", str(run / "model.bnn")]) == 0
@@ -165,3 +166,11 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch, c
     monkeypatch.delitem(sys.modules, "binarynet.recipes", raising=False)
     assert main(["train", "bnn-digits"]) == 2
     assert "binarynet[train]" in capsys.readouterr().err
+
+
+def test_inspect_analysis_shows_and_saves_what_the_papers_count(tmp_path, capsys):
+    found = answer(capsys, "inspect", CONVNET, "--analysis", "--out", tmp_path)
+    assert found == json.loads((tmp_path / "small_convnet-analysis.json").read_text())
+    assert (tmp_path / "small_convnet-analysis.png").stat().st_size > 1000
+    assert main(["inspect", str(CONVNET), "--analysis", "--out", str(tmp_path)]) == 0
+    assert "unique filters" in capsys.readouterr().out

@@ -32,7 +32,10 @@ def test_a_saved_graph_loads_as_the_same_graph(graph, tmp_path):
     assert to_bytes(loaded) == to_bytes(graph)
 
 
-@pytest.mark.parametrize(("name", "values"), [("t2", [-1, 0, 1]), ("b2", [-3, -1, 1, 3]), ("i4", range(-8, 8))])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("t2", [-1, 0, 1]), ("b2", [-3, -1, 1, 3]), ("i4", range(-8, 8)), ("u1", [0, 1]), ("u3", range(8))],
+)
 def test_weights_of_several_bits_survive(name, values):
     weight = np.random.default_rng(0).choice(np.array(values, np.int8), (5, 70))
     loaded = from_bytes(to_bytes(_one_linear(weight, name)))

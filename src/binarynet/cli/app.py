@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stopped = error.__cause__ or error  # Typer wraps it
         if str(stopped):
             fail(str(stopped))  # training says how to go on
-        code = getattr(stopped, "exit_code", 130)
+        code = int(getattr(stopped, "exit_code", 130))
     if arguments is None:
         sys.exit(code)
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from binarynet.cli.app import app, console, human_bytes, show_json, table
 from binarynet.errors import InputError
+from binarynet.graph import Graph
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.bnn", help="A model file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
@@ -22,7 +24,15 @@ Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 = BINARYNET_NUM_TH
 
 
 @app.command()
-def inspect(file: ModelFile, as_json: AsJson = False, isa: Isa = None) -> None:
+def inspect(
+    file: ModelFile,
+    as_json: AsJson = False,
+    isa: Isa = None,
+    analysis: Annotated[
+        bool, typer.Option("--analysis", help="Repeated filters, memory and energy against float32, as the papers do.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for the analysis; default: the model's.")] = None,
+) -> None:
     """Show a model layer by layer: shapes, encodings, bits, binary MACs, and the kernel that will run."""
     from binarynet.format import load
     from binarynet.report import summarise
@@ -31,6 +41,9 @@ def inspect(file: ModelFile, as_json: AsJson = False, isa: Isa = None) -> None:
     graph = load(file)
     session = Session(graph, isa=isa)
     summary = summarise(graph, file.stat().st_size, session.kernels)
+    if analysis:
+        _analyse(graph, (out or file.parent) / f"{file.stem}-analysis", as_json)
+        return
     if as_json:
         show_json({**asdict(summary), "meta": dict(graph.meta), "isa": session.isa})
         return
@@ -54,6 +67,44 @@ def inspect(file: ModelFile, as_json: AsJson = False, isa: Isa = None) -> None:
     )
     for key, text in graph.meta.items():
         console.print(f"{key}: {text.replace(chr(10), ', ')}", style="dim")
+
+
+def _analyse(graph: Graph, target: Path, as_json: bool) -> None:
+    """Show the analysis, and leave it beside the model as JSON and PNG."""
+    from binarynet.report.analysis import analyse, plot
+
+    found = analyse(graph)
+    document = found.document()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.with_suffix(".json").write_text(json.dumps(document, indent=2))
+    plot(found, target.with_suffix(".png"))
+    if as_json:
+        show_json(document)
+        return
+    shown = table("layer", ">memory", ">float32", ">energy", ">float32", ">unique filters", ">up to sign")
+    repeated = {one.layer: one for one in found.filters}
+    for layer in found.layers:
+        one = repeated.get(layer.layer)
+        shown.add_row(
+            layer.layer,
+            human_bytes(layer.cost.parameter_bytes),
+            human_bytes(layer.float32.parameter_bytes),
+            f"{layer.cost.energy_pj / 1e6:,.3f} µJ",
+            f"{layer.float32.energy_pj / 1e6:,.3f} µJ",
+            f"{100 * one.share:.1f} %" if one else "",
+            f"{100 * one.share_up_to_sign:.1f} %" if one else "",
+        )
+    shown.add_section()
+    total, real = found.cost, found.float32
+    shown.add_row(
+        "all",
+        human_bytes(total.parameter_bytes),
+        human_bytes(real.parameter_bytes),
+        f"{total.energy_pj / 1e6:,.3f} µJ",
+        f"{real.energy_pj / 1e6:,.3f} µJ",
+    )
+    console.print(shown)
+    console.print(f"{target}.json, {target}.png; the energy is a model (45 nm), not a measurement", style="dim")
 
 
 @app.command()

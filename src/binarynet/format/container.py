@@ -265,4 +265,7 @@ def _unpack(words: NDArray[Any], shape: tuple[int, ...], encoding: str, where: s
     if not tail_is_zero(words, depth):
         raise FormatError(f"{where}: a bit behind the last value is not 0")
     signs = unpack(words, depth)
-    return (signs if code.bits == 1 else from_planes(signs > 0, code)).reshape(shape)
+    if encoding == "b1":
+        return signs.reshape(shape)
+    digits = (signs > 0).reshape(code.bits, *signs.shape[1:] if code.bits > 1 else signs.shape)
+    return from_planes(digits, code).reshape(shape)

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from binarynet.nn.norm import ShiftBatchNorm1d, ShiftBatchNorm2d
+
 Real = NDArray[np.float64]
 
 
@@ -27,7 +29,8 @@ class Scaling(NamedTuple):
 
 @dataclass(frozen=True)
 class Link:
-    """One layer: ``run`` maps (n, channels) float32 to the same; ``scaling`` is the same if it is affine.
+    """One layer: ``run`` maps (n, channels) float32 to the same; ``scaling`` is the same if it is affine, ``slope``
+    of a PReLU, ``borders`` of a clip.
 
     Every link but a PReLU is monotone, since each of its float operations is; its direction may differ by channel.
     """
@@ -37,6 +40,7 @@ class Link:
     run: Callable[[Tensor], Tensor]
     scaling: Scaling | None = None
     slope: NDArray[np.float32] | None = None
+    borders: tuple[float, float] | None = None
 
     def at(self, order: NDArray[np.int64]) -> Link:
         """The same layer for channels that stand in another order: ours i is its ``order[i]``."""
@@ -115,7 +119,21 @@ def divide(name: str, by: int, channels: int) -> Link:
     return Link(name, "mean", lambda x: x / by, Scaling(np.full(channels, 1.0 / by), np.zeros(channels)))
 
 
-def batch_norm(name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Link:
+Norm = nn.BatchNorm1d | nn.BatchNorm2d | ShiftBatchNorm1d | ShiftBatchNorm2d
+
+
+def batch_norm(name: str, norm: Norm) -> Link:
+    """BatchNorm with its running statistics, plain or shift-based."""
+
+    def run(x: Tensor) -> Tensor:
+        if isinstance(norm, nn.BatchNorm2d | ShiftBatchNorm2d):
+            # A whole image of one value each, so that torch takes the path that it takes for real images.
+            x = x[:, :, None, None].expand(-1, -1, 4, 4).contiguous()
+        y: Tensor = norm(x)
+        return y[:, :, 0, 0] if y.ndim == 4 else y
+
+    if isinstance(norm, ShiftBatchNorm1d | ShiftBatchNorm2d):
+        return Link(name, "BatchNorm", run, Scaling(*(vector.numpy() for vector in norm.affine())))
     assert norm.running_mean is not None
     assert norm.running_var is not None
     mean, variance = norm.running_mean.double().numpy(), norm.running_var.double().numpy()
@@ -126,15 +144,8 @@ def batch_norm(name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Link:
     if norm.bias is not None:
         offset = offset + norm.bias.detach().double().numpy()
 
-    def run(x: Tensor) -> Tensor:
-        if isinstance(norm, nn.BatchNorm2d):
-            # A whole image of one value each, so that torch takes the path that it takes for real images.
-            x = x[:, :, None, None].expand(-1, -1, 4, 4).contiguous()
-        y: Tensor = norm(x)
-        return y[:, :, 0, 0] if y.ndim == 4 else y
-
     return Link(name, "BatchNorm", run, Scaling(scale, offset))
 
 
-def clip(name: str, layer: nn.Module) -> Link:
-    return Link(name, type(layer).__name__, layer)
+def clip(name: str, layer: nn.Hardtanh) -> Link:
+    return Link(name, type(layer).__name__, layer, borders=(float(layer.min_val), float(layer.max_val)))

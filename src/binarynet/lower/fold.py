@@ -20,7 +20,7 @@ from torch import nn
 from binarynet.graph import Encoding, Op
 from binarynet.graph.ir import Add, Flatten
 from binarynet.lower import chain as links
-from binarynet.lower.chain import Chain, Link, batch_norm
+from binarynet.lower.chain import Chain, Link, Norm, batch_norm
 from binarynet.lower.pending import Folder, Pending, refuse
 from binarynet.lower.pools import avg_pool, max_pool
 from binarynet.lower.products import byte_input, conv, expectation, k_map, linear
@@ -28,6 +28,7 @@ from binarynet.lower.trace import Step
 from binarynet.nn import BinaryConvTranspose2d, ByteInput, Quantizer
 from binarynet.nn.expectation_backprop import ExpectationLinear
 from binarynet.nn.kbit import GradientQuantizer
+from binarynet.nn.norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from binarynet.nn.scaled import KMap
 
 _TRANSPARENT = (GradientQuantizer, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
@@ -86,7 +87,7 @@ def transparent(folder: Folder, step: Step, module: nn.Module, x: Pending) -> Pe
     return x
 
 
-def clip(folder: Folder, step: Step, module: nn.Module, x: Pending) -> Pending:
+def clip(folder: Folder, step: Step, module: nn.Hardtanh, x: Pending) -> Pending:
     return replace(x, chain=x.chain.then(links.clip(step.name, module)))
 
 
@@ -101,7 +102,7 @@ def prelu(folder: Folder, step: Step, module: nn.PReLU, x: Pending) -> Pending:
     return replace(x, chain=x.chain.then(Link(step.name, "PReLU", module, slope=slope)))
 
 
-def norm(folder: Folder, step: Step, module: nn.BatchNorm1d | nn.BatchNorm2d, x: Pending) -> Pending:
+def norm(folder: Folder, step: Step, module: Norm, x: Pending) -> Pending:
     if module.running_mean is None:
         refuse(step, "has no running statistics.", "Use track_running_stats=True.")
     value = folder.value(step, x)
@@ -173,7 +174,7 @@ _RULES: list[tuple[type | tuple[type, ...], _Rule]] = [
     (BinaryConvTranspose2d, transposed),
     ((nn.Conv1d, nn.Conv2d), conv),
     (_TRANSPARENT, transparent),
-    ((nn.BatchNorm1d, nn.BatchNorm2d), norm),
+    ((nn.BatchNorm1d, nn.BatchNorm2d, ShiftBatchNorm1d, ShiftBatchNorm2d), norm),
     ((nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm1d, nn.InstanceNorm2d), group_norm),
     ((nn.Hardtanh,), clip),
     (nn.ReLU, relu),

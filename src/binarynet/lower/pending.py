@@ -67,14 +67,14 @@ class Folder:
         value = self.value(step, pending)
         if not pending.chain and value.encoding == Encoding("b", 1) and quantizer.encoding == "b1":
             return pending  # ±1 already
-        for link in pending.chain.links:
-            if link.kind == "ReLU" and quantizer.encoding == "b1":
-                refuse(
-                    step,
-                    f"ReLU {link.name!r} stands between the norm and the sign, which makes the sign +1 everywhere. "
-                    "A threshold needs the sign right after the norm.",
-                    "Move the quantizer before the ReLU, or drop the ReLU.",
-                )
+        last = pending.chain.links[-1] if pending.chain else None
+        if last is not None and last.kind == "ReLU" and quantizer.encoding == "b1":
+            refuse(
+                step,
+                f"ReLU {last.name!r} stands between the norm and the sign, which makes the sign +1 everywhere. "
+                "A threshold needs the sign right after the norm.",
+                "Move the quantizer before the ReLU, or drop the ReLU.",
+            )
         if any(link.kind == "PReLU" for link in pending.chain.links):  # may bend both ways: no single switch
             pending = self.real(step, pending)
             value = self.types[pending.name]
@@ -107,11 +107,19 @@ class Folder:
             elif link.slope is not None:
                 name = self.emit(step, PRelu(self.free(link.name), (name,), link.slope))
             else:
-                refuse(
-                    step,
-                    f"needs the real values behind {link.kind} {link.name!r}, which the graph does not have.",
-                )
+                assert link.borders is not None
+                name = self._clipped(step, link.name, name, *link.borders, value.channels)
         return Pending(name, Chain(), pending.order)
+
+    def _clipped(self, step: Step, label: str, source: str, low: float, high: float, channels: int) -> str:
+        """clip(x, low, high) = high − relu(high − low − relu(x − low)), so that it needs no op of its own."""
+        name = source
+        for part, scale, offset in (("low", 1, -low), ("high", -1, high - low), ("", -1, high)):
+            scales, offsets = np.full(channels, scale, np.float32), np.full(channels, offset, np.float32)
+            name = self.emit(step, Affine(self.free(f"{label}.{part}".rstrip(".")), (name,), scales, offsets))
+            if part:
+                name = self.emit(step, Relu(self.free(f"{label}.{part}.relu"), (name,)))
+        return name
 
     def free(self, name: str) -> str:
         while name in self.types:

@@ -13,8 +13,6 @@ from torch import fx, nn
 
 from binarynet.errors import LoweringError
 from binarynet.nn import BinaryLayer, ByteInput, Quantizer
-from binarynet.nn.kbit import GradientQuantizer
-from binarynet.nn.scaled import KMap
 
 # Functions and tensor methods that have a module of the same meaning, or a meaning of their own in the graph.
 _FUNCTIONS: dict[Any, str] = {
@@ -45,8 +43,10 @@ class Step:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, BinaryLayer | Quantizer | KMap | GradientQuantizer) or super().is_leaf_module(
-            m, module_qualified_name
+        return (
+            isinstance(m, BinaryLayer | Quantizer)
+            or type(m).__module__.startswith("binarynet.nn")
+            or super().is_leaf_module(m, module_qualified_name)
         )
 
 

@@ -47,13 +47,15 @@ def summarise(graph: Graph, file_bytes: int, kernels: dict[str, str]) -> Summary
     """``kernels`` maps op names to what will run them (`binarynet.runtime.Session.kernels`)."""
     values = verify(graph)
     reaches = _reaches(graph, values)
+    # A value between two ops that run as one never leaves the registers.
+    inside = {op.source for op in graph.ops if kernels.get(op.name, "").startswith("part of")}
     layers = []
     for op in graph.ops:
         read = [values[source] for source in op.sources]
         arrays = [array for array in vars(op).values() if isinstance(array, np.ndarray)]
         parameters = sum(array.size for array in arrays if array.dtype != np.bool_)
         stored = sum(_stored_bits(op, array) for array in arrays)
-        moved = sum(_bytes(value) for value in (*read, values[op.name])) + -(-stored // 8)
+        moved = -(-stored // 8) + sum(_bytes(values[name]) for name in (*op.sources, op.name) if name not in inside)
         layers.append(
             Layer(
                 name=op.name,

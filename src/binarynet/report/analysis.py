@@ -1,0 +1,269 @@
+"""Analyses that the papers make of a network: repeated filters, and memory and energy against float32.
+
+**Filters.** A 3 × 3 filter of ±1 has only 2⁹ = 512 patterns (256 if a filter and its negative count as one), so of the
+many filters that read one input channel some are equal. Courbariaux et al., arXiv 1602.02830, count them, since a
+repeated 2-D convolution need not be computed again.
+
+**Energy.** A model, not a measurement: the operations and memory accesses of one image at the prices of a 45 nm chip
+(M. Horowitz, "Computing's energy problem", ISSCC 2014), in pJ:
+
+    ========= ===== ======== ===== ===== =====    ============ ===== ====== ===== ======
+    operation int8  int32    fp16  fp32           64 bits from  8 KB  32 KB  1 MB  DRAM
+    add       0.03  0.1      0.4   0.9                          10    20     100   1300
+    multiply  0.2   3.1      1.1   3.7
+    ========= ===== ======== ===== ===== =====    ============ ===== ====== ===== ======
+
+What the table has not is assumed. A product of two one-bit digits, xor (or and) and its part of the popcount, costs as
+much as two one-bit adders, each an eighth of an int8 addition, and a 64th of the int32 addition that takes up the count
+of a word; K-bit operands have as many such products as pairs of digits; a real times ±1 or 0 is an fp32 addition. Each
+array is read or written once per image, from the smallest memory that holds it (DRAM at its lower price). Accumulators
+stay in registers. Control, and moving instructions, cost nothing. The float32 network is the same graph with float32
+weights and values, and BatchNorm and a clip in the place of each threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from binarynet.graph import Encoding, Graph, Op, Value, verify
+from binarynet.graph.ir import Add, Affine, Conv2d, Linear, MaxPool2d, Mul, PRelu, Relu, SumPool2d, Threshold
+from binarynet.report.summary import macs
+
+INT8_ADD, INT32_ADD, FLOAT_ADD, FLOAT_MULTIPLY = 0.03, 0.1, 0.9, 3.7  # pJ
+BIT_ADD = INT8_ADD / 8
+BIT_PRODUCT = 2 * BIT_ADD + INT32_ADD / 64
+FLOAT_MAC = FLOAT_MULTIPLY + FLOAT_ADD
+MEMORIES = ((8 * 1024, 10.0), (32 * 1024, 20.0), (1024 * 1024, 100.0))  # (bytes, pJ for an access of 64 bits)
+DRAM = 1300.0
+
+
+@dataclass(frozen=True)
+class FilterRepetition:
+    """The 2-D filters of one convolution, kh × kw numbers each; there are (channels in) × (channels out) / groups.
+
+    patterns: how many different filters its encoding allows. unique: how many there are in the layer;
+    unique_up_to_sign: if a filter and its negative count as one.
+    share, share_up_to_sign: of the filters that read one input channel, how many differ, as a part of 1, and the
+        mean of that over the input channels: the part of the 2-D convolutions that has to be computed.
+    """
+
+    layer: str
+    kernel: tuple[int, int]
+    filters: int
+    patterns: int
+    unique: int
+    unique_up_to_sign: int
+    share: float
+    share_up_to_sign: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one image: bytes of parameters, bytes of values read and written, energy in pJ."""
+
+    parameter_bytes: int
+    value_bytes: int
+    operations_pj: float
+    accesses_pj: float
+
+    @property
+    def energy_pj(self) -> float:
+        return self.operations_pj + self.accesses_pj
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One op of the graph as it is, and as float32 would have it."""
+
+    layer: str
+    op: str
+    macs: int
+    cost: Cost
+    float32: Cost
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """`filters` has one entry a convolution with integer weights, `layers` one an op that costs anything."""
+
+    filters: tuple[FilterRepetition, ...]
+    layers: tuple[LayerCost, ...]
+
+    @property
+    def cost(self) -> Cost:
+        return _total([layer.cost for layer in self.layers])
+
+    @property
+    def float32(self) -> Cost:
+        return _total([layer.float32 for layer in self.layers])
+
+    def document(self) -> dict[str, Any]:
+        """All of it, with the totals, as plain dictionaries and numbers that `json.dumps` takes."""
+        return {**asdict(self), "total": {"cost": asdict(self.cost), "float32": asdict(self.float32)}}
+
+
+def analyse(graph: Graph) -> Analysis:
+    """Count filters, bytes and energy of a graph.
+
+    Raises:
+        GraphError: the graph is not well-formed.
+    """
+    values = verify(graph)
+    convolutions = [op for op in graph.ops if isinstance(op, Conv2d) and op.weight_encoding != "f32"]
+    layers = []
+    for op in graph.ops:
+        reads, made = [values[source] for source in op.sources], values[op.name]
+        as_is, in_float = _operations(op, reads, made)
+        if as_is or in_float:
+            cost = _cost(as_is, list(_parameters(op, in_float=False)), [*map(_bits, reads), _bits(made)])
+            stored = [bits and 32 * prod(value.shape) for value in (*reads, made) for bits in (_bits(value),)]
+            float32 = _cost(in_float, list(_parameters(op, in_float=True)), stored)
+            layers.append(LayerCost(op.name, type(op).__name__, macs(op, made), cost, float32))
+    return Analysis(tuple(map(repetition, convolutions)), tuple(layers))
+
+
+def repetition(op: Conv2d) -> FilterRepetition:
+    """Count the 2-D filters of a convolution; exact, by sorting them."""
+    out, height, width, channels = op.weight.shape
+    encoding = Encoding.parse(op.weight_encoding)
+    filters = op.weight.transpose(0, 3, 1, 2)  # (out, in, height, width)
+    filters = filters.reshape(op.groups, out // op.groups, channels, height * width)
+    unique, share = _distinct(filters)
+    unique_up_to_sign, share_up_to_sign = _distinct(_first_positive(filters))
+    return FilterRepetition(
+        op.name,
+        (height, width),
+        out * channels,
+        encoding.count ** (height * width),
+        unique,
+        unique_up_to_sign,
+        share,
+        share_up_to_sign,
+    )
+
+
+def _first_positive(filters: NDArray[Any]) -> NDArray[Any]:
+    """(…, taps): each filter or its negative, whichever has a positive first number that is not 0."""
+    first = np.take_along_axis(filters, (filters != 0).argmax(axis=-1)[..., None], axis=-1)
+    return np.where(first < 0, -filters, filters)
+
+
+def _distinct(filters: NDArray[Any]) -> tuple[int, float]:
+    """filters (groups, out of a group, in of a group, taps) → how many differ in all, and `share`."""
+    different, number = np.unique(filters.reshape(-1, filters.shape[-1]), axis=0, return_inverse=True)
+    beside = np.sort(number.reshape(filters.shape[:3]), axis=1)  # equal ones of an input channel stand together
+    per_input = 1 + (np.diff(beside, axis=1) != 0).sum(axis=1)  # (groups, in of a group)
+    return len(different), float(per_input.mean()) / filters.shape[1]
+
+
+def _operations(op: Op, reads: list[Value], made: Value) -> tuple[float, float]:
+    """pJ of the arithmetic of one image, as the graph has it and in float32."""
+    size = prod(made.shape)
+    real = bool(reads) and reads[0].encoding.is_float
+    add = FLOAT_ADD if real else INT32_ADD
+    if isinstance(op, Linear | Conv2d):
+        weight = Encoding.parse(op.weight_encoding)
+        if real and (weight.kind == "t" or weight.bits == 1):
+            product = FLOAT_ADD
+        elif real or weight.is_float:
+            product = FLOAT_MAC
+        else:
+            product = BIT_PRODUCT * reads[0].encoding.bits * weight.bits
+        return product * macs(op, made), FLOAT_MAC * macs(op, made)
+    if isinstance(op, Threshold):
+        return add * op.thresholds.shape[1] * size, (FLOAT_MAC + FLOAT_ADD) * size
+    if isinstance(op, Affine):
+        return FLOAT_MAC * size, FLOAT_MAC * size
+    if isinstance(op, MaxPool2d):
+        steps = (prod(op.kernel) - 1) * size
+        return steps * (BIT_ADD if reads[0].encoding.bits == 1 else add), FLOAT_ADD * steps
+    if isinstance(op, SumPool2d):
+        steps = (prod(op.kernel) - 1) * size
+        return add * steps, FLOAT_ADD * steps
+    prices = {Add: (add, FLOAT_ADD), Relu: (add, FLOAT_ADD), Mul: (FLOAT_MULTIPLY,) * 2, PRelu: (FLOAT_MULTIPLY,) * 2}
+    as_is, in_float = prices.get(type(op), (0.0, 0.0))
+    return as_is * size, in_float * size
+
+
+def _parameters(op: Op, in_float: bool) -> Iterator[int]:
+    """Bits of each array of parameters."""
+    for array in vars(op).values():
+        if not isinstance(array, np.ndarray):
+            continue
+        if isinstance(op, Linear | Conv2d):
+            yield array.size * (32 if in_float else Encoding.parse(op.weight_encoding).bits)
+        elif isinstance(op, Threshold) and in_float:
+            yield 32 * len(array)  # BatchNorm has a scale and an offset where this has thresholds and directions
+        elif not (isinstance(op, MaxPool2d) and in_float):
+            yield array.size * (1 if array.dtype == np.bool_ else 32)
+
+
+def _bits(value: Value) -> int:
+    """What has to be stored of a value; nothing of an accumulator."""
+    return 0 if value.encoding == Encoding("i", 32) else prod(value.shape) * value.encoding.bits
+
+
+def _cost(operations: float, parameters: list[int], values: list[int]) -> Cost:
+    return Cost(
+        sum(-(-bits // 8) for bits in parameters),
+        sum(-(-bits // 8) for bits in values),
+        operations,
+        sum(_access(bits) for bits in (*parameters, *values)),
+    )
+
+
+def _access(bits: int) -> float:
+    """pJ of touching each of so many bits once, 64 at a time, in the smallest memory that holds them."""
+    words = -(-bits // 64)
+    return words * next((price for size, price in MEMORIES if bits <= 8 * size), DRAM)
+
+
+def _total(costs: list[Cost]) -> Cost:
+    return Cost(
+        sum(cost.parameter_bytes for cost in costs),
+        sum(cost.value_bytes for cost in costs),
+        sum(cost.operations_pj for cost in costs),
+        sum(cost.accesses_pj for cost in costs),
+    )
+
+
+def plot(analysis: Analysis, path: Path | str) -> None:
+    """Write a PNG: parameters and energy per layer against float32, and the shares of unique filters.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    from matplotlib.figure import Figure  # without pyplot: no window, no global state
+
+    layers, filters = analysis.layers[::-1], analysis.filters[::-1]
+    panels = 3 if filters else 2
+    figure = Figure(figsize=(4.6 * panels, 1.6 + 0.32 * max(len(layers), 2 * len(filters))), layout="constrained")
+    memory, energy, *rest = figure.subplots(1, panels)
+    names, places = [layer.layer for layer in layers], np.arange(len(layers))
+    for shift, label, costs in (
+        (0.2, "float32", [layer.float32 for layer in layers]),
+        (-0.2, "this network", [layer.cost for layer in layers]),
+    ):
+        memory.barh(places + shift, [cost.parameter_bytes for cost in costs], 0.4, label=label)
+        energy.barh(places + shift, [cost.energy_pj / 1000 for cost in costs], 0.4, label=label)
+    memory.set(title="parameters", xlabel="bytes", xscale="log", yticks=places, yticklabels=names)
+    energy.set(title="energy of one image, 45 nm model", xlabel="nJ", xscale="log", yticks=places, yticklabels=[])
+    energy.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
+    if filters:
+        places = np.arange(len(filters))
+        for shift, label, shares in (
+            (0.2, "different", [one.share for one in filters]),
+            (-0.2, "different up to sign", [one.share_up_to_sign for one in filters]),
+        ):
+            rest[0].barh(places + shift, [100 * share for share in shares], 0.4, label=label)
+        rest[0].set(title="2-D filters of one input channel", xlabel="%", xlim=(0, 100))
+        rest[0].set(yticks=places, yticklabels=[one.layer for one in filters])
+        rest[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
+    figure.savefig(path, format="png", dpi=120)
