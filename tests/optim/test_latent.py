@@ -253,9 +253,10 @@ def test_rprop_is_welcome_without_a_scale() -> None:
 
 def test_a_step_scale_of_ap2_is_the_power_of_two_next_to_glorots() -> None:
     groups = latent_optimizer(torch.optim.SGD, network(), 0.1, step_scale="ap2").param_groups
-    # of 8 sqrt(54 / 1.5 / 64) = 6.0, sqrt(80 / 1.5) = 7.3 and sqrt(19 / 1.5) = 3.6
-    assert [group["step_scale"] for group in groups] == [8.0, 4.0, 1.0]
-    assert [group["lr"] for group in groups] == [0.8, 0.4, 0.1]
+    # Of 5.5, 7.3 and 3.6: the first and the last layer share a group.
+    assert [group["step_scale"] for group in groups] == [4.0, 8.0, 1.0]
+    assert [len(group["params"]) for group in groups[:2]] == [2, 1]
+    assert [group["lr"] for group in groups] == [0.4, 0.8, 0.1]
 
 
 def test_a_clip_of_glorot_is_the_inverse_of_each_layers_scale() -> None:

@@ -42,7 +42,7 @@ class Recipe(ABC):
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         """The optimizer, and the schedule that is stepped once an epoch."""
 
-    def begin_epoch(self, model: nn.Module, epoch: int) -> None:
+    def begin_epoch(self, model: nn.Module, epoch: int) -> None:  # noqa: B027  (a hook that few recipes need)
         """Called before each training epoch (counted from 0), for what changes with it.
 
         It must depend on the model's state and the epoch alone, so that a resumed run goes the same way.

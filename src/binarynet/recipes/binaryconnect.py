@@ -1,0 +1,151 @@
+"""BinaryConnect: weights constrained to +1 or −1 during propagation, activations real.
+
+M. Courbariaux, Y. Bengio, J.-P. David, 2015 (arXiv 1511.00363; NeurIPS 2015), in the settings of the authors'
+Theano code.
+
+**Binarized**: all weights, the last layer's too, by the sign or drawn at random. Real: ReLU activations (W1A32),
+the latent weights that training updates, BatchNorm. Inputs are bytes.
+
+**Forward**   a = ReLU(BatchNorm(pool(a_before ⋆ Wb))), last layer without ReLU; loss: squared hinge.
+``weights=deterministic``: Wb = sign(W). ``weights=stochastic``: Wb = +1 with probability clip((W + 1) / 2, 0, 1).
+**Backward**  the gradient of Wb is applied to W. W ← clip(W + scale · step, −1, 1) with Glorot's scale.
+
+**At test time** the texts mean three different things, so it is a setting. ``test_weights=binary``: sign(W), one
+bit. ``real``: W itself, 32 bits, as the authors' code does after stochastic training, so that its 8.27 % and 2.15 %
+below are not those of a binary network. ``sampled``: one binary network, drawn once. BatchNorm has seen the
+weights of training: `binary` belongs to deterministic training, `sampled` and `real` to stochastic.
+
+===================== ======================= =============== ======================= ============================
+recipe                reported, deterministic stochastic      ours                    command
+===================== ======================= =============== ======================= ============================
+binaryconnect-mnist   1.29 %                  (see paper)     see docs/results.md     binarynet train …-mnist
+binaryconnect-cifar10 9.90 %                  8.27 % (real W) not run                 binarynet train …-cifar10
+binaryconnect-svhn    2.30 %                  2.15 % (real W) not run                 binarynet train …-svhn
+binaryconnect-digits  (not in it)             (not in it)     see docs/results.md     binarynet train …-digits
+===================== ======================= =============== ======================= ============================
+
+**Departures.** The network and rates for MNIST are those of the script in the authors' repository, which says that
+it is not the article's experiment. No contrast normalization and no whitening of CIFAR-10 and SVHN: images are bytes.
+BatchNorm averages variances and adds ε to them (the authors' own layer: deviations). No bias before a BatchNorm.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, squared_hinge
+from binarynet.nn.binaryconnect import BinaryConnect
+from binarynet.optim import geometric_decay, latent_optimizer
+from binarynet.recipes.recipe import Recipe
+
+EPSILON = 1e-4  # of BatchNorm
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryConnectNet(Recipe):
+    """What the paper's networks share: the weights, Adam with the Glorot step scale, geometric decay."""
+
+    paper: ClassVar[str] = "Courbariaux et al. 2015, arXiv 1511.00363"
+    binarized: ClassVar[str] = "weights, deterministic or stochastic (W1A32)"
+
+    weights: Literal["deterministic", "stochastic"] = "deterministic"
+    test_weights: Literal["binary", "real", "sampled"] = "binary"
+    lr_start: float = 1e-3
+    lr_end: float = 3e-6
+    momentum: float = 0.1  # of BatchNorm's running statistics
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        return squared_hinge(logits, target)
+
+    def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
+        optimizer = latent_optimizer(torch.optim.Adam, model, lr=self.lr_start)
+        return optimizer, geometric_decay(optimizer, self.lr_start, self.lr_end, self.epochs)
+
+    def quantizer(self, layer: int) -> BinaryConnect:
+        """The weight quantizer of a layer; its number makes the draws of `sampled` independent."""
+        return BinaryConnect(self.weights == "stochastic", self.test_weights, seed=layer)
+
+    def dense(self, k: int, features: int, width: int) -> dict[str, nn.Module]:
+        """Binary linear – BatchNorm – ReLU, as modules of number k."""
+        return {
+            f"linear{k}": BinaryLinear(features, width, bias=False, weight_quantizer=self.quantizer(k)),
+            f"norm{k}": nn.BatchNorm1d(width, EPSILON, self.momentum),
+            f"relu{k}": nn.ReLU(),
+        }
+
+    def answer(self, k: int, features: int, classes: int) -> dict[str, nn.Module]:
+        """Binary linear – BatchNorm."""
+        return {
+            "classes": BinaryLinear(features, classes, bias=False, weight_quantizer=self.quantizer(k)),
+            "logits": nn.BatchNorm1d(classes, EPSILON, self.momentum),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryConnectMlp(BinaryConnectNet):
+    """[binary linear – BatchNorm – ReLU] × layers – binary linear – BatchNorm."""
+
+    reported: ClassVar[dict[str, float]] = {"mnist": 1.29}
+
+    width: int = 2048
+    layers: int = 3
+
+    def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        features = shape[0] * shape[1] * shape[2]
+        net: dict[str, nn.Module] = {"flatten": nn.Flatten(), "bytes": ByteInput()}
+        for k in range(1, self.layers + 1):
+            net |= self.dense(k, features, self.width)
+            features = self.width
+        return nn.Sequential(OrderedDict(net | self.answer(self.layers + 1, features, classes)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryConnectConvNet(BinaryConnectNet):
+    """2 × 128C3 – P2 – 2 × 256C3 – P2 – 2 × 512C3 – P2 – 1024FC – 1024FC – 10FC, each with BatchNorm and ReLU.
+
+    Order: convolution (3 × 3, zeros outside) – pool – BatchNorm – ReLU. ``filters`` is the first pair's number;
+    ``width_multiplier`` shrinks or widens the whole net.
+    """
+
+    reported: ClassVar[dict[str, float]] = {"cifar10": 9.90, "svhn": 2.30}
+
+    filters: int = 128
+    hidden: int = 1024
+    width_multiplier: float = 1.0
+
+    def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        channels, height, width = shape
+        net: dict[str, nn.Module] = {"bytes": ByteInput()}
+        for k in range(1, 7):
+            filters = self._scaled(self.filters * 2 ** ((k - 1) // 2))
+            settings: dict[str, Any] = {"padding": 1, "bias": False, "weight_quantizer": self.quantizer(k)}
+            net[f"conv{k}"] = BinaryConv2d(channels, filters, 3, **settings)
+            if k % 2 == 0:
+                net[f"pool{k}"] = nn.MaxPool2d(2)
+            net[f"norm{k}"] = nn.BatchNorm2d(filters, EPSILON, self.momentum)
+            net[f"relu{k}"] = nn.ReLU()
+            channels = filters
+        net["flatten"] = nn.Flatten()
+        features, hidden = channels * (height // 8) * (width // 8), self._scaled(self.hidden)
+        net |= self.dense(7, features, hidden) | self.dense(8, hidden, hidden) | self.answer(9, hidden, classes)
+        return nn.Sequential(OrderedDict(net))
+
+    def _scaled(self, filters: int) -> int:
+        return max(1, round(filters * self.width_multiplier))
+
+
+RECIPES: dict[str, Recipe] = {
+    "binaryconnect-digits": BinaryConnectMlp(data="digits", epochs=20, batch_size=50, width=256, lr_end=3e-5),
+    "binaryconnect-mnist": BinaryConnectMlp(data="mnist", epochs=250, batch_size=100, momentum=0.15),
+    "binaryconnect-cifar10": BinaryConnectConvNet(
+        data="cifar10", epochs=500, batch_size=50, lr_start=3e-3, lr_end=2e-6
+    ),
+    "binaryconnect-svhn": BinaryConnectConvNet(data="svhn", epochs=200, batch_size=50, filters=64, lr_start=1e-2),
+}

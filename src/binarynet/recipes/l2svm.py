@@ -1,0 +1,117 @@
+"""Deep Learning using Linear Support Vector Machines: the float baseline that the binary networks are compared with.
+
+Y. Tang, 2013 (arXiv 1306.0239; ICML 2013 Workshop on Challenges in Representation Learning).
+
+**Binarized**: nothing. It has float weights, so `lower` refuses it and there is no .bnn of it: it is the number to
+compare with, and the origin of the squared hinge that the binary networks are trained with.
+
+**Forward**   a = ReLU(a_before · W + b), last layer linear.
+**Loss**      squared hinge max(0, 1 − t y)² over all classes, t = +1 for the right one and −1 for the others, and a
+squared penalty on the weights of the last layer, which is the margin of the support vector machine.
+
+============== ============ ============================================== ===========================
+recipe         reported     ours                                           command
+============== ============ ============================================== ===========================
+l2svm-mnist    0.87 %       see docs/results.md                            binarynet train l2svm-mnist
+l2svm-cifar10  11.9 %       not run                                        binarynet train l2svm-cifar10
+l2svm-digits   (not in it)  see docs/results.md                            binarynet train l2svm-digits
+============== ============ ============================================== ===========================
+
+**Departures.** Loss and kind of network are the paper's; sizes, dropout and rates are ours, and there is no reduction
+of MNIST to principal components. Inputs are 2x / 255 − 1. The hinge is averaged over the classes, as in the other
+recipes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from binarynet.nn import ByteInput, squared_hinge
+from binarynet.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class L2Svm(Recipe):
+    """What the networks share: squared hinge, SGD with momentum, a rate that falls linearly to 0."""
+
+    paper: ClassVar[str] = "Tang 2013, arXiv 1306.0239"
+    binarized: ClassVar[str] = "nothing (float baseline, does not lower)"
+
+    lr_start: float = 0.1
+    momentum: float = 0.9
+    penalty: float = 1e-4  # weight decay of the last layer
+    dropout: tuple[float, float] = (0.2, 0.5)  # of the input and of hidden layers
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        return squared_hinge(logits, target)
+
+    def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
+        margin = model.get_submodule("classes").weight
+        others = [parameter for parameter in model.parameters() if parameter is not margin]
+        groups: list[dict[str, Any]] = [{"params": others}, {"params": [margin], "weight_decay": self.penalty}]
+        optimizer = torch.optim.SGD(groups, lr=self.lr_start, momentum=self.momentum)
+        return optimizer, LambdaLR(optimizer, lambda epoch: max(0.0, 1 - epoch / self.epochs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class L2SvmMlp(L2Svm):
+    """drop – [linear – ReLU – drop] × layers – linear."""
+
+    reported: ClassVar[dict[str, float]] = {"mnist": 0.87}
+
+    width: int = 512
+    layers: int = 2
+
+    def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        features = shape[0] * shape[1] * shape[2]
+        net: dict[str, nn.Module] = {
+            "flatten": nn.Flatten(),
+            "bytes": ByteInput(scale=1 / 255),
+            "drop": nn.Dropout(self.dropout[0]),
+        }
+        for k in range(1, self.layers + 1):
+            net[f"linear{k}"] = nn.Linear(features, self.width)
+            net[f"relu{k}"] = nn.ReLU()
+            net[f"drop{k}"] = nn.Dropout(self.dropout[1])
+            features = self.width
+        net["classes"] = nn.Linear(features, classes)
+        return nn.Sequential(OrderedDict(net))
+
+
+@dataclass(frozen=True, kw_only=True)
+class L2SvmConvNet(L2Svm):
+    """32C5 – P2 – 64C5 – P2 – 3072FC – 10FC, each but the last with ReLU; convolutions keep the size."""
+
+    reported: ClassVar[dict[str, float]] = {"cifar10": 11.9}
+
+    filters: int = 32
+    hidden: int = 3072
+
+    def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        channels, height, width = shape
+        net: dict[str, nn.Module] = {"bytes": ByteInput(scale=1 / 255), "drop": nn.Dropout(self.dropout[0])}
+        for k in (1, 2):
+            net[f"conv{k}"] = nn.Conv2d(channels, self.filters * k, 5, padding=2)
+            net[f"relu{k}"] = nn.ReLU()
+            net[f"pool{k}"] = nn.MaxPool2d(2)
+            channels = self.filters * k
+        net["flatten"] = nn.Flatten()
+        net["linear3"] = nn.Linear(channels * (height // 4) * (width // 4), self.hidden)
+        net["relu3"] = nn.ReLU()
+        net["drop3"] = nn.Dropout(self.dropout[1])
+        net["classes"] = nn.Linear(self.hidden, classes)
+        return nn.Sequential(OrderedDict(net))
+
+
+RECIPES: dict[str, Recipe] = {
+    "l2svm-digits": L2SvmMlp(data="digits", epochs=40, batch_size=50, width=256, dropout=(0.0, 0.2)),
+    "l2svm-mnist": L2SvmMlp(data="mnist", epochs=200, batch_size=100),
+    "l2svm-cifar10": L2SvmConvNet(data="cifar10", epochs=200, batch_size=100, dropout=(0.0, 0.2), lr_start=0.05),
+}

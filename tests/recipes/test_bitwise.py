@@ -1,0 +1,84 @@
+"""Bitwise networks as a recipe: when which stage is, and that stage 2 is all integers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from binarynet import recipes
+from binarynet.errors import LoweringError, RecipeError
+from binarynet.graph import interpret
+from binarynet.graph.ir import Linear, Threshold
+from binarynet.lower import lower
+from binarynet.nn.bitwise import BitwiseNet, BitwiseSign
+from binarynet.recipes.bitwise import Bitwise
+from tests.recipes.steps import two_steps
+
+
+def recipe(**settings: object) -> Bitwise:
+    base: dict[str, object] = {"data": "digits", "epochs": 10, "batch_size": 16, "width": 24, "layers": 2}
+    return Bitwise(**{**base, **settings})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("epoch", [0, 9])
+def test_both_stages_train_all_parameters(epoch: int) -> None:
+    model = two_steps(recipe(), epoch=epoch)
+    assert isinstance(model, BitwiseNet)
+    assert model.stage == (1 if epoch == 0 else 2)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "compression", "first"),
+    [(10, 0.5, 5), (10, 0.0, 0), (10, 0.99, 9), (1, 0.5, 0), (2, 0.5, 1), (6, 0.5, 3)],
+)
+def test_stage_2_has_the_rest_of_the_epochs_and_one_at_least(epochs: int, compression: float, first: int) -> None:
+    one = recipe(epochs=epochs, compression=compression)
+    model = one.model((1, 8, 8), 10)
+    assert isinstance(model, BitwiseNet)
+    for epoch in range(epochs):
+        one.begin_epoch(model, epoch)
+        assert model.stage == (1 if epoch < first else 2)
+        assert one.selectable(epoch) == (epoch >= first)
+
+
+def test_rates_fall_within_each_stage_and_begin_anew_with_the_second() -> None:
+    one = recipe(epochs=4, lr_compression=0.02, lr_bitwise=0.005, lr_fall=0.01)
+    optimizer, schedule = one.optimizer(one.model((1, 8, 8), 10))
+    assert schedule is not None
+    rates = []
+    for _ in range(4):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.02, 0.002, 0.005, 0.0005])
+
+
+def test_window_grows_with_the_root_of_the_inputs() -> None:
+    model = recipe(window=0.5, width=100).model((1, 8, 8), 10)
+    assert [one.width for one in model.modules() if isinstance(one, BitwiseSign)] == [4.0, 5.0]
+
+
+@pytest.mark.parametrize(("sparsity", "encoding"), [(0.4, "t2"), (0.0, "b1")])
+def test_stage_2_lowers_to_integers_that_answer_what_torch_answers(sparsity: float, encoding: str) -> None:
+    model = two_steps(recipe(sparsity=sparsity), epoch=9).eval()
+    images = torch.randint(0, 256, (200, 1, 8, 8), dtype=torch.uint8)
+    images[:, :, 0, :2] = torch.tensor([127, 128], dtype=torch.uint8)  # the border of a pixel's sign
+    graph = lower(model, (1, 8, 8))
+    assert [op.weight_encoding for op in graph.ops if isinstance(op, Linear)] == [encoding] * 3
+    assert [op.encoding for op in graph.ops if isinstance(op, Threshold)] == ["b1"] * 3
+    with torch.no_grad():
+        expected = model(images).numpy()
+    assert np.array_equal(interpret(graph, images.reshape(200, 64).numpy()), expected)
+
+
+def test_stage_1_is_real_and_does_not_lower() -> None:
+    with pytest.raises(LoweringError, match=r"linear1.*real"):
+        lower(recipe().model((1, 8, 8), 10), (1, 8, 8))
+
+
+@pytest.mark.parametrize("setting", ["sparsity", "compression"])
+@pytest.mark.parametrize("value", ["1", "-0.5"])
+def test_shares_outside_their_range_are_refused(setting: str, value: str) -> None:
+    with pytest.raises(RecipeError, match=f"{setting}=.*from 0 up to but not 1"):
+        recipes.get("bitwise-mnist").with_settings({setting: value})
