@@ -2,9 +2,9 @@
 
     python benchmarks/papers.py [--data digits,mnist] [--only NAME] [--out runs/papers]
 
-The settings are those of a quick look (MNIST: 512 wide, at most 6 epochs), not of the papers. A recipe that says that it
-does not lower has no file and no engines to compare. Columns: test error of the torch module; bytes of the file; images
-on which native equals oracle (integers ``==``; nets with real operands: same class) and on which torch predicts the same.
+The settings are those of a quick look (MNIST: 512 wide, at most 6 epochs), not of the papers. A recipe that says that
+it does not lower has no file and no engines to compare. Columns: test error of the torch module; bytes of the file;
+images on which native equals oracle (integers ``==``; nets with real operands: same class) and torch predicts alike.
 """
 
 from __future__ import annotations

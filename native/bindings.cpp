@@ -41,9 +41,16 @@ binarynet::Window window(Sides kernel, Sides stride, Sides dilation, std::pair<S
     return w;
 }
 
-std::vector<uint64_t> weights(const Array<uint64_t>& weight) {
-    if (weight.ndim() != 2) throw std::invalid_argument("weights are (channels, words) uint64");
-    return copy(weight);
+binarynet::PackedWeights weights(const Array<uint64_t>& weight, const std::string& encoding) {
+    const binarynet::Code code = binarynet::Code::parse(encoding);
+    if (weight.ndim() != 3 || weight.shape(0) != static_cast<size_t>(code.bits))
+        throw std::invalid_argument("weights of " + encoding + " are (" + std::to_string(code.bits) +
+                                    ", channels, words) uint64");
+    return {code, weight.shape(1), copy(weight)};
+}
+
+binarynet::ThresholdTable table(const Array<bool>& rising, const std::string& encoding) {
+    return {{}, {}, {rising.data(), rising.data() + rising.size()}, binarynet::Code::parse(encoding)};
 }
 
 void run(Network& network, nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu> input,
@@ -98,34 +105,52 @@ NB_MODULE(_native, m) {
         .def("add_input", &Network::add_input, "shape"_a, "encoding"_a)
         .def(
             "add_linear",
-            [](Network& n, const std::string& name, int source, Array<uint64_t> weight) {
-                return n.add_linear(name, source, weights(weight), weight.shape(0));
+            [](Network& n, const std::string& name, int source, Array<uint64_t> weight,
+               const std::string& encoding) { return n.add_linear(name, source, weights(weight, encoding)); },
+            "name"_a, "source"_a, "weight"_a, "encoding"_a)
+        .def(
+            "add_linear_f32",
+            [](Network& n, const std::string& name, int source, Array<float> weight) {
+                return n.add_linear(name, source, copy(weight), weight.ndim() ? weight.shape(0) : 0);
             },
             "name"_a, "source"_a, "weight"_a)
         .def(
             "add_conv2d",
-            [](Network& n, const std::string& name, int source, Array<uint64_t> weight, Sides kernel,
+            [](Network& n, const std::string& name, int source, Array<uint64_t> weight,
+               const std::string& encoding, Sides kernel, Sides stride, Sides dilation,
+               std::pair<Sides, Sides> padding, int pad_value, size_t groups) {
+                return n.add_conv2d(name, source, weights(weight, encoding),
+                                    window(kernel, stride, dilation, padding), groups, pad_value);
+            },
+            "name"_a, "source"_a, "weight"_a, "encoding"_a, "kernel"_a, "stride"_a, "dilation"_a, "padding"_a,
+            "pad_value"_a, "groups"_a)
+        .def(
+            "add_conv2d_f32",
+            [](Network& n, const std::string& name, int source, Array<float> weight, Sides kernel,
                Sides stride, Sides dilation, std::pair<Sides, Sides> padding, int pad_value, size_t groups) {
-                return n.add_conv2d(name, source, weights(weight), weight.shape(0),
+                return n.add_conv2d(name, source, copy(weight), weight.ndim() ? weight.shape(0) : 0,
                                     window(kernel, stride, dilation, padding), groups, pad_value);
             },
             "name"_a, "source"_a, "weight"_a, "kernel"_a, "stride"_a, "dilation"_a, "padding"_a,
             "pad_value"_a, "groups"_a)
         .def(
             "add_threshold_i32",
-            [](Network& n, const std::string& name, int source, Array<int32_t> thresholds,
-               Array<bool> rising) {
-                return n.add_threshold(
-                    name, source, {copy(thresholds), {}, {rising.data(), rising.data() + rising.size()}});
+            [](Network& n, const std::string& name, int source, Array<int32_t> thresholds, Array<bool> rising,
+               const std::string& encoding) {
+                auto made = table(rising, encoding);
+                made.i32 = copy(thresholds);
+                return n.add_threshold(name, source, std::move(made));
             },
-            "name"_a, "source"_a, "thresholds"_a, "rising"_a)
+            "name"_a, "source"_a, "thresholds"_a, "rising"_a, "encoding"_a)
         .def(
             "add_threshold_f32",
-            [](Network& n, const std::string& name, int source, Array<float> thresholds, Array<bool> rising) {
-                return n.add_threshold(
-                    name, source, {{}, copy(thresholds), {rising.data(), rising.data() + rising.size()}});
+            [](Network& n, const std::string& name, int source, Array<float> thresholds, Array<bool> rising,
+               const std::string& encoding) {
+                auto made = table(rising, encoding);
+                made.f32 = copy(thresholds);
+                return n.add_threshold(name, source, std::move(made));
             },
-            "name"_a, "source"_a, "thresholds"_a, "rising"_a)
+            "name"_a, "source"_a, "thresholds"_a, "rising"_a, "encoding"_a)
         .def(
             "add_affine",
             [](Network& n, const std::string& name, int source, Array<float> scale, Array<float> offset) {
@@ -148,6 +173,7 @@ NB_MODULE(_native, m) {
             },
             "name"_a, "source"_a, "kernel"_a, "stride"_a, "padding"_a)
         .def("add_add", &Network::add_add, "name"_a, "left"_a, "right"_a)
+        .def("add_mul", &Network::add_mul, "name"_a, "source"_a, "factor"_a)
         .def("add_relu", &Network::add_relu, "name"_a, "source"_a)
         .def(
             "add_prelu",

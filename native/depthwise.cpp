@@ -4,24 +4,25 @@
 
 namespace binarynet {
 
-Depthwise::Depthwise(std::string op, int source, int target, const Value& from, std::vector<uint64_t> weight,
+Depthwise::Depthwise(std::string op, int source, int target, const Value& from, PackedWeights weight,
                      const Window& window, int pad_value)
     : Product(std::move(op), {source}, target),
       from_(from),
       window_(window),
-      weight_(std::move(weight)),
       correct_padding_(pad_value == 0 && (window.top | window.bottom | window.left | window.right)),
       outside_(pad_value > 0 ? ~uint64_t{0} : 0) {
     if (pad_value < -1 || pad_value > 1)
         throw std::invalid_argument("pad_value " + std::to_string(pad_value) +
                                     " is neither 0 nor a value of the input");
     if (window.taps() > INT32_MAX) throw std::invalid_argument("a dot product does not fit int32");
-    check_packed(weight_, from.channels, window.taps());
+    weight.check(window.taps());
+    weight_ = std::move(weight.words);
     while (window.taps() >> planes_) ++planes_;
 }
 
 bool Depthwise::fuse(const ThresholdStep& step, const Kernels&) {
-    threshold_ = step.table();
+    if (!step.thresholds().makes_bits()) return false;
+    threshold_ = step.thresholds().table();
     writes(step.writes());
     return true;
 }

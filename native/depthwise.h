@@ -12,8 +12,8 @@ namespace binarynet {
 // compares these planes with the planes of its limits, so that from bits to bits nothing is ever a number.
 class Depthwise final : public Product {
  public:
-    // weight: (channels, words_for(taps)) packed rows.
-    Depthwise(std::string op, int source, int target, const Value& from, std::vector<uint64_t> weight,
+    // Weights and what they meet are ±1.
+    Depthwise(std::string op, int source, int target, const Value& from, PackedWeights weight,
               const Window& window, int pad_value);
 
     size_t positions() const override { return window_.positions(); }

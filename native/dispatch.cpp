@@ -25,6 +25,25 @@ std::string listing() {
     return text;
 }
 
+// What a table leaves out, from the next line that the CPU supports and that has its panels.
+void complete(std::vector<Kernels>& list) {
+    const Kernels* next = nullptr;
+    for (auto k = list.rbegin(); k != list.rend(); ++k) {
+        if (next && !k->levels_i32) k->levels_i32 = next->levels_i32;
+        if (next && !k->levels_f32) k->levels_f32 = next->levels_f32;
+        if (next && !k->gemm_real_f32) k->gemm_real_f32 = next->gemm_real_f32;
+        if (next && !k->gemm_real_i8) k->gemm_real_i8 = next->gemm_real_i8;
+        if (next && !k->gemm_select && k->panel.channels == next->panel.channels &&
+            k->panel.bytes == next->panel.bytes)
+            k->gemm_select = next->gemm_select;
+        if (!k->supported()) continue;
+        if (!k->levels_i32 || !k->levels_f32 || !k->gemm_select || !k->gemm_real_f32 || !k->gemm_real_i8)
+            throw std::logic_error(std::string("the kernels of '") + k->name +
+                                   "' are not complete, and the next line of kernels.inc does not fill them");
+        next = &*k;
+    }
+}
+
 std::atomic<const Kernels*> chosen{nullptr};
 
 }  // namespace
@@ -35,6 +54,7 @@ const std::vector<Kernels>& compiled_kernels() {
 #define KERNELS(name, title, condition) list.push_back({name##_kernels, #name, title, name##_supported});
 #include "kernels.inc"
 #undef KERNELS
+        complete(list);
         return list;
     }();
     return all;

@@ -13,6 +13,8 @@
 //     acc ≥ t                S ≤ limit                               the comparison that replaces BatchNorm
 //     and sign
 //
+// Weights of several bits are several such operands, one after the other (native/matmul.cpp).
+//
 // Zero padding of a convolution: a tap outside the image is gathered as zero words, so it adds (2^P − 1) ·
 // popcount(w tap) to S and is taken out again by a term that depends on which taps are outside: the row's
 // `class`. Hence limits and bases are per class and channel.
@@ -76,7 +78,56 @@ struct GemmI32 : Gemm {
     size_t out_stride;
 };
 
-// What a file of native/kernels defines, as <name>_kernels.
+// Real rows. w[c] is a packed row again, and its bits stand for two numbers:
+//
+//     sum[r][c] = Σ_i x[r][i] · (bit i of w[c] ? one : zero)                                  in float32
+//
+// ±1 for b1; 0 and 1, or 0 and −1, for a plane of ternary or unsigned weights. Weights stay packed: four
+// values of x give a table of the 16 sums that their four bits can ask for, and one look-up with four bits of
+// a weight replaces four multiplications and three additions. The order of the additions is the instruction
+// set's own.
+struct GemmSelect {
+    const float* rows;  // (row_count, row_stride ≥ depth)
+    size_t row_count, row_stride, depth;
+    const uint8_t* panels;  // as in Gemm
+    size_t units;
+    size_t panel_begin, panel_end;
+    float zero, one;
+    size_t channels;  // that exist
+    bool add;         // to what is in out
+    float* out;       // (row_count, out_stride)
+    size_t out_stride;
+};
+
+// Real rows × weights that are numbers: sum[r][c] = Σ_i x[r][i] · w[c][i] in float32. A panel is 16 channels,
+// whatever the instruction set: `depth` groups of 16 numbers, missing channels 0.
+constexpr size_t kRealLanes = 16;
+
+template <typename W>  // float or int8_t
+struct GemmReal {
+    const float* rows;  // (row_count, row_stride ≥ depth)
+    size_t row_count, row_stride, depth;
+    const W* panels;  // 64-byte aligned
+    size_t panel_begin, panel_end;
+    size_t channels;  // that exist
+    float* out;       // (row_count, out_stride)
+    size_t out_stride;
+};
+
+// A threshold of several levels: codes[c] = how many l < levels have x[c] ≥ t[l · stride + c], counted the
+// other way round (levels − that) where falling[c] is 255; else it is 0. Levels ascend.
+template <typename T>
+struct Levels {
+    const T* x;  // (channels)
+    const T* t;  // (levels, stride)
+    size_t levels, stride;
+    const uint8_t* falling;  // (channels)
+    size_t channels;
+    uint8_t* codes;  // (channels)
+};
+
+// What a file of native/kernels defines, as <name>_kernels. What it leaves out is that of the next line of
+// kernels.inc that the CPU supports.
 struct KernelTable {
     PanelShape panel;
     void (*gemm_bits)(const GemmBits&);
@@ -89,6 +140,11 @@ struct KernelTable {
                           uint64_t* out);
     void (*threshold_f32)(const float* x, const float* t, const uint64_t* flip, size_t channels,
                           uint64_t* out);
+    void (*levels_i32)(const Levels<int32_t>&) = nullptr;
+    void (*levels_f32)(const Levels<float>&) = nullptr;
+    void (*gemm_select)(const GemmSelect&) = nullptr;  // for panels of the shape above
+    void (*gemm_real_f32)(const GemmReal<float>&) = nullptr;
+    void (*gemm_real_i8)(const GemmReal<int8_t>&) = nullptr;
 };
 
 // The same with what kernels.inc says about it.
@@ -97,5 +153,8 @@ struct Kernels : KernelTable {
     const char* title;    // for people
     bool (*supported)();  // by this CPU and its operating system
 };
+
+// Does the operating system lend this process the tile registers? Asks once (native/kernels/amx.cpp).
+bool amx_permitted();
 
 }  // namespace binarynet

@@ -9,6 +9,9 @@ namespace {
 
 // Rows are gathered a tile at a time, so that a tile, used once per panel, stays in L1 or L2.
 constexpr size_t kGatheredTile = 32 << 10, kDirectTile = 256 << 10;
+// Accumulators that something else reads are made for so many channels at a time: a multiple of 64 and of all
+// panels.
+constexpr size_t kPartChannels = 256;
 
 // Binary MACs a nanosecond, only to tell work that deserves a region from work that does not.
 constexpr double kMacsPerNanosecond = 500;
@@ -25,36 +28,38 @@ size_t popcount(const uint64_t* row, size_t first, size_t count) {
 // Where one slot keeps its tile.
 struct Matmul::Scratch {
     uint64_t* rows;
-    int32_t* acc;
-    uint32_t* classes;
     uint8_t* patch;
+    uint32_t* classes;
+    int32_t* acc;
+    int32_t* part;  // −S of one weight plane
+    int64_t* sums;  // per row: e · step · C
 };
 
-Matmul::Matmul(std::string op, int source, int target, const Value& from, std::vector<uint64_t> weight,
-               size_t channels, std::optional<Window> window, size_t groups, int pad_value)
+Matmul::Matmul(std::string op, int source, int target, const Value& from, PackedWeights weight,
+               std::optional<Window> window, size_t groups, int pad_value)
     : Product(std::move(op), {source}, target),
       from_(from),
       weight_(std::move(weight)),
-      channels_(channels),
+      channels_(weight_.channels),
       groups_(groups),
-      depth_(window ? checked_product(window->taps(), from.channels / groups) : from.numbers()),
+      depth_(window ? checked_product(window->taps(), groups ? from.channels / groups : 0) : from.numbers()),
       window_(std::move(window)),
-      planes_(from.store == Value::codes ? from.code_bits : 1),
-      shift_(from.bipolar ? 1 : 0),
-      largest_((1 << planes_) - 1) {
-    if (!groups || from.channels % groups || channels % groups)
+      planes_(from.code.bits),
+      weight_planes_(weight_.code.bits),
+      step_(from.code.step),
+      weight_step_(weight_.code.step),
+      extra_(2 * weight_.code.low + weight_.code.step * weight_.code.largest()) {
+    if (!groups || from.channels % groups || channels_ % groups)
         throw std::invalid_argument("groups must divide the channels in and out");
-    if (depth_ > static_cast<size_t>(INT32_MAX / largest_))
+    if (depth_ > UINT32_MAX / static_cast<size_t>(from.code.largest()))
         throw std::invalid_argument("a dot product of " + std::to_string(depth_) +
-                                    " values does not fit int32");
-    check_packed(weight_, channels, depth_);
+                                    " values does not fit 32 bits");
+    weight_.check(depth_);
 
     const bool padded = window_ && (window_->top | window_->bottom | window_->left | window_->right);
     if (!padded) return;
-    const int code = from.bipolar ? (pad_value + largest_) / 2 : pad_value;
-    const bool exists =
-        code >= 0 && code <= largest_ && (from.bipolar ? 2 * code - largest_ : code) == pad_value;
-    if (exists)
+    const int32_t code = from.code.of(pad_value);
+    if (code >= 0)
         pad_code_ = static_cast<uint8_t>(code);
     else if (pad_value == 0)
         correct_padding_ = true;
@@ -64,9 +69,11 @@ Matmul::Matmul(std::string op, int source, int target, const Value& from, std::v
 }
 
 bool Matmul::fuse(const ThresholdStep& step, const Kernels& kernels) {
+    const bool fits = depth_ <= INT32_MAX / static_cast<size_t>(from_.code.largest());  // S ≤ limit in int32
     // A group's bits must begin and end with a byte and a panel.
-    if (groups_ > 1 && channels_ / groups_ % kernels.panel.channels) return false;
-    threshold_ = step.table();
+    const bool whole = groups_ == 1 || channels_ / groups_ % kernels.panel.channels == 0;
+    compares_ = plain() && step.thresholds().makes_bits() && fits && whole;
+    thresholds_ = step.thresholds();
     writes(step.writes());
     return true;
 }
@@ -85,57 +92,81 @@ bool Matmul::direct() const {
            !(w.top | w.bottom | w.left | w.right);
 }
 
+// With groups, all channels of a row are made before they are finished.
+size_t Matmul::part_channels() const {
+    return groups_ == 1 ? std::min(channels_, kPartChannels) : channels_;
+}
+
 size_t Matmul::tile_rows() const {
     size_t bytes = row_bytes();
-    if (affine_) bytes += channels_ * 4;
+    if (finishes()) bytes += part_channels() * 4;
+    if (!plain()) bytes += part_channels() * 4;
     const size_t rows = (direct() ? kDirectTile : kGatheredTile) / bytes;
     return std::clamp<size_t>(rows / 8 * 8, 8, 512);
 }
 
 // A Linear after a flattened image reads each pixel with its own tail, so its weights get the same tails.
-std::vector<uint64_t> Matmul::weights_as_rows() const {
-    if (window_ || from_.store != Value::bits || from_.pixels() == 1) return weight_;
-    const size_t pixel_words = from_.row_words(), packed = words_for(depth_);
+std::vector<uint64_t> Matmul::weights_as_rows(size_t plane) const {
+    const size_t packed = words_for(depth_);
+    const uint64_t* first = weight_.row(plane, 0, depth_);
+    if (window_ || from_.store != Value::bits || from_.pixels() == 1)
+        return {first, first + channels_ * packed};
+    const size_t pixel_words = from_.row_words();
     std::vector<uint64_t> rows(channels_ * words_);
     for (size_t c = 0; c < channels_; ++c) {
         for (size_t p = 0; p < from_.pixels(); ++p) {
             BitWriter writer(&rows[c * words_ + p * pixel_words]);
-            writer.copy(&weight_[c * packed], p * from_.channels, from_.channels);
+            writer.copy(first + c * packed, p * from_.channels, from_.channels);
             writer.finish();
         }
     }
     return rows;
 }
 
-// The accumulator of a channel is base − (S << shift): see kernels.h.
-int64_t Matmul::base(size_t channel, const std::vector<bool>& outside) const {
-    const uint64_t* weight = &weight_[channel * words_for(depth_)];
-    if (!shift_) return int64_t{largest_} * static_cast<int64_t>(popcount(weight, 0, depth_));
+// base2 of a channel: see matmul.h. x · d of a plane is low · Σ d + step · (largest · popcount(w) − S), where
+// the first sum leaves out the taps outside, whose code is 0.
+int64_t Matmul::twice_base(size_t channel, const std::vector<bool>& outside) const {
     const size_t tap_depth = depth_ / outside.size();
-    int64_t inside_depth = 0, ones_outside = 0;
-    for (size_t tap = 0; tap < outside.size(); ++tap) {
-        if (outside[tap])
-            ones_outside += static_cast<int64_t>(popcount(weight, tap * tap_depth, tap_depth));
-        else
-            inside_depth += static_cast<int64_t>(tap_depth);
+    const int64_t low = from_.code.low, largest = from_.code.largest();
+    int64_t twice = 0, inside = 0;
+    for (int n = 0; n < weight_planes_; ++n) {
+        const uint64_t* weight = weight_.row(static_cast<size_t>(n), channel, depth_);
+        int64_t ones = 0, ones_inside = 0;
+        inside = 0;
+        for (size_t tap = 0; tap < outside.size(); ++tap) {
+            const auto here = static_cast<int64_t>(popcount(weight, tap * tap_depth, tap_depth));
+            ones += here;
+            if (outside[tap]) continue;
+            ones_inside += here;
+            inside += static_cast<int64_t>(tap_depth);
+        }
+        twice +=
+            (low * (2 * ones_inside - inside) + step_ * largest * ones) * weight_step_ * (int64_t{1} << n);
     }
-    return largest_ * (inside_depth + 2 * ones_outside);
+    return twice + extra_ * low * inside;
 }
 
-void Matmul::make_terms(const std::vector<std::vector<bool>>& outside) {
-    const size_t padded = panels_[0].padded_channels(), per_group = channels_ / groups_,
-                 stride = groups_ * padded;
-    terms_.assign(checked_product(outside.size(), stride), threshold_ ? -1 : 0);
-    if (threshold_) flip_.assign(stride / 8, 0);
+void Matmul::make_terms(const std::vector<std::vector<bool>>& outside, size_t padded) {
+    const size_t per_group = channels_ / groups_, stride = groups_ * padded;
+    if (!plain()) {
+        terms_.assign(padded, 0);
+        bases_.resize(checked_product(outside.size(), channels_));
+        for (size_t c = 0; c < outside.size(); ++c)
+            for (size_t channel = 0; channel < channels_; ++channel)
+                bases_[c * channels_ + channel] = twice_base(channel, outside[c]);
+        return;
+    }
+    terms_.assign(checked_product(outside.size(), stride), compares_ ? -1 : 0);
+    if (compares_) flip_.assign(stride / 8, 0);
     for (size_t channel = 0; channel < channels_; ++channel) {
         const size_t place = channel / per_group * padded + channel % per_group;
-        if (threshold_ && !threshold_->rising[channel])
+        if (compares_ && !thresholds_->table().rising[channel])
             flip_[place / 8] = static_cast<uint8_t>(flip_[place / 8] | 1 << place % 8);
         for (size_t c = 0; c < outside.size(); ++c) {
-            int64_t term = base(channel, outside[c]);
-            if (threshold_) {
-                const int64_t room = term - threshold_->i32[channel];       // acc ≥ t  ⇔  S << shift ≤ room
-                term = std::clamp<int64_t>(room >> shift_, -1, INT32_MAX);  // >> rounds towards −∞
+            int64_t term = twice_base(channel, outside[c]) / 2;
+            if (compares_) {
+                const int64_t room = term - thresholds_->table().i32[channel];  // acc ≥ t  ⇔  step · S ≤ room
+                term = std::clamp<int64_t>(room >> (step_ - 1), -1, INT32_MAX);  // >> rounds towards −∞
             }
             terms_[c * stride + place] = static_cast<int32_t>(static_cast<uint32_t>(term));
         }
@@ -147,18 +178,23 @@ void Matmul::seal(const Kernels& kernels) {
     words_ = linear_on_pixels ? from_.pixels() * from_.row_words() : words_for(depth_);
     const size_t used =
         linear_on_pixels ? (from_.pixels() - 1) * from_.row_words() * kWord + from_.channels : depth_;
-    const std::vector<uint64_t> rows = weights_as_rows();
     const size_t per_group = channels_ / groups_;
-    for (size_t g = 0; g < groups_; ++g)
-        panels_.emplace_back(kernels.panel, &rows[g * per_group * words_], per_group, words_, used);
+    panels_.resize(groups_ * static_cast<size_t>(weight_planes_));
+    for (size_t n = 0; n < static_cast<size_t>(weight_planes_); ++n) {
+        const std::vector<uint64_t> rows = weights_as_rows(n);
+        for (size_t g = 0; g < groups_; ++g)
+            panels_[g * static_cast<size_t>(weight_planes_) + n] =
+                Panels(kernels.panel, &rows[g * per_group * words_], per_group, words_, used);
+    }
+    lanes_ = kernels.panel.channels;
     std::vector<std::vector<bool>> outside{std::vector<bool>(window_ ? window_->taps() : 1)};
     if (correct_padding_) {
         PaddingClasses padding(*window_);
         classes_ = std::move(padding.of);
         outside = std::move(padding.outside);
     }
-    make_terms(outside);
-    weight_ = {};
+    make_terms(outside, panels_[0].padded_channels());
+    weight_.words = {};
 }
 
 size_t Matmul::scratch_bytes() const {
@@ -166,7 +202,8 @@ size_t Matmul::scratch_bytes() const {
     size_t bytes = 0;
     if (!direct()) bytes += round_up(tile * row_bytes(), 64) + round_up(depth_, 64);
     if (!classes_.empty()) bytes += round_up(tile * 4, 64);
-    if (affine_) bytes += round_up(tile * channels_ * 4, 64);
+    if (finishes()) bytes += round_up(tile * part_channels() * 4, 64);
+    if (!plain()) bytes += round_up(tile * part_channels() * 4, 64) + round_up(tile * 8, 64);
     return bytes;
 }
 
@@ -180,26 +217,32 @@ Matmul::Scratch Matmul::scratch(const Frame& frame, int slot) const {
         s.patch = take(depth_);
     }
     if (!classes_.empty()) s.classes = reinterpret_cast<uint32_t*>(take(tile * 4));
-    if (affine_) s.acc = reinterpret_cast<int32_t*>(take(tile * channels_ * 4));
+    if (finishes()) s.acc = reinterpret_cast<int32_t*>(take(tile * part_channels() * 4));
+    if (!plain()) {
+        s.part = reinterpret_cast<int32_t*>(take(tile * part_channels() * 4));
+        s.sums = reinterpret_cast<int64_t*>(take(tile * 8));
+    }
     return s;
 }
 
 size_t Matmul::weight_bytes() const {
-    size_t bytes = terms_.size() * 4 + flip_.size() + classes_.size() * 4;
+    size_t bytes = terms_.size() * 4 + bases_.size() * 8 + flip_.size() + classes_.size() * 4;
     for (const Panels& panels : panels_) bytes += panels.bytes();
     return bytes;
 }
 
 std::string Matmul::kernel(const Kernels& kernels) const {
-    std::string text = std::string(kernels.name) + (threshold_ ? " gemm_bits" : " gemm_i32");
-    text += planes_ == 1 ? ", 1 plane" : ", " + std::to_string(planes_) + " planes";
+    std::string text = std::string(kernels.name) + (compares_ ? " gemm_bits, " : " gemm_i32, ");
+    text += std::to_string(planes_);
+    if (!plain()) text += " × " + std::to_string(weight_planes_);
+    text += planes_ == 1 && plain() ? " plane" : " planes";
     if (window_)
         text += direct()                     ? ", 1×1 in place"
                 : from_.store == Value::bits ? ", gathered bits"
                                              : ", gathered codes";
     if (groups_ > 1) text += ", " + std::to_string(groups_) + " groups";
     if (!classes_.empty()) text += ", exact zero padding";
-    if (threshold_) text += ", fused threshold";
+    if (thresholds_) text += ", fused " + thresholds_->text();
     if (affine_) text += ", fused affine";
     return text;
 }
@@ -292,11 +335,87 @@ void Matmul::gather(const Frame& frame, size_t first, size_t count, size_t group
     }
 }
 
+void Matmul::sum_codes(const Gemm& g, int64_t* sums) const {
+    for (size_t r = 0; r < g.row_count; ++r) {
+        int64_t codes = 0;
+        for (int n = planes_ - 1; n >= 0 && extra_; --n) {
+            const uint64_t* plane = g.rows + r * g.row_stride + static_cast<size_t>(n) * g.words;
+            codes = 2 * codes + static_cast<int64_t>(popcount(plane, 0, g.words * kWord));
+        }
+        sums[r] = codes * step_ * extra_;
+    }
+}
+
+void Matmul::accumulate(const Frame& frame, const Gemm& rows, size_t group, size_t panel_begin,
+                        size_t panel_end, const Scratch& s, int32_t* acc, size_t stride) const {
+    const size_t per_group = channels_ / groups_, padded = panels_[0].padded_channels();
+    const size_t first = panel_begin * lanes_, last = std::min(per_group, panel_end * lanes_);
+    const auto planes = static_cast<size_t>(weight_planes_);
+    GemmI32 g{};
+    static_cast<Gemm&>(g) = rows;
+    g.panel_begin = 0;
+    g.panel_end = panel_end - panel_begin;
+    g.channels = last - first;
+    const auto call = [&](size_t plane, int32_t* out, size_t out_stride) {
+        const Panels& panels = panels_[group * planes + plane];
+        g.panels = panels.data() + panel_begin * (panels.bytes() / panels.count());
+        g.out = out;
+        g.out_stride = out_stride;
+        frame.kernels.gemm_i32(g);
+    };
+    if (plain()) {
+        g.terms = terms_.data() + group * padded + first;
+        g.term_stride = groups_ * padded;
+        g.shift = step_ - 1;
+        call(0, acc, stride);
+        return;
+    }
+    g.terms = terms_.data() + first;  // zeros: what comes out is −S
+    g.term_stride = 0;
+    // Horner's rule over the planes above the lowest: acc = −Σ_{j ≥ 1} 2^(j − 1) S_j, modulo 2^32.
+    if (planes > 1) call(planes - 1, acc, stride);
+    const size_t width = g.channels;
+    for (size_t plane = planes - 1; plane > 1;) {
+        call(--plane, s.part, width);
+        for (size_t r = 0; r < g.row_count; ++r)
+            for (size_t c = 0; c < width; ++c)
+                acc[r * stride + c] = static_cast<int32_t>(2 * static_cast<uint32_t>(acc[r * stride + c]) +
+                                                           static_cast<uint32_t>(s.part[r * width + c]));
+    }
+    // The lowest plane decides the last bit of 2 acc, which is then shifted out; of the planes above it, 32
+    // bits are enough.
+    call(0, s.part, width);
+    const auto factor = static_cast<uint32_t>(step_ * weight_step_);
+    for (size_t r = 0; r < g.row_count; ++r) {
+        const int64_t* base = &bases_[(s.classes ? s.classes[r] : 0) * channels_ + group * per_group + first];
+        int32_t *out = acc + r * stride, *part = s.part + r * width;
+        for (size_t c = 0; c < width; ++c) {
+            const uint64_t lowest = uint64_t{0u - static_cast<uint32_t>(part[c])} * factor;
+            const uint64_t twice = static_cast<uint64_t>(base[c] + s.sums[r]) - lowest;
+            const uint32_t above = planes > 1 ? factor * static_cast<uint32_t>(out[c]) : 0;
+            out[c] = static_cast<int32_t>(static_cast<uint32_t>(twice >> 1) + above);
+        }
+    }
+}
+
+void Matmul::finish(const Frame& frame, size_t first, size_t count, size_t begin, size_t end,
+                    const int32_t* acc, size_t stride) const {
+    for (size_t r = 0; r < count; ++r, acc += stride) {
+        if (affine_)
+            affine_row(acc, affine_->scale.data() + begin, affine_->offset.data() + begin, end - begin,
+                       frame.at<float>(writes()) + (first + r) * channels_ + begin);
+        else
+            thresholds_->row(frame.kernels, acc, begin, end,
+                             frame.at<uint8_t>(writes()) + (first + r) * thresholds_->row_bytes());
+    }
+}
+
 void Matmul::run_tile(const Frame& frame, size_t first, size_t count, size_t panel_begin, size_t panel_end,
                       int slot) const {
     const Scratch s = scratch(frame, slot);
     const size_t padded = panels_[0].padded_channels(), per_group = channels_ / groups_;
-    const size_t bits_stride = words_for(channels_) * 8;
+    const size_t bits_stride = words_for(channels_) * 8, acc_stride = part_channels();
+    const size_t part_panels = groups_ == 1 ? kPartChannels / lanes_ : panels_[0].count();
     for (size_t group = 0; group < groups_; ++group) {
         GemmBits g{};
         if (direct()) {
@@ -309,48 +428,51 @@ void Matmul::run_tile(const Frame& frame, size_t first, size_t count, size_t pan
         g.row_stride = static_cast<size_t>(planes_) * words_;
         g.words = words_;
         g.planes = planes_;
-        g.panels = panels_[group].data();
-        g.units = panels_[group].units();
-        g.panel_begin = panel_begin;
-        g.panel_end = panel_end;
-        g.classes = s.classes;
-        g.terms = terms_.data() + group * padded;
-        g.term_stride = groups_ * padded;
-        if (threshold_) {
+        g.units = panels_[0].units();
+        g.classes = plain() ? s.classes : nullptr;
+        if (compares_) {
+            g.panels = panels_[group].data();
+            g.panel_begin = panel_begin;
+            g.panel_end = panel_end;
+            g.terms = terms_.data() + group * padded;
+            g.term_stride = groups_ * padded;
             g.flip = flip_.data() + group * padded / 8;
             g.out = frame.at<uint8_t>(writes()) + first * bits_stride + group * per_group / 8;
             g.out_stride = bits_stride;
             frame.kernels.gemm_bits(g);
+            continue;
+        }
+        if (!plain()) sum_codes(g, s.sums);
+        if (!finishes()) {
+            int32_t* out = frame.at<int32_t>(writes()) + first * channels_ + group * per_group;
+            for (size_t panel = panel_begin; panel < panel_end; panel += part_panels)
+                accumulate(frame, g, group, panel, std::min(panel_end, panel + part_panels), s,
+                           out + panel * lanes_, channels_);
+        } else if (groups_ > 1) {
+            accumulate(frame, g, group, panel_begin, panel_end, s, s.acc + group * per_group, acc_stride);
         } else {
-            GemmI32 i{};
-            static_cast<Gemm&>(i) = g;
-            i.shift = shift_;
-            i.channels = per_group;
-            i.out = (affine_ ? s.acc : frame.at<int32_t>(writes()) + first * channels_) + group * per_group;
-            i.out_stride = channels_;
-            frame.kernels.gemm_i32(i);
+            for (size_t panel = panel_begin; panel < panel_end; panel += part_panels) {
+                const size_t end = std::min(panel_end, panel + part_panels);
+                accumulate(frame, g, 0, panel, end, s, s.acc, acc_stride);
+                finish(frame, first, count, panel * lanes_, std::min(channels_, end * lanes_), s.acc,
+                       acc_stride);
+            }
         }
     }
-    const size_t lanes = frame.kernels.panel.channels, last = panels_[0].count();
-    if (threshold_ && panel_end == last) {  // bytes of the last word that no panel covers
+    if (finishes() && groups_ > 1) finish(frame, first, count, 0, channels_, s.acc, acc_stride);
+    if (compares_ && panel_end == panels_[0].count()) {  // bytes of the last word that no panel covers
         const size_t written = groups_ > 1 ? channels_ / 8 : padded / 8;
         for (size_t r = 0; r < count && written < bits_stride; ++r)
             std::memset(frame.at<uint8_t>(writes()) + (first + r) * bits_stride + written, 0,
                         bits_stride - written);
     }
-    if (affine_) {
-        const size_t begin = groups_ > 1 ? 0 : panel_begin * lanes;
-        const size_t end = groups_ > 1 ? channels_ : std::min(channels_, panel_end * lanes);
-        for (size_t r = 0; r < count; ++r)
-            affine_row(s.acc + r * channels_ + begin, affine_->scale.data() + begin,
-                       affine_->offset.data() + begin, end - begin,
-                       frame.at<float>(writes()) + (first + r) * channels_ + begin);
-    }
 }
 
 void Matmul::run(const Frame& frame) const {
     const size_t rows = frame.images * positions(), panels = panels_[0].count(), tile = tile_rows();
-    const double macs = double(rows) * double(channels_) * double(depth_) * planes_;
+    // Threads that make bits share no word.
+    const size_t step = std::max<size_t>(4, kWord / lanes_);
+    const double macs = double(rows) * double(channels_) * double(depth_) * planes_ * weight_planes_;
     size_t blocks = 1, splits = 1;
     if (frame.worthwhile(macs / kMacsPerNanosecond)) {
         // Blocks of rows first; where there are few rows, also blocks of channels. Four tasks a thread even
@@ -358,14 +480,14 @@ void Matmul::run(const Frame& frame) const {
         const size_t tasks = static_cast<size_t>(frame.threads) * 4;
         blocks = std::min(tasks, (rows + 7) / 8);
         if (groups_ == 1 && blocks * 2 < tasks)
-            splits = std::clamp<size_t>(tasks / blocks, 1, (panels + 3) / 4);
+            splits = std::clamp<size_t>(tasks / blocks, 1, (panels + step - 1) / step);
     }
     parallel_for(blocks * splits, frame.threads, [&](size_t task, int slot) {
         const size_t block = task / splits, split = task % splits;
-        const size_t quads = (rows + 3) / 4, panel_quads = (panels + 3) / 4;
+        const size_t quads = (rows + 3) / 4, panel_steps = (panels + step - 1) / step;
         const size_t end = std::min(rows, quads * (block + 1) / blocks * 4);
-        const size_t panel_begin = panel_quads * split / splits * 4;
-        const size_t panel_end = std::min(panels, panel_quads * (split + 1) / splits * 4);
+        const size_t panel_begin = panel_steps * split / splits * step;
+        const size_t panel_end = std::min(panels, panel_steps * (split + 1) / splits * step);
         for (size_t first = quads * block / blocks * 4; first < end; first += tile)
             run_tile(frame, first, std::min(tile, end - first), panel_begin, panel_end, slot);
     });

@@ -1,4 +1,14 @@
-// Linear and Conv2d: rows of bits against panels of weights, with what follows fused where it can be.
+// Linear and Conv2d on codes: rows of bits against panels of weights, with what follows fused where it can
+// be.
+//
+// With x = low + step · c and w = low' + step' · k, both codes in planes of bits, and d = 2 · bit − 1 for the
+// bits of w, 2 w = step' · Σ_j 2^j d_j + e where e = 2 low' + step' · (2^J − 1): 0 for bipolar weights, 1 for
+// ternary, −1 for signed, 2^J − 1 for unsigned ones. So of a dot product with J weight planes,
+//
+//     2 acc = base2 + e · step · C − step · step' · Σ_j 2^j S_j         S_j as in kernels.h, C = Σ codes of x
+//
+// where base2 depends on the channel and on which taps lie outside, and C on the row only. For b1 weights,
+// J = 1 and e = 0, and this is the acc = base − (S << shift) of one kernel call.
 #pragma once
 
 #include <optional>
@@ -10,21 +20,15 @@ namespace binarynet {
 
 class Matmul final : public Product {
  public:
-    // weight: (channels, words_for(depth)) packed rows; depth runs over (kernel row, kernel column, channel
-    // in group). A Linear is a window of one tap that sees the whole value as one pixel, and has no window.
-    Matmul(std::string op, int source, int target, const Value& from, std::vector<uint64_t> weight,
-           size_t channels, std::optional<Window> window, size_t groups, int pad_value);
+    // The depth of the weights runs over (kernel row, kernel column, channel in group). A Linear is a window
+    // of one tap that sees the whole value as one pixel, and has no window.
+    Matmul(std::string op, int source, int target, const Value& from, PackedWeights weight,
+           std::optional<Window> window, size_t groups, int pad_value);
 
-    size_t channels() const { return channels_; }
-    size_t depth() const { return depth_; }
-    size_t positions() const { return window_ ? window_->positions() : 1; }
-
-    // Before seal(): let the step make the value of the op that alone reads it. False if these kernels
-    // cannot.
-    bool fuse(const ThresholdStep& step, const Kernels& kernels);
-    bool fuse(const AffineStep& step);
-    // Lay out weights and tables for these kernels.
-    void seal(const Kernels& kernels);
+    size_t positions() const override { return window_ ? window_->positions() : 1; }
+    bool fuse(const ThresholdStep& step, const Kernels& kernels) override;
+    bool fuse(const AffineStep& step) override;
+    void seal(const Kernels& kernels) override;
 
     void run(const Frame& frame) const override;
     std::string kernel(const Kernels& kernels) const override;
@@ -34,41 +38,55 @@ class Matmul final : public Product {
  private:
     struct Scratch;
 
-    bool direct() const;  // rows are the source's own memory
+    bool direct() const;                                               // rows are the source's own memory
+    bool plain() const { return weight_planes_ == 1 && extra_ == 0; }  // one kernel call makes accumulators
+    bool finishes() const { return affine_ || (thresholds_ && !compares_); }
     size_t row_bytes() const { return static_cast<size_t>(planes_) * words_ * 8; }
+    // Channels of a tile that are finished before the next are begun.
+    size_t part_channels() const;
     size_t tile_rows() const;
     Scratch scratch(const Frame& frame, int slot) const;
 
-    std::vector<uint64_t> weights_as_rows() const;
-    int64_t base(size_t channel, const std::vector<bool>& outside) const;
-    void make_terms(const std::vector<std::vector<bool>>& outside);
+    std::vector<uint64_t> weights_as_rows(size_t plane) const;
+    int64_t twice_base(size_t channel, const std::vector<bool>& outside) const;
+    void make_terms(const std::vector<std::vector<bool>>& outside, size_t padded);
 
     void gather(const Frame& frame, size_t first, size_t count, size_t group, const Scratch& scratch) const;
     void gather_bits(const uint64_t* image, size_t oy, size_t ox, size_t group, uint64_t* row) const;
     void gather_codes(const uint8_t* image, size_t oy, size_t ox, size_t group, uint8_t* patch) const;
+    // e · step · C of the rows.
+    void sum_codes(const Gemm& rows, int64_t* sums) const;
+    // Accumulators of the rows × the channels of some panels of a group → acc, `stride` apart.
+    void accumulate(const Frame& frame, const Gemm& rows, size_t group, size_t panel_begin, size_t panel_end,
+                    const Scratch& scratch, int32_t* acc, size_t stride) const;
+    // Channels [begin, end) of accumulators → what is fused.
+    void finish(const Frame& frame, size_t first, size_t count, size_t begin, size_t end, const int32_t* acc,
+                size_t stride) const;
     // Rows [first, first + count) of all positions of all images, panels [panel_begin, panel_end) of each
     // group.
     void run_tile(const Frame& frame, size_t first, size_t count, size_t panel_begin, size_t panel_end,
                   int slot) const;
 
     Value from_;
-    std::vector<uint64_t> weight_;  // until seal()
+    PackedWeights weight_;  // until seal()
     size_t channels_, groups_, depth_;
     std::optional<Window> window_;
-    int planes_;
-    int shift_;                     // 1: bipolar codes, 0: unsigned
-    int32_t largest_;               // (2^P − 1)
-    bool correct_padding_ = false;  // the number 0 stands outside and is no code: classes
+    int planes_, weight_planes_;
+    int32_t step_, weight_step_, extra_;  // extra: e above
+    bool correct_padding_ = false;        // the number 0 stands outside and is no code: classes
     uint8_t pad_code_ = 0;
 
     size_t words_ = 0;               // of a plane of a row
-    std::vector<Panels> panels_;     // one per group
+    size_t lanes_ = 0;               // of a panel
+    std::vector<Panels> panels_;     // (groups, weight planes)
     std::vector<uint32_t> classes_;  // (positions), empty if there is one class
-    std::vector<int32_t> terms_;     // (classes, groups · padded channels): limits or bases
+    std::vector<int32_t> terms_;  // (classes, groups · padded channels): limits or bases; zeros if not plain
+    std::vector<int64_t> bases_;  // (classes, channels): 2 · base, if not plain
     std::vector<uint8_t> flip_;
 
-    std::optional<ThresholdTable> threshold_;
+    std::optional<Thresholds> thresholds_;
     std::optional<AffineTable> affine_;
+    bool compares_ = false;  // the kernel itself; else it makes accumulators, and what is fused reads those
 };
 
 }  // namespace binarynet

@@ -5,6 +5,8 @@
 
 #include "depthwise.h"
 #include "dispatch.h"
+#include "matmul.h"
+#include "real.h"
 
 namespace binarynet {
 
@@ -74,28 +76,25 @@ int Network::add_input(const std::vector<size_t>& shape, const std::string& enco
     v.width = image ? shape[1] : 1;
     v.channels = shape.back();
     if (v.store == Value::codes) {
-        const bool known = encoding.size() == 2 && (encoding[0] == 'b' || encoding[0] == 'u') &&
-                           encoding[1] >= '1' && encoding[1] <= '8';
+        const bool known = !encoding.empty() && (encoding[0] == 'b' || encoding[0] == 'u');
         if (!known) refuse("Input", "encoding " + encoding + " is none of b1 … b8, u1 … u8, f32");
-        v.bipolar = encoding[0] == 'b';
-        v.code_bits = encoding[1] - '0';
+        v.code = Code::parse(encoding);
     }
     input_ = make(v);
     input_bytes_ = v.bytes();
     input_numbers_ = v.numbers();
-    if (v.store == Value::f32 || !v.bipolar || v.code_bits != 1) return input_;
+    if (v.store == Value::f32 || v.code.bits > 1) return input_;
     v.store = Value::bits;
     const int packed = make(v);
     steps_.push_back(make_pack_input("pack input", input_, packed, v));
     return packed;
 }
 
-int Network::numbers(int source) {
+int Network::widen(int source, Value::Store store) {
+    if (const auto known = widened_.find({source, store}); known != widened_.end()) return known->second;
     const Value from = value(source);
-    if (from.store == Value::i32 || from.store == Value::f32) return source;
-    if (const auto known = widened_.find(source); known != widened_.end()) return known->second;
     Value to = from;
-    to.store = Value::i32;
+    to.store = store;
     to.root = -1;
     if (from.flat) {
         to.flat = false;
@@ -103,54 +102,99 @@ int Network::numbers(int source) {
         to.height = to.width = 1;
     }
     const int target = make(to);
-    steps_.push_back(make_widen("widen", source, target, from));
-    widened_[source] = target;
+    steps_.push_back(make_widen("widen", source, target, from, store == Value::f32));
+    widened_[{source, store}] = target;
     return target;
 }
 
-int Network::add_linear(const std::string& name, int source, std::vector<uint64_t> weight, size_t channels) {
-    const Value from = value(source);
-    if (from.store == Value::i32 || from.store == Value::f32)
-        refuse(name, "the native engine multiplies bits or codes only");
-    Value to;
-    to.channels = channels;
-    const int target = make(to);
-    steps_.push_back(std::make_unique<Matmul>(name, source, target, from, std::move(weight), channels,
-                                              std::nullopt, 1, 0));
-    return target;
+int Network::numbers(int source) {
+    return value(source).is_number() ? source : widen(source, Value::i32);
 }
 
-int Network::add_conv2d(const std::string& name, int source, std::vector<uint64_t> weight, size_t channels,
-                        Window window, size_t groups, int pad_value) {
-    const Value from = value(source);
-    if (from.store == Value::i32 || from.store == Value::f32)
-        refuse(name, "the native engine multiplies bits or codes only");
-    if (from.flat) refuse(name, "reads a vector, needs an image");
-    window.height = from.height;
-    window.width = from.width;
-    window.check();
+int Network::reals(const std::string& op, int source) {
+    if (value(source).store == Value::i32) refuse(op, "multiplies bits, codes and reals, not accumulators");
+    return value(source).store == Value::f32 ? source : widen(source, Value::f32);
+}
+
+Value Network::product(const std::string& op, int source, std::optional<Window>& window,
+                       size_t channels) const {
+    const Value& from = value(source);
     Value to;
-    to.height = window.out_height();
-    to.width = window.out_width();
     to.channels = channels;
+    if (!window) return to;
+    if (from.flat) refuse(op, "reads a vector, needs an image");
+    window->height = from.height;
+    window->width = from.width;
+    window->check();
+    to.height = window->out_height();
+    to.width = window->out_width();
+    return to;
+}
+
+int Network::add_product(const std::string& name, int source, PackedWeights weight,
+                         std::optional<Window> window, size_t groups, int pad_value) {
+    Value to = product(name, source, window, weight.channels);
+    if (value(source).is_number()) {
+        source = reals(name, source);
+        to.store = Value::f32;
+        const int target = make(to);
+        steps_.push_back(std::make_unique<RealMatmul>(name, source, target, value(source), std::move(weight),
+                                                      window, groups, pad_value));
+        return target;
+    }
+    const Value from = value(source);
     const int target = make(to);
-    if (from.store == Value::bits && groups > 1 && groups == from.channels && groups == channels)
+    if (window && from.store == Value::bits && from.code.is_sign() && weight.code.is_sign() && groups > 1 &&
+        groups == from.channels && groups == weight.channels)
         steps_.push_back(
-            std::make_unique<Depthwise>(name, source, target, from, std::move(weight), window, pad_value));
+            std::make_unique<Depthwise>(name, source, target, from, std::move(weight), *window, pad_value));
     else
-        steps_.push_back(std::make_unique<Matmul>(name, source, target, from, std::move(weight), channels,
+        steps_.push_back(std::make_unique<Matmul>(name, source, target, from, std::move(weight), window,
+                                                  groups, pad_value));
+    return target;
+}
+
+int Network::add_product(const std::string& name, int source, const std::vector<float>& weight,
+                         size_t channels, std::optional<Window> window, size_t groups, int pad_value) {
+    Value to = product(name, source, window, channels);
+    source = reals(name, source);
+    to.store = Value::f32;
+    const int target = make(to);
+    steps_.push_back(std::make_unique<RealMatmul>(name, source, target, value(source), weight, channels,
                                                   window, groups, pad_value));
     return target;
+}
+
+int Network::add_linear(const std::string& name, int source, PackedWeights weight) {
+    return add_product(name, source, std::move(weight), std::nullopt, 1, 0);
+}
+
+int Network::add_linear(const std::string& name, int source, const std::vector<float>& weight,
+                        size_t channels) {
+    return add_product(name, source, weight, channels, std::nullopt, 1, 0);
+}
+
+int Network::add_conv2d(const std::string& name, int source, PackedWeights weight, Window window,
+                        size_t groups, int pad_value) {
+    return add_product(name, source, std::move(weight), window, groups, pad_value);
+}
+
+int Network::add_conv2d(const std::string& name, int source, const std::vector<float>& weight,
+                        size_t channels, Window window, size_t groups, int pad_value) {
+    return add_product(name, source, weight, channels, window, groups, pad_value);
 }
 
 int Network::add_threshold(const std::string& name, int source, ThresholdTable table) {
     source = numbers(source);
     const Value from = value(source);
     const size_t thresholds = from.store == Value::i32 ? table.i32.size() : table.f32.size();
-    if (thresholds != from.channels || table.rising.size() != from.channels)
-        refuse(name, "needs one threshold of the source's type and one direction per channel");
+    const auto levels = static_cast<size_t>(table.code.count) - 1;
+    if (thresholds != from.channels * levels || table.rising.size() != from.channels)
+        refuse(name, "needs " + std::to_string(levels) +
+                         " thresholds of the source's type and one direction per channel");
     Value to = from;
-    to.store = Value::bits;
+    to.store = table.code.bits == 1 ? Value::bits : Value::codes;
+    to.code = table.code;
     to.root = -1;
     const int target = make(to);
     steps_.push_back(std::make_unique<ThresholdStep>(name, source, target, from, std::move(table)));
@@ -172,7 +216,6 @@ int Network::add_affine(const std::string& name, int source, AffineTable table) 
 
 int Network::add_max_pool2d(const std::string& name, int source, Window window,
                             const std::vector<uint8_t>& minimum) {
-    if (value(source).store == Value::codes) source = numbers(source);
     const Value from = value(source);
     if (from.flat) refuse(name, "reads a vector, needs an image");
     window.height = from.height;
@@ -209,8 +252,8 @@ int Network::add_sum_pool2d(const std::string& name, int source, Window window) 
 
 int Network::add_add(const std::string& name, int left, int right) {
     const Value a = value(left), b = value(right);
-    if (a.store != b.store || (a.store != Value::i32 && a.store != Value::f32) || a.height != b.height ||
-        a.width != b.width || a.channels != b.channels)
+    if (a.store != b.store || !a.is_number() || a.height != b.height || a.width != b.width ||
+        a.channels != b.channels)
         refuse(name, "adds two values of one shape, both int32 or both float32");
     Value to = a;
     to.root = -1;
@@ -219,9 +262,21 @@ int Network::add_add(const std::string& name, int left, int right) {
     return target;
 }
 
+int Network::add_mul(const std::string& name, int source, int factor) {
+    const Value from = value(source), by = value(factor);
+    if (from.store != Value::f32 || by.store != Value::f32 || by.height != from.height ||
+        by.width != from.width || by.channels != 1)
+        refuse(name, "multiplies float32 by a float32 image of the same size and one channel");
+    Value to = from;
+    to.root = -1;
+    const int target = make(to);
+    steps_.push_back(make_mul(name, source, factor, target, from));
+    return target;
+}
+
 int Network::add_relu(const std::string& name, int source) {
     const Value from = value(source);
-    if (from.store != Value::i32 && from.store != Value::f32) refuse(name, "reads int32 or float32");
+    if (!from.is_number()) refuse(name, "reads int32 or float32");
     Value to = from;
     to.root = -1;
     const int target = make(to);

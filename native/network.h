@@ -5,11 +5,11 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "matmul.h"
 #include "steps.h"
 
 namespace binarynet {
@@ -23,9 +23,13 @@ class Network {
     // Each returns the number of the value that it makes, and throws std::invalid_argument for what it cannot
     // run. Shapes are (features) or (height, width, channels).
     int add_input(const std::vector<size_t>& shape, const std::string& encoding);
-    int add_linear(const std::string& name, int source, std::vector<uint64_t> weight, size_t channels);
+    int add_linear(const std::string& name, int source, PackedWeights weight);
+    // weight: (channels, depth), as is that of a convolution.
+    int add_linear(const std::string& name, int source, const std::vector<float>& weight, size_t channels);
     // window.height and window.width are taken from the source.
-    int add_conv2d(const std::string& name, int source, std::vector<uint64_t> weight, size_t channels,
+    int add_conv2d(const std::string& name, int source, PackedWeights weight, Window window, size_t groups,
+                   int pad_value);
+    int add_conv2d(const std::string& name, int source, const std::vector<float>& weight, size_t channels,
                    Window window, size_t groups, int pad_value);
     int add_threshold(const std::string& name, int source, ThresholdTable table);
     int add_affine(const std::string& name, int source, AffineTable table);
@@ -33,6 +37,7 @@ class Network {
                        const std::vector<uint8_t>& minimum);
     int add_sum_pool2d(const std::string& name, int source, Window window);
     int add_add(const std::string& name, int left, int right);
+    int add_mul(const std::string& name, int source, int factor);
     int add_relu(const std::string& name, int source);
     int add_prelu(const std::string& name, int source, std::vector<float> slope);
     int add_flatten(const std::string& name, int source);
@@ -63,6 +68,15 @@ class Network {
     int make(Value value);
     // The value as int32 or float32: bits and codes are widened once.
     int numbers(int source);
+    // The value as float32. Throws for accumulators, which no product reads.
+    int reals(const std::string& op, int source);
+    int widen(int source, Value::Store store);
+    // The value that a product of this window makes; fills in the window's image. No window: Linear.
+    Value product(const std::string& op, int source, std::optional<Window>& window, size_t channels) const;
+    int add_product(const std::string& name, int source, PackedWeights weight, std::optional<Window> window,
+                    size_t groups, int pad_value);
+    int add_product(const std::string& name, int source, const std::vector<float>& weight, size_t channels,
+                    std::optional<Window> window, size_t groups, int pad_value);
     int root(int number) const;
     std::vector<int> readers(int number) const;
     void fuse();
@@ -76,7 +90,7 @@ class Network {
     std::vector<Value> values_;
     std::vector<std::unique_ptr<Step>> steps_;
     std::vector<std::pair<std::string, std::string>> fused_;  // op, the op that it became part of
-    std::map<int, int> widened_;
+    std::map<std::pair<int, Value::Store>, int> widened_;
     int input_ = -1, output_ = -1;
     size_t input_numbers_ = 0, input_bytes_ = 0;
 

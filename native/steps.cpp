@@ -3,10 +3,27 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <stdexcept>
 
 namespace binarynet {
+
+Code Code::parse(const std::string& encoding) {
+    if (encoding == "t2") return {2, -1, 1, 3};
+    if (encoding.size() == 2 && encoding[1] >= '1' && encoding[1] <= '8') {
+        const int bits = encoding[1] - '0', count = 1 << bits;
+        if (encoding[0] == 'b') return {bits, 1 - count, 2, count};
+        if (encoding[0] == 'u') return {bits, 0, 1, count};
+        if (encoding[0] == 'i' && bits > 1) return {bits, -count / 2, 1, count};
+    }
+    throw std::invalid_argument("encoding " + encoding + " is none of b1 … b8, u1 … u8, i2 … i8, t2");
+}
+
+int32_t Code::of(int32_t value) const {
+    const int32_t above = value - low;
+    return above >= 0 && above % step == 0 && above / step < count ? above / step : -1;
+}
 
 size_t Value::bytes() const {
     const size_t count =
@@ -25,13 +42,13 @@ void Window::check() const {
         throw std::invalid_argument("the window does not fit the image");
 }
 
-void check_packed(const std::vector<uint64_t>& weight, size_t channels, size_t depth) {
-    const size_t words = words_for(depth);
-    if (!channels || weight.size() != checked_product(channels, words))
-        throw std::invalid_argument("weights must be " + std::to_string(channels) + " rows of " +
-                                    std::to_string(words) + " words");
-    for (size_t c = 0; c < channels && depth % kWord; ++c)
-        if (weight[(c + 1) * words - 1] >> depth % kWord)
+void PackedWeights::check(size_t depth) const {
+    const size_t words_each = words_for(depth), rows = static_cast<size_t>(code.bits) * channels;
+    if (!channels || words.size() != checked_product(rows, words_each))
+        throw std::invalid_argument("weights must be " + std::to_string(rows) + " rows of " +
+                                    std::to_string(words_each) + " words");
+    for (size_t r = 0; r < rows && depth % kWord; ++r)
+        if (words[(r + 1) * words_each - 1] >> depth % kWord)
             throw std::invalid_argument("weights have bits behind their last value");
 }
 
@@ -102,34 +119,37 @@ class PackInput final : public Step {
     Value bits_;
 };
 
+template <typename T>
 class Widen final : public Step {
  public:
     Widen(std::string op, int source, int target, const Value& from)
         : Step(std::move(op), {source}, target), from_(from) {}
 
     void run(const Frame& frame) const override {
-        int32_t* out = frame.at<int32_t>(writes());
+        T* out = frame.at<T>(writes());
         const size_t channels = from_.channels;
         const double cost = 0.5 * double(channels);
+        const int32_t low = from_.code.low, step = from_.code.step;
         if (from_.store == Value::bits) {
             const uint64_t* in = frame.at<uint64_t>(reads()[0]);
             const size_t words = from_.row_words();
             frame.split(frame.images * from_.pixels(), cost, 1, [&](size_t row, size_t end, int) {
                 for (; row < end; ++row)
                     for (size_t c = 0; c < channels; ++c)
-                        out[row * channels + c] =
-                            int32_t(in[row * words + c / kWord] >> c % kWord & 1) * 2 - 1;
+                        out[row * channels + c] = static_cast<T>(
+                            int32_t(in[row * words + c / kWord] >> c % kWord & 1) * step + low);
             });
         } else {
             const uint8_t* in = frame.at<uint8_t>(reads()[0]);
-            const int32_t scale = from_.bipolar ? 2 : 1;
-            const int32_t offset = from_.bipolar ? (1 << from_.code_bits) - 1 : 0;
             frame.split(frame.images * from_.pixels(), cost, 1, [&](size_t row, size_t end, int) {
-                for (size_t i = row * channels; i < end * channels; ++i) out[i] = in[i] * scale - offset;
+                for (size_t i = row * channels; i < end * channels; ++i)
+                    out[i] = static_cast<T>(in[i] * step + low);
             });
         }
     }
-    std::string kernel(const Kernels&) const override { return "codes to int32"; }
+    std::string kernel(const Kernels&) const override {
+        return std::is_same_v<T, float> ? "codes to float32" : "codes to int32";
+    }
 
  private:
     Value from_;
@@ -236,7 +256,7 @@ class Pool final : public Step {
         });
     }
     std::string kernel(const Kernels&) const override {
-        return std::is_same_v<T, float> ? "float32" : "int32";
+        return std::is_same_v<T, float> ? "float32" : std::is_same_v<T, uint8_t> ? "codes" : "int32";
     }
 
  private:
@@ -245,16 +265,18 @@ class Pool final : public Step {
     Rule rule_;
 };
 
-// −x − 1 = ~x turns the order of all int32 round, without overflow.
-struct LargestI32 {
-    std::vector<int32_t> mask;
-    int32_t begin(size_t) const { return INT32_MIN; }
-    int32_t take(int32_t best, int32_t x, size_t c) const { return std::max(best, x ^ mask[c]); }
-    int32_t end(int32_t best, size_t c) const { return best ^ mask[c]; }
+// −x − 1 = ~x turns the order of all int32 round, without overflow, and so it does with bytes. Codes have the
+// order of their values.
+template <typename T>
+struct Largest {
+    std::vector<T> mask;
+    T begin(size_t) const { return std::numeric_limits<T>::min(); }
+    T take(T best, T x, size_t c) const { return std::max(best, static_cast<T>(x ^ mask[c])); }
+    T end(T best, size_t c) const { return static_cast<T>(best ^ mask[c]); }
 };
 
 // A NaN under the window is the answer, as in numpy.
-struct LargestF32 {
+struct LargestReal {
     std::vector<float> sign;
     float begin(size_t) const { return -INFINITY; }
     float take(float best, float x, size_t c) const {
@@ -296,6 +318,25 @@ class AddStep final : public Step {
 
  private:
     size_t numbers_;
+};
+
+class MulStep final : public Step {
+ public:
+    MulStep(std::string op, int source, int factor, int target, const Value& value)
+        : Step(std::move(op), {source, factor}, target), pixels_(value.pixels()), channels_(value.channels) {}
+
+    void run(const Frame& frame) const override {
+        const float *in = frame.at<float>(reads()[0]), *factor = frame.at<float>(reads()[1]);
+        float* out = frame.at<float>(writes());
+        frame.split(frame.images * pixels_, 0.25 * double(channels_), 1, [&](size_t row, size_t end, int) {
+            for (; row < end; ++row)
+                for (size_t i = row * channels_; i < (row + 1) * channels_; ++i) out[i] = in[i] * factor[row];
+        });
+    }
+    std::string kernel(const Kernels&) const override { return "float32"; }
+
+ private:
+    size_t pixels_, channels_;
 };
 
 template <typename T>
@@ -362,31 +403,82 @@ void affine_row(const float* x, const float* scale, const float* offset, size_t 
     affine(x, scale, offset, channels, out);
 }
 
-ThresholdStep::ThresholdStep(std::string op, int source, int target, const Value& from, ThresholdTable table)
-    : Step(std::move(op), {source}, target), from_(from), table_(std::move(table)) {
-    flip_.resize(words_for(table_.rising.size()));
-    for (size_t c = 0; c < table_.rising.size(); ++c)
-        flip_[c / kWord] |= uint64_t{!table_.rising[c]} << c % kWord;
+namespace {
+
+// (channels, levels) in any order → (levels, channels), ascending.
+template <typename T>
+std::vector<T> by_level(std::vector<T> table, size_t channels, size_t levels) {
+    std::vector<T> turned(table.size());
+    if (table.empty()) return turned;
+    for (size_t c = 0; c < channels; ++c) {
+        const auto begin = table.begin() + static_cast<std::ptrdiff_t>(c * levels);
+        std::sort(begin, begin + static_cast<std::ptrdiff_t>(levels));
+        for (size_t l = 0; l < levels; ++l) turned[l * channels + c] = table[c * levels + l];
+    }
+    return turned;
 }
 
+}  // namespace
+
+Thresholds::Thresholds(ThresholdTable table)
+    : table_(std::move(table)),
+      i32_(by_level(table_.i32, channels(), levels())),
+      f32_(by_level(table_.f32, channels(), levels())),
+      flip_(makes_bits() ? words_for(channels()) : 0),
+      falling_(makes_bits() ? 0 : channels()) {
+    for (size_t c = 0; c < channels(); ++c) {
+        if (makes_bits())
+            flip_[c / kWord] |= uint64_t{!table_.rising[c]} << c % kWord;
+        else
+            falling_[c] = table_.rising[c] ? 0 : 255;
+    }
+}
+
+void Thresholds::row(const Kernels& k, const int32_t* x, size_t begin, size_t end, uint8_t* out) const {
+    if (makes_bits())
+        k.threshold_i32(x, i32_.data() + begin, flip_.data() + begin / kWord, end - begin,
+                        reinterpret_cast<uint64_t*>(out) + begin / kWord);
+    else
+        k.levels_i32({x, i32_.data() + begin, levels(), channels(), falling_.data() + begin, end - begin,
+                      out + begin});
+}
+
+void Thresholds::row(const Kernels& k, const float* x, size_t begin, size_t end, uint8_t* out) const {
+    if (makes_bits())
+        k.threshold_f32(x, f32_.data() + begin, flip_.data() + begin / kWord, end - begin,
+                        reinterpret_cast<uint64_t*>(out) + begin / kWord);
+    else
+        k.levels_f32({x, f32_.data() + begin, levels(), channels(), falling_.data() + begin, end - begin,
+                      out + begin});
+}
+
+std::string Thresholds::text() const {
+    return levels() == 1 ? "threshold" : "threshold of " + std::to_string(levels()) + " levels";
+}
+
+ThresholdStep::ThresholdStep(std::string op, int source, int target, const Value& from, ThresholdTable table)
+    : Step(std::move(op), {source}, target), from_(from), thresholds_(std::move(table)) {}
+
 void ThresholdStep::run(const Frame& frame) const {
-    const size_t channels = table_.rising.size(), words = words_for(channels),
-                 rows = from_.numbers() / channels;
-    uint64_t* out = frame.at<uint64_t>(writes());
-    frame.split(frame.images * rows, 0.1 * double(channels), 1, [&](size_t row, size_t end, int) {
+    const size_t channels = thresholds_.channels(), rows = from_.numbers() / channels;
+    uint8_t* out = frame.at<uint8_t>(writes());
+    const double cost = 0.1 * double(channels) * double(thresholds_.levels());
+    frame.split(frame.images * rows, cost, 1, [&](size_t row, size_t end, int) {
         for (; row < end; ++row) {
+            uint8_t* pixel = out + row * thresholds_.row_bytes();
             if (from_.store == Value::i32)
-                frame.kernels.threshold_i32(frame.at<int32_t>(reads()[0]) + row * channels, table_.i32.data(),
-                                            flip_.data(), channels, out + row * words);
+                thresholds_.row(frame.kernels, frame.at<int32_t>(reads()[0]) + row * channels, 0, channels,
+                                pixel);
             else
-                frame.kernels.threshold_f32(frame.at<float>(reads()[0]) + row * channels, table_.f32.data(),
-                                            flip_.data(), channels, out + row * words);
+                thresholds_.row(frame.kernels, frame.at<float>(reads()[0]) + row * channels, 0, channels,
+                                pixel);
         }
     });
 }
 
 std::string ThresholdStep::kernel(const Kernels& k) const {
-    return std::string(k.name) + (from_.store == Value::i32 ? " threshold_i32" : " threshold_f32");
+    return std::string(k.name) + (thresholds_.makes_bits() ? " threshold_" : " levels_") +
+           (from_.store == Value::i32 ? "i32" : "f32");
 }
 
 AffineStep::AffineStep(std::string op, int source, int target, const Value& from, AffineTable table)
@@ -411,8 +503,9 @@ std::unique_ptr<Step> make_pack_input(std::string op, int source, int target, co
     return std::make_unique<PackInput>(std::move(op), source, target, bits);
 }
 
-std::unique_ptr<Step> make_widen(std::string op, int source, int target, const Value& from) {
-    return std::make_unique<Widen>(std::move(op), source, target, from);
+std::unique_ptr<Step> make_widen(std::string op, int source, int target, const Value& from, bool to_float) {
+    if (to_float) return std::make_unique<Widen<float>>(std::move(op), source, target, from);
+    return std::make_unique<Widen<int32_t>>(std::move(op), source, target, from);
 }
 
 std::unique_ptr<Step> make_copy(std::string op, int source, int target, const Value& value) {
@@ -423,16 +516,23 @@ std::unique_ptr<Step> make_max_pool(std::string op, int source, int target, cons
                                     const Window& window, const std::vector<uint8_t>& minimum) {
     if (from.store == Value::bits)
         return std::make_unique<MaxPoolBits>(std::move(op), source, target, from, window, minimum);
-    if (from.store == Value::i32) {
-        LargestI32 rule;
-        for (uint8_t smallest : minimum) rule.mask.push_back(smallest ? -1 : 0);
-        return std::make_unique<Pool<int32_t, LargestI32>>(std::move(op), source, target, from.channels,
-                                                           window, std::move(rule));
+    const size_t channels = from.channels;
+    if (from.store == Value::f32) {
+        LargestReal rule;
+        for (uint8_t smallest : minimum) rule.sign.push_back(smallest ? -1.0f : 1.0f);
+        return std::make_unique<Pool<float, LargestReal>>(std::move(op), source, target, channels, window,
+                                                          std::move(rule));
     }
-    LargestF32 rule;
-    for (uint8_t smallest : minimum) rule.sign.push_back(smallest ? -1.0f : 1.0f);
-    return std::make_unique<Pool<float, LargestF32>>(std::move(op), source, target, from.channels, window,
-                                                     std::move(rule));
+    if (from.store == Value::codes) {
+        Largest<uint8_t> rule;
+        for (uint8_t smallest : minimum) rule.mask.push_back(smallest ? 255 : 0);
+        return std::make_unique<Pool<uint8_t, Largest<uint8_t>>>(std::move(op), source, target, channels,
+                                                                 window, std::move(rule));
+    }
+    Largest<int32_t> rule;
+    for (uint8_t smallest : minimum) rule.mask.push_back(smallest ? -1 : 0);
+    return std::make_unique<Pool<int32_t, Largest<int32_t>>>(std::move(op), source, target, channels, window,
+                                                             std::move(rule));
 }
 
 std::unique_ptr<Step> make_sum_pool(std::string op, int source, int target, const Value& from,
@@ -448,6 +548,10 @@ std::unique_ptr<Step> make_add(std::string op, int left, int right, int target, 
     if (value.store == Value::i32)
         return std::make_unique<AddStep<int32_t>>(std::move(op), left, right, target, value.numbers());
     return std::make_unique<AddStep<float>>(std::move(op), left, right, target, value.numbers());
+}
+
+std::unique_ptr<Step> make_mul(std::string op, int source, int factor, int target, const Value& value) {
+    return std::make_unique<MulStep>(std::move(op), source, factor, target, value);
 }
 
 std::unique_ptr<Step> make_relu(std::string op, int source, int target, const Value& value) {

@@ -14,9 +14,27 @@
 
 namespace binarynet {
 
+// What a code c means: the integer low + step · c. Bipolar codes b1 … b8 have step 2, all others 1; i2 … i8
+// and t2 are stored with an offset, so that their lowest value is code 0.
+struct Code {
+    int bits = 1;
+    int32_t low = -1, step = 2;
+    int32_t count = 2;  // of codes; t2 uses three of its four
+
+    // Throws std::invalid_argument for a name that is none of b1 … b8, u1 … u8, i2 … i8, t2.
+    static Code parse(const std::string& encoding);
+
+    int32_t largest() const { return (1 << bits) - 1; }  // that the bits hold
+    bool is_sign() const { return bits == 1 && low < 0; }
+    int32_t value(int32_t code) const { return low + step * code; }
+    // The code of a value, or −1.
+    int32_t of(int32_t value) const;
+};
+
 // How a value is stored for one image, in the order height, width, channels:
-//   codes   one byte each                              bits   per pixel words_for(channels) words
-//   i32     accumulators                               f32    reals
+//   codes   one byte each                              i32    accumulators
+//   bits    codes of one bit: per pixel                f32    reals
+//           words_for(channels) words
 // A vector is one pixel, unless it is the flattened form of an image of bits whose pixels end within a word:
 // then its height and width are those of the image.
 struct Value {
@@ -25,15 +43,14 @@ struct Value {
     Store store = i32;
     size_t height = 1, width = 1, channels = 1;
     bool flat = false;
-    int code_bits =
-        1;  // codes: how many bits of the byte are used, and whether they mean 2x − (2^bits − 1) or x
-    bool bipolar = true;
+    Code code;      // of codes and bits
     int root = -1;  // another value whose memory this is, or −1
 
     size_t pixels() const { return height * width; }
     size_t numbers() const { return pixels() * channels; }
     size_t row_words() const { return words_for(channels); }
     size_t bytes() const;
+    bool is_number() const { return store == i32 || store == f32; }
 };
 
 // What the steps of one run see: `images` images, one pointer per value, scratch memory per slot.
@@ -128,37 +145,65 @@ struct PaddingClasses {
 
 // Per-channel numbers of a Threshold and of an Affine, as they come from the graph.
 struct ThresholdTable {
-    std::vector<int32_t> i32;  // one of the two is empty
+    std::vector<int32_t> i32;  // (channels, levels); one of the two is empty
     std::vector<float> f32;
     std::vector<uint8_t> rising;  // 0 or 1
+    Code code = {};               // that it makes: count − 1 levels
 };
 struct AffineTable {
     std::vector<float> scale, offset;
 };
 
 std::unique_ptr<Step> make_pack_input(std::string op, int source, int target, const Value& bits);
-std::unique_ptr<Step> make_widen(std::string op, int source, int target, const Value& from);
+// Codes or bits → the numbers that they mean, int32 or float32.
+std::unique_ptr<Step> make_widen(std::string op, int source, int target, const Value& from, bool to_float);
 std::unique_ptr<Step> make_copy(std::string op, int source, int target, const Value& value);
 std::unique_ptr<Step> make_max_pool(std::string op, int source, int target, const Value& from,
                                     const Window& window, const std::vector<uint8_t>& minimum);
 std::unique_ptr<Step> make_sum_pool(std::string op, int source, int target, const Value& from,
                                     const Window& window);
 std::unique_ptr<Step> make_add(std::string op, int left, int right, int target, const Value& value);
+std::unique_ptr<Step> make_mul(std::string op, int source, int factor, int target, const Value& value);
 std::unique_ptr<Step> make_relu(std::string op, int source, int target, const Value& value);
 std::unique_ptr<Step> make_prelu(std::string op, int source, int target, const Value& value,
                                  std::vector<float> slope);
+
+// A threshold, ready for kernels: channels → bits or codes.
+class Thresholds {
+ public:
+    explicit Thresholds(ThresholdTable table);
+
+    const ThresholdTable& table() const { return table_; }
+    size_t channels() const { return table_.rising.size(); }
+    size_t levels() const { return static_cast<size_t>(table_.code.count) - 1; }
+    bool makes_bits() const { return table_.code.bits == 1; }
+    // Of one pixel, bits with their tail.
+    size_t row_bytes() const { return makes_bits() ? words_for(channels()) * 8 : channels(); }
+    // Channels [begin, end) of a pixel: x[0] is channel `begin`, out the whole pixel. For bits, `begin` is a
+    // multiple of 64, and so is `end` unless it is the last.
+    void row(const Kernels& kernels, const int32_t* x, size_t begin, size_t end, uint8_t* out) const;
+    void row(const Kernels& kernels, const float* x, size_t begin, size_t end, uint8_t* out) const;
+    // "threshold" or "threshold of 3 levels".
+    std::string text() const;
+
+ private:
+    ThresholdTable table_;
+    std::vector<int32_t> i32_;  // (levels, channels), ascending
+    std::vector<float> f32_;
+    std::vector<uint64_t> flip_;    // bits: where falling
+    std::vector<uint8_t> falling_;  // codes: 255 where falling
+};
 
 class ThresholdStep final : public Step {
  public:
     ThresholdStep(std::string op, int source, int target, const Value& from, ThresholdTable table);
     void run(const Frame& frame) const override;
     std::string kernel(const Kernels& kernels) const override;
-    const ThresholdTable& table() const { return table_; }
+    const Thresholds& thresholds() const { return thresholds_; }
 
  private:
     Value from_;
-    ThresholdTable table_;
-    std::vector<uint64_t> flip_;
+    Thresholds thresholds_;
 };
 
 class AffineStep final : public Step {
@@ -186,9 +231,19 @@ class Product : public Step {
     virtual void seal(const Kernels& kernels) = 0;
 };
 
-// Throws std::invalid_argument unless there are `channels` ≥ 1 packed rows of `depth` values with their tails
-// 0.
-void check_packed(const std::vector<uint64_t>& weight, size_t channels, size_t depth);
+// Weights as packed rows, in planes: bit n of the codes of all channels, then bit n + 1.
+struct PackedWeights {
+    Code code;
+    size_t channels = 0;
+    std::vector<uint64_t> words;  // (code.bits, channels, words_for(depth))
+
+    const uint64_t* row(size_t plane, size_t channel, size_t depth) const {
+        return words.data() + (plane * channels + channel) * words_for(depth);
+    }
+    // Throws std::invalid_argument unless there are `channels` ≥ 1 rows of `depth` values in each plane, with
+    // their tails 0.
+    void check(size_t depth) const;
+};
 
 // out = float(x) · scale + offset, each operation rounded on its own.
 void affine_row(const int32_t* x, const float* scale, const float* offset, size_t channels, float* out);

@@ -23,6 +23,7 @@
 
 #include "../bits.h"
 #include "../kernels.h"
+#include "real.h"
 
 namespace binarynet {
 namespace {
@@ -251,9 +252,49 @@ void threshold_f32(const float* x, const float* t, const uint64_t* flip, size_t 
     });
 }
 
+// vpermps looks 8 channels up at once, in 8 numbers: a table is two of them, and bit 3 says which.
+struct Stretch {
+    template <int R>
+    static void run(const float (*tables)[kSelectTables][16], const uint8_t* w, size_t units,
+                    float (&sums)[R][kLanes]) {
+        for (size_t part = 0; part < kLanes; part += 8) {
+            __m256 sum[R][2];
+            BINARYNET_UNROLL
+            for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_ps();
+            for (size_t k = 0; k < units; ++k) {
+                const __m256i weight = _mm256_cvtepu8_epi32(
+                    _mm_loadl_epi64(reinterpret_cast<const __m128i*>(w + k * kLanes + part)));
+                BINARYNET_UNROLL
+                for (int q = 0; q < 2; ++q) {
+                    const __m256i index = q ? _mm256_srli_epi32(weight, 4) : weight;
+                    const __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
+                    BINARYNET_UNROLL
+                    for (int r = 0; r < R; ++r) {
+                        const float* table = tables[r][k * 2 + static_cast<size_t>(q)];
+                        const __m256 low = _mm256_permutevar8x32_ps(_mm256_load_ps(table), index);
+                        const __m256 high = _mm256_permutevar8x32_ps(_mm256_load_ps(table + 8), index);
+                        sum[r][q] = _mm256_add_ps(sum[r][q], _mm256_blendv_ps(low, high, upper));
+                    }
+                }
+            }
+            BINARYNET_UNROLL
+            for (int r = 0; r < R; ++r) _mm256_store_ps(sums[r] + part, _mm256_add_ps(sum[r][0], sum[r][1]));
+        }
+    }
+};
+
 }  // namespace
 
-extern const KernelTable avx2_kernels = {{kLanes, 1}, gemm<GemmBits>, gemm<GemmI32>,
-                                         split,       threshold_i32,  threshold_f32};
+extern const KernelTable avx2_kernels = {{kLanes, 1},
+                                         gemm<GemmBits>,
+                                         gemm<GemmI32>,
+                                         split,
+                                         threshold_i32,
+                                         threshold_f32,
+                                         count_levels<int32_t>,
+                                         count_levels<float>,
+                                         select_all<kLanes, 1, Stretch>,
+                                         gemm_real<4, float>,
+                                         gemm_real<4, int8_t>};
 
 }  // namespace binarynet

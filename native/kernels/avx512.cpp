@@ -18,6 +18,7 @@
 
 #include "../bits.h"
 #include "../kernels.h"
+#include "real.h"
 
 namespace binarynet {
 namespace {
@@ -178,9 +179,53 @@ void threshold_f32(const float* x, const float* t, const uint64_t* flip, size_t 
     });
 }
 
+// vpermps looks 16 channels up at once, by the lowest 4 bits of each lane: one look-up and one addition for
+// 64 products, where multiply-adds need four. One row alone keeps four sums, to hide the latency of addition.
+struct Stretch {
+    template <int R>
+    static void run(const float (*tables)[kSelectTables][16], const uint8_t* w, size_t units,
+                    float (&sums)[R][kLanes]) {
+        constexpr int kSums = R == 1 ? 4 : 1;
+        constexpr __mmask16 kAll = 0xffff;  // GCC 12 warns of what the plain intrinsics leave undefined
+        __m512 sum[R][kSums];
+        BINARYNET_UNROLL
+        for (int r = 0; r < R; ++r) {
+            BINARYNET_UNROLL
+            for (int s = 0; s < kSums; ++s) sum[r][s] = _mm512_setzero_ps();
+        }
+        for (size_t k = 0; k < units; ++k) {
+            __m512i weight = _mm512_load_si512(w + k * kVector);
+            BINARYNET_UNROLL
+            for (int q = 0; q < 8; ++q) {
+                BINARYNET_UNROLL
+                for (int r = 0; r < R; ++r)
+                    sum[r][q % kSums] = _mm512_add_ps(
+                        sum[r][q % kSums],
+                        _mm512_maskz_permutexvar_ps(kAll, weight, _mm512_load_ps(tables[r][k * 8 + q])));
+                weight = _mm512_maskz_srli_epi32(kAll, weight, 4);
+            }
+        }
+        BINARYNET_UNROLL
+        for (int r = 0; r < R; ++r) {
+            BINARYNET_UNROLL
+            for (int s = 1; s < kSums; ++s) sum[r][0] = _mm512_add_ps(sum[r][0], sum[r][s]);
+            _mm512_store_ps(sums[r], sum[r][0]);
+        }
+    }
+};
+
 }  // namespace
 
-extern const KernelTable avx512_kernels = {{kLanes, 4}, gemm<ToBits>,  gemm<ToI32>,
-                                           split,       threshold_i32, threshold_f32};
+extern const KernelTable avx512_kernels = {{kLanes, 4},
+                                           gemm<ToBits>,
+                                           gemm<ToI32>,
+                                           split,
+                                           threshold_i32,
+                                           threshold_f32,
+                                           count_levels<int32_t>,
+                                           count_levels<float>,
+                                           select_all<kLanes, 4, Stretch>,
+                                           gemm_real<8, float>,
+                                           gemm_real<8, int8_t>};
 
 }  // namespace binarynet

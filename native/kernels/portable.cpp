@@ -10,6 +10,7 @@
 // -mpopcnt) it is used instead.
 #include "../bits.h"
 #include "../kernels.h"
+#include "real.h"
 
 namespace binarynet {
 namespace {
@@ -115,9 +116,35 @@ void threshold(const T* x, const T* t, const uint64_t* flip, size_t channels, ui
     }
 }
 
+struct Stretch {
+    template <int R>
+    static void run(const float (*tables)[kSelectTables][16], const uint8_t* w, size_t units,
+                    float (&sums)[R][kLanes]) {
+        for (int r = 0; r < R; ++r)
+            for (size_t j = 0; j < kLanes; ++j) sums[r][j] = 0;
+        for (size_t k = 0; k < units; ++k) {
+            uint64_t lanes[kLanes];
+            __builtin_memcpy(lanes, w + k * sizeof lanes, sizeof lanes);
+            for (size_t q = 0; q < 16; ++q)
+                for (int r = 0; r < R; ++r)
+                    for (size_t j = 0; j < kLanes; ++j)
+                        sums[r][j] += tables[r][k * 16 + q][lanes[j] >> 4 * q & 15];
+        }
+    }
+};
+
 }  // namespace
 
-extern const KernelTable portable_kernels = {{kLanes, 8}, gemm_bits,          gemm_i32,
-                                             split,       threshold<int32_t>, threshold<float>};
+extern const KernelTable portable_kernels = {{kLanes, 8},
+                                             gemm_bits,
+                                             gemm_i32,
+                                             split,
+                                             threshold<int32_t>,
+                                             threshold<float>,
+                                             count_levels<int32_t>,
+                                             count_levels<float>,
+                                             select_all<kLanes, 8, Stretch>,
+                                             gemm_real<2, float>,
+                                             gemm_real<2, int8_t>};
 
 }  // namespace binarynet

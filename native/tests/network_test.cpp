@@ -31,19 +31,24 @@ void operator delete(void* memory, size_t) noexcept {
 
 namespace {
 
-std::vector<uint64_t> random_weights(std::mt19937_64& random, size_t channels, size_t depth) {
-    std::vector<uint64_t> rows(channels * words_for(depth));
+PackedWeights random_weights(std::mt19937_64& random, size_t channels, size_t depth,
+                             const std::string& encoding = "b1") {
+    const Code code = Code::parse(encoding);
+    std::vector<uint64_t> rows(static_cast<size_t>(code.bits) * channels * words_for(depth));
     for (size_t i = 0; i < rows.size(); ++i)
         rows[i] = random() & (i % words_for(depth) + 1 < words_for(depth) || depth % kWord == 0
                                   ? ~uint64_t{0}
                                   : low_bits(depth % kWord));
-    return rows;
+    return {code, channels, std::move(rows)};
 }
 
-ThresholdTable random_thresholds(std::mt19937_64& random, size_t channels) {
+ThresholdTable random_thresholds(std::mt19937_64& random, size_t channels,
+                                 const std::string& encoding = "b1") {
     ThresholdTable table;
+    table.code = Code::parse(encoding);
     for (size_t c = 0; c < channels; ++c) {
-        table.i32.push_back(static_cast<int32_t>(random() % 41) - 20);
+        for (int32_t level = 1; level < table.code.count; ++level)
+            table.i32.push_back(static_cast<int32_t>(random() % 41) - 20);
         table.rising.push_back(random() & 1);
     }
     return table;
@@ -58,16 +63,16 @@ void build(Network& network) {
     Window pool{};
     pool.kernel_height = pool.kernel_width = pool.stride_y = pool.stride_x = 2;
     int x = network.add_input({10, 10, 3}, "b8");
-    x = network.add_conv2d("conv1", x, random_weights(random, 70, 27), 70, same, 1, 0);
+    x = network.add_conv2d("conv1", x, random_weights(random, 70, 27), same, 1, 0);
     x = network.add_threshold("sign1", x, random_thresholds(random, 70));
     x = network.add_max_pool2d("pool1", x, pool, std::vector<uint8_t>(70, 1));
-    const int trunk = network.add_conv2d("conv2", x, random_weights(random, 64, 630), 64, same, 1, 0);
+    const int trunk = network.add_conv2d("conv2", x, random_weights(random, 64, 630), same, 1, 0);
     x = network.add_threshold("sign2", trunk, random_thresholds(random, 64));
-    x = network.add_conv2d("conv3", x, random_weights(random, 64, 576), 64, same, 1, 0);
+    x = network.add_conv2d("conv3", x, random_weights(random, 64, 576), same, 1, 0);
     x = network.add_threshold("sign3", network.add_add("add", x, trunk), random_thresholds(random, 64));
-    x = network.add_linear("fc1", network.add_flatten("flat", x), random_weights(random, 1000, 1600), 1000);
+    x = network.add_linear("fc1", network.add_flatten("flat", x), random_weights(random, 1000, 1600));
     x = network.add_threshold("sign4", x, random_thresholds(random, 1000));
-    x = network.add_linear("fc2", x, random_weights(random, 10, 1000), 10);
+    x = network.add_linear("fc2", x, random_weights(random, 10, 1000));
     x = network.add_affine("out", x, {std::vector<float>(10, 0.3f), std::vector<float>(10, -1.7f)});
     network.finish(x);
 }
@@ -149,6 +154,7 @@ void test_the_pool_runs_every_task_once_and_one_at_a_time_in_a_slot() {
 
 void test_wrong_networks_are_refused() {
     using Wrong = std::invalid_argument;
+    const auto one = [] { return PackedWeights{{}, 1, {0}}; };
     Network network("portable", 1);
     CHECK(throws<Wrong>([&] { network.finish(0); }, "no input"), "finish");
     CHECK(throws<Wrong>([&] { network.add_input({}, "b1"); }, "shape"), "shape");
@@ -159,17 +165,18 @@ void test_wrong_networks_are_refused() {
     Window window{};
     window.kernel_height = 5;
     window.kernel_width = 1;
-    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, {0}, 1, window, 1, 0); }, "does not fit"), "window");
+    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, one(), window, 1, 0); }, "does not fit"), "window");
     window.kernel_height = 1;
-    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, {0}, 1, window, 2, 0); }, "groups"), "groups");
+    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, one(), window, 2, 0); }, "groups"), "groups");
     window.top = 1;
-    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, {0}, 1, window, 1, 2); }, "pad_value 2"),
+    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, one(), window, 1, 2); }, "pad_value 2"),
           "pad_value");
     CHECK(throws<Wrong>([&] { network.add_max_pool2d("m", x, window, {0, 0, 0}); }, "wholly in the padding"),
           "pool");
     CHECK(throws<Wrong>([&] { network.add_prelu("p", x, {1}); }, "float32"), "prelu");
     CHECK(throws<Wrong>([&] { network.add_relu("r", x); }, "int32 or float32"), "relu");
-    CHECK(throws<Wrong>([&] { network.add_threshold("t", x, {{1}, {}, {1}}); }, "per channel"), "threshold");
+    CHECK(throws<Wrong>([&] { network.add_threshold("t", x, {{1}, {}, {1}, {}}); }, "per channel"),
+          "threshold");
     CHECK(throws<Wrong>([&] { network.add_affine("a", x, {{1}, {1}}); }, "per channel"), "affine");
     CHECK(throws<Wrong>([&] { network.add_add("s", x, x); }, "int32 or both float32"), "add");
     CHECK(throws<Wrong>([&] { network.run(nullptr, 1, nullptr); }, "finish()"), "run");

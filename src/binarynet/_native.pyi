@@ -25,12 +25,28 @@ class Network:
 
     def __init__(self, isa: str = "", threads: int = 0) -> None: ...
     def add_input(self, shape: Sequence[int], encoding: str) -> int: ...
-    def add_linear(self, name: str, source: int, weight: NDArray[np.uint64]) -> int: ...
+    def add_linear(self, name: str, source: int, weight: NDArray[np.uint64], encoding: str) -> int:
+        """weight: (bits of the encoding, channels, words), packed planes of codes."""
+
+    def add_linear_f32(self, name: str, source: int, weight: NDArray[np.float32]) -> int: ...
     def add_conv2d(
         self,
         name: str,
         source: int,
         weight: NDArray[np.uint64],
+        encoding: str,
+        kernel: _Pair,
+        stride: _Pair,
+        dilation: _Pair,
+        padding: tuple[_Pair, _Pair],
+        pad_value: int,
+        groups: int,
+    ) -> int: ...
+    def add_conv2d_f32(
+        self,
+        name: str,
+        source: int,
+        weight: NDArray[np.float32],
         kernel: _Pair,
         stride: _Pair,
         dilation: _Pair,
@@ -39,10 +55,10 @@ class Network:
         groups: int,
     ) -> int: ...
     def add_threshold_i32(
-        self, name: str, source: int, thresholds: NDArray[np.int32], rising: NDArray[np.bool_]
+        self, name: str, source: int, thresholds: NDArray[np.int32], rising: NDArray[np.bool_], encoding: str
     ) -> int: ...
     def add_threshold_f32(
-        self, name: str, source: int, thresholds: NDArray[np.float32], rising: NDArray[np.bool_]
+        self, name: str, source: int, thresholds: NDArray[np.float32], rising: NDArray[np.bool_], encoding: str
     ) -> int: ...
     def add_affine(self, name: str, source: int, scale: NDArray[np.float32], offset: NDArray[np.float32]) -> int: ...
     def add_max_pool2d(
@@ -58,6 +74,7 @@ class Network:
         self, name: str, source: int, kernel: _Pair, stride: _Pair, padding: tuple[_Pair, _Pair]
     ) -> int: ...
     def add_add(self, name: str, left: int, right: int) -> int: ...
+    def add_mul(self, name: str, source: int, factor: int) -> int: ...
     def add_relu(self, name: str, source: int) -> int: ...
     def add_prelu(self, name: str, source: int, slope: NDArray[np.float32]) -> int: ...
     def add_flatten(self, name: str, source: int) -> int: ...

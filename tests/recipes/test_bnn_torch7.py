@@ -70,8 +70,8 @@ def test_two_steps_move_every_parameter_and_clip_only_latent_weights() -> None:
     assert max(p.abs().max().item() for name, p in model.named_parameters() if "norm" in name) > 1
 
 
-def test_the_rate_is_halved_every_so_many_epochs_and_the_scale_is_a_power_of_two() -> None:
-    recipe = mlp(halve_every=2, width=100)
+def test_the_rate_is_halved_in_equal_distances_and_the_scale_is_a_power_of_two() -> None:
+    recipe = mlp(epochs=6, halvings=3, width=100)
     optimizer, schedule = recipe.optimizer(recipe.model((1, 28, 28), 10))
     assert isinstance(optimizer, ShiftAdaMax)
     assert schedule is not None
@@ -84,6 +84,10 @@ def test_the_rate_is_halved_every_so_many_epochs_and_the_scale_is_a_power_of_two
     assert rates == [2**-6, 2**-6, 2**-7, 2**-7, 2**-8]
     # of 24.3, 11.5 and 8.6, and the rest
     assert [group["step_scale"] for group in optimizer.param_groups] == [32.0, 16.0, 8.0, 1.0]
+    papers = [
+        (r.epochs, r.halvings) for name in ("mnist", "cifar10", "svhn") if (r := recipes.get(f"bnn-torch7-{name}"))
+    ]
+    assert [epochs // halvings for epochs, halvings in papers] == [20, 50, 20]
     plain = recipes.get("bnn-torch7-mnist").with_settings({"width": "100"})
     groups = plain.optimizer(plain.model((1, 28, 28), 10))[0].param_groups
     assert groups[0]["step_scale"] == pytest.approx(((784 + 100) / 1.5) ** 0.5)

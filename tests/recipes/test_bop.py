@@ -48,7 +48,7 @@ def test_the_number_of_weights_is_that_of_the_papers_network() -> None:
 
 
 def test_gamma_decays_in_stairs_and_adams_rate_stays() -> None:
-    recipe = mlp(gamma=1e-2, gamma_decay=0.1, decay_every=2)
+    recipe = mlp(gamma=1e-2, gamma_decay=0.1, stages=3, epochs=6)
     optimizer, schedule = recipe.optimizer(recipe.model((1, 8, 8), 10))
     assert schedule is not None
     seen = []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from binarynet.graph import Graph, interpret, verify
+from binarynet.graph import Encoding, Graph, interpret, verify
+from binarynet.graph.interpret import decode
 from binarynet.graph.ir import (
     Add,
     Affine,
@@ -15,6 +17,7 @@ from binarynet.graph.ir import (
     Input,
     Linear,
     MaxPool2d,
+    Mul,
     Op,
     Padding,
     PRelu,
@@ -25,7 +28,7 @@ from binarynet.graph.ir import (
 )
 from binarynet.runtime import Session, isa
 
-PLANES = {"b1": 1, "b3": 3, "b8": 8, "u1": 1, "u4": 4, "u8": 8}
+TOLERANCE = 1e-5  # of Σ |x · w|: what float32 sums of a few thousand terms, in any order, stay well within
 
 
 class Maker:
@@ -59,10 +62,18 @@ class Maker:
     def reals(self, *shape: int) -> np.ndarray:
         return self.random.normal(size=shape).astype(np.float32)
 
-    def linear(self, out: int, source: str | None = None) -> str:
+    def weights(self, encoding: str, *shape: int) -> np.ndarray:
+        """Any values of the encoding that int8 holds, its ends among them, or reals."""
+        if encoding == "f32":
+            return self.reals(*shape)
+        code = Encoding.parse(encoding)
+        values = np.arange(code.low, code.high + 1, code.step)
+        return self.random.choice(values[np.abs(values + 0.5) < 128].astype(np.int8), shape)
+
+    def linear(self, out: int, source: str | None = None, encoding: str = "b1") -> str:
         source = source or self.last
         depth = self.value(source).channels
-        return self._add(Linear(self._name("linear"), (source,), self.signs(out, depth)))
+        return self._add(Linear(self._name("linear"), (source,), self.weights(encoding, out, depth), encoding))
 
     def conv(
         self,
@@ -74,35 +85,39 @@ class Maker:
         pad_value: int = 0,
         groups: int = 1,
         source: str | None = None,
+        encoding: str = "b1",
     ) -> str:
         source = source or self.last
-        weight = self.signs(out, *kernel, self.value(source).channels // groups)
+        weight = self.weights(encoding, out, *kernel, self.value(source).channels // groups)
         return self._add(
-            Conv2d(self._name("conv"), (source,), weight, "b1", stride, dilation, padding, pad_value, groups)
+            Conv2d(self._name("conv"), (source,), weight, encoding, stride, dilation, padding, pad_value, groups)
         )
 
-    def threshold(self, kind: str = "mixed", source: str | None = None) -> str:
-        """``kind``: mixed, rising, falling, always, never, or extreme (the ends of what the accumulator reaches)."""
+    def threshold(self, kind: str = "mixed", source: str | None = None, encoding: str = "b1") -> str:
+        """``kind``: mixed, rising, falling, always, never, or extreme (the ends of what the accumulator reaches).
+
+        The levels of a channel are in no order, and some of them are equal.
+        """
         source = source or self.last
         value = self.value(source)
-        channels = value.channels
-        rising = self.random.random(channels) < 0.5
+        shape = (value.channels, Encoding.parse(encoding).count - 1)
+        rising = self.random.random(value.channels) < 0.5
         if kind in ("rising", "falling"):
             rising[:] = kind == "rising"
         if value.encoding.is_float:
-            return self._add(Threshold(self._name("sign"), (source,), self.reals(channels, 1), rising))
+            return self._add(Threshold(self._name("sign"), (source,), self.reals(*shape), rising, encoding))
         bound = max(value.bound, 1)
         if kind == "always":
-            rising, levels = np.ones(channels, bool), np.full(channels, -(2**31))
+            rising, levels = np.ones_like(rising), np.full(shape, -(2**31))
         elif kind == "never":
-            rising, levels = np.ones(channels, bool), np.full(channels, 2**31 - 1)
+            rising, levels = np.ones_like(rising), np.full(shape, 2**31 - 1)
         elif kind == "extreme":
             ends = [-bound, 1 - bound, bound, bound + 1, -(2**31), 2**31 - 1]
-            levels = self.random.choice([end for end in ends if -(2**31) <= end < 2**31], channels)
+            levels = self.random.choice([end for end in ends if -(2**31) <= end < 2**31], shape)
         else:
             spread = max(1, min(bound, round(2 * bound**0.5)))
-            levels = self.random.integers(-spread, spread + 1, channels)
-        return self._add(Threshold(self._name("sign"), (source,), levels.astype(np.int32)[:, None], rising))
+            levels = self.random.integers(-spread, spread + 1, shape)
+        return self._add(Threshold(self._name("sign"), (source,), levels.astype(np.int32), rising, encoding))
 
     def affine(self, source: str | None = None) -> str:
         source = source or self.last
@@ -118,6 +133,9 @@ class Maker:
 
     def add(self, left: str, right: str) -> str:
         return self._add(Add(self._name("add"), (left, right)))
+
+    def mul(self, left: str, factor: str) -> str:
+        return self._add(Mul(self._name("mul"), (left, factor)))
 
     def relu(self) -> str:
         return self._add(Relu(self._name("relu"), (self.last,)))
@@ -139,7 +157,8 @@ class Maker:
         assert isinstance(first, Input)
         if first.encoding == "f32":
             return self.reals(images, *first.shape)
-        return self.random.integers(0, 1 << PLANES[first.encoding], (images, *first.shape), np.uint8)
+        count = Encoding.parse(first.encoding).count
+        return self.random.integers(0, count, (images, *first.shape)).astype(np.uint8)
 
 
 def native(graph: Graph, codes: np.ndarray, **options: Any) -> np.ndarray:
@@ -161,3 +180,26 @@ def assert_engines_agree(graph: Graph, codes: np.ndarray, threads: tuple[int, ..
             assert answer.shape == expected.shape
             np.testing.assert_array_equal(answer, expected, err_msg=f"{name}, {count} threads")
     return expected
+
+
+def assert_engines_are_close(graph: Graph, codes: np.ndarray, threads: tuple[int, ...] = (1, 2)) -> None:
+    """The same for a graph of an Input and one product with a real operand, whose float32 sums have no set order.
+
+    They may differ from the oracle's by `TOLERANCE` · Σ |x · w|; both of them round. The bound Σ |x · w| is the same
+    product of absolute values.
+    """
+    first, product = graph.ops
+    assert isinstance(first, Input)
+    assert isinstance(product, Linear | Conv2d)
+    numbers = decode(codes, Encoding.parse(first.encoding)).astype(np.float32)
+    change = {"weight": np.abs(product.weight.astype(np.float32)), "weight_encoding": "f32"}
+    if isinstance(product, Conv2d):
+        change["pad_value"] = abs(product.pad_value)
+    bound = interpret(Graph((replace(first, encoding="f32"), replace(product, **change))), np.abs(numbers))
+    expected = interpret(graph, codes)
+    for name in isa.available():
+        for count in threads:
+            answer = native(graph, codes, isa=name, threads=count)
+            assert answer.dtype == np.float32
+            worst = np.max(np.abs(answer - expected) - TOLERANCE * bound, initial=0)
+            assert worst <= 0, f"{name}, {count} threads: {worst} past the tolerance"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from binarynet.errors import RuntimeUnavailable
 from binarynet.graph import Graph
 from binarynet.graph.ir import Linear, Threshold
 from binarynet.runtime import Session
@@ -316,21 +315,6 @@ def test_an_affine_rounds_twice_and_is_never_fused():
 def test_a_graph_of_an_input_alone_answers_its_numbers(shape, encoding):
     make = Maker(shape, encoding)
     assert_engines_agree(make.graph(), make.codes(3))
-
-
-def test_what_the_native_engine_cannot_run_is_refused_by_name():
-    make = Maker((8,), "f32")
-    make.linear(3)
-    with pytest.raises(RuntimeUnavailable, match=r"linear1 \(Linear\).*input is f32.*engine='oracle'"):
-        Session(make.graph())
-    make = Maker((8,))
-    make.linear(3)
-    two_bits = Threshold("codes", (make.last,), np.zeros((3, 3), np.int32), np.ones(3, bool), "u2")
-    with pytest.raises(RuntimeUnavailable, match=r"codes \(Threshold\).*u2.*engine='oracle'"):
-        Session(Graph((*make.ops, two_bits)))
-    ternary = Linear("t", ("input",), np.zeros((2, 8), np.int8), "t2")
-    with pytest.raises(RuntimeUnavailable, match=r"t \(Linear\).*t2.*engine='oracle'"):
-        Session(Graph((make.ops[0], ternary)))
 
 
 def test_fused_ops_name_the_op_that_makes_them():

@@ -108,7 +108,7 @@ def test_wrong_images_are_refused_by_both_methods():
 
 def test_the_native_module_checks_what_it_is_given():
     network = _native.Network("portable", 1)
-    value = network.add_linear("y", network.add_input((3,), "b1"), np.zeros((2, 1), np.uint64))
+    value = network.add_linear("y", network.add_input((3,), "b1"), np.zeros((1, 2, 1), np.uint64), "b1")
     with pytest.raises(ValueError, match="finish"):
         network.run(np.zeros((1, 3), np.uint8), np.zeros((1, 2), np.int32))
     network.finish(value)
@@ -125,9 +125,15 @@ def test_the_native_module_checks_what_it_is_given():
     fresh = _native.Network("portable", 1)
     source = fresh.add_input((70,), "b1")
     with pytest.raises(ValueError, match="bits behind their last value"):
-        fresh.add_linear("tail", source, np.full((1, 2), 2**63, np.uint64))
+        fresh.add_linear("tail", source, np.full((1, 1, 2), 2**63, np.uint64), "b1")
     with pytest.raises(ValueError, match="rows of 2 words"):
-        fresh.add_linear("words", source, np.zeros((1, 1), np.uint64))
+        fresh.add_linear("words", source, np.zeros((1, 1, 1), np.uint64), "b1")
+    with pytest.raises(ValueError, match="u3 are \\(3, channels, words\\)"):
+        fresh.add_linear("planes", source, np.zeros((1, 1, 2), np.uint64), "u3")
+    with pytest.raises(ValueError, match="encoding i1"):
+        fresh.add_linear("encoding", source, np.zeros((1, 1, 2), np.uint64), "i1")
+    with pytest.raises(ValueError, match="rows of 70 numbers"):
+        fresh.add_linear_f32("reals", source, np.zeros((1, 69), np.float32))
     with pytest.raises(ValueError, match="no value 9"):
         fresh.add_flatten("nothing", 9)
 

@@ -267,5 +267,5 @@ def _unpack(words: NDArray[Any], shape: tuple[int, ...], encoding: str, where: s
     signs = unpack(words, depth)
     if encoding == "b1":
         return signs.reshape(shape)
-    digits = (signs > 0).reshape(code.bits, *signs.shape[1:] if code.bits > 1 else signs.shape)
-    return from_planes(digits, code).reshape(shape)
+    planes_first = signs if code.bits > 1 else signs[None]
+    return from_planes(planes_first > 0, code).reshape(shape)

@@ -17,8 +17,6 @@ bitwise-mnist  1.33 %         see docs/results.md                            bin
 bitwise-digits (not in it)    see docs/results.md                            binarynet train bitwise-digits
 ============== ============== ============================================== =========================================
 
-The paper also reports 1.36 % for inputs 0 / 1 and 1.47 % for inputs of 2 bits, which are not built here.
-
 **Departures.** s is ``window`` · √K for K inputs, not 1: sums of K numbers ±1 are of that size, and with s = 1 next to
 no gradient reached the first of three layers of 512. Loss (cross-entropy of sums / √K), Adam, dropout, their rates and
 the share of the epochs that stage 1 gets (``compression``) are ours.

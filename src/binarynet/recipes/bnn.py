@@ -72,7 +72,7 @@ class Bnn(Recipe):
         decades, grows with the logarithm of the epochs.
         """
         share = math.log(self.epochs) / math.log(self.full_epochs)
-        return self.lr_start * (self.lr_end / self.lr_start) ** share
+        return float(self.lr_start * (self.lr_end / self.lr_start) ** share)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ are bytes. Real: the latent weights, the ten answers and their BatchNorm.
 **Forward**   a = draw(ShiftBatchNorm(pool(a_before ⋆ sign(W)))), where draw(x) = +1 with probability
 clip((x + 1) / 2, 0, 1). The last layer: ordinary BatchNorm, no sign; loss: squared hinge.
 **Backward**  the gradient passes where |x| ≤ 1. W ← clip(W + scale · step, −1, 1), step by shift-based AdaMax, whose
-rate is halved every ``halve_every`` epochs. Powers of two by round(log2), or ``rounding=floor`` as in hardware.
+rate is halved ``halvings`` times, in equal distances. Powers of two by round(log2), or ``rounding=floor`` as in hardware.
 
 =================== ============ ============================= ================================================
 recipe              reported     ours                          command
@@ -34,7 +34,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, StepLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Quantizer, SteSign, StochasticSign, squared_hinge
 from binarynet.nn.norm import ShiftBatchNorm1d, ShiftBatchNorm2d
@@ -53,7 +53,7 @@ class BnnTorch7(Recipe):
     binarized: ClassVar[str] = "weights deterministic, activations stochastic in training"
 
     lr_start: float = 2**-6
-    halve_every: int = 50
+    halvings: int = 10  # one after each epochs / halvings epochs: 50 for CIFAR-10, 20 for the others
     stochastic: bool = True
     rounding: Literal["nearest", "floor"] = "nearest"
     step_scale: Literal["glorot", "ap2"] = "ap2"
@@ -62,9 +62,10 @@ class BnnTorch7(Recipe):
         return squared_hinge(logits, target)
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        scale: Literal["glorot", "ap2"] = self.step_scale
-        optimizer = latent_optimizer(ShiftAdaMax, model, lr=self.lr_start, step_scale=scale, rounding=self.rounding)
-        return optimizer, StepLR(optimizer, self.halve_every, gamma=0.5)
+        optimizer = latent_optimizer(
+            ShiftAdaMax, model, lr=self.lr_start, step_scale=self.step_scale, rounding=self.rounding
+        )
+        return optimizer, LambdaLR(optimizer, lambda epoch: 0.5 ** (epoch * self.halvings // self.epochs))
 
     def sign(self) -> Quantizer:
         """What stands behind a hidden norm."""
@@ -136,10 +137,8 @@ class BnnTorch7ConvNet(BnnTorch7):
 
 
 RECIPES: dict[str, Recipe] = {
-    "bnn-torch7-digits": BnnTorch7Mlp(data="digits", epochs=40, batch_size=50, width=512, halve_every=8),
-    "bnn-torch7-mnist": BnnTorch7Mlp(data="mnist", epochs=300, batch_size=100, halve_every=20, step_scale="glorot"),
+    "bnn-torch7-digits": BnnTorch7Mlp(data="digits", epochs=40, batch_size=50, width=512, halvings=5),
+    "bnn-torch7-mnist": BnnTorch7Mlp(data="mnist", epochs=300, batch_size=100, halvings=15, step_scale="glorot"),
     "bnn-torch7-cifar10": BnnTorch7ConvNet(data="cifar10", epochs=500, batch_size=200),
-    "bnn-torch7-svhn": BnnTorch7ConvNet(
-        data="svhn", epochs=200, batch_size=200, filters=64, lr_start=2**-7, halve_every=20
-    ),
+    "bnn-torch7-svhn": BnnTorch7ConvNet(data="svhn", epochs=200, batch_size=200, filters=64, lr_start=2**-7),
 }

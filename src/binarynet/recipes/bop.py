@@ -8,7 +8,7 @@ deterministic sign. Inputs are bytes. Real: the offsets of BatchNorm (it has no 
 
 **Forward**   a = sign(BatchNorm(pool(a_before ⋆ w))), last layer without sign; loss: softmax cross entropy.
 **Backward**  clipped straight-through for activations. m ← (1 − γ) m + γ g; w ← −w where w m > τ. γ is multiplied by
-``gamma_decay`` every ``decay_every`` epochs. Adam for the rest.
+``gamma_decay`` from one of ``stages`` equal stages to the next. Adam for the rest.
 
 ============ ============ ============================================== ===========================
 recipe       reported     ours                                           command
@@ -50,7 +50,7 @@ class BopNet(Recipe):
 
     gamma: float = 1e-4
     gamma_decay: float = 0.1
-    decay_every: int = 100
+    stages: int = 5  # of 100 epochs each for CIFAR-10
     tau: float = 1e-8
     lr: float = 0.01
 
@@ -59,7 +59,7 @@ class BopNet(Recipe):
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         optimizer = bop_optimizer(model, gamma=self.gamma, tau=self.tau, lr=self.lr)
-        rest, flips = (lambda epoch: 1.0), (lambda epoch: self.gamma_decay ** (epoch // self.decay_every))
+        rest, flips = (lambda epoch: 1.0), (lambda epoch: self.gamma_decay ** (epoch * self.stages // self.epochs))
         return optimizer, LambdaLR(optimizer, [rest, flips])
 
 
@@ -140,9 +140,7 @@ class BopConvNet(BopNet):
 
 
 RECIPES: dict[str, Recipe] = {
-    "bop-digits": BopMlp(
-        data="digits", epochs=40, batch_size=50, width=512, gamma=1e-3, tau=1e-6, gamma_decay=0.3, decay_every=10
-    ),
-    "bop-mnist": BopMlp(data="mnist", epochs=200, batch_size=100, gamma=1e-3, tau=1e-7, decay_every=40),
+    "bop-digits": BopMlp(data="digits", epochs=40, batch_size=50, width=512, gamma=1e-3, tau=1e-6, gamma_decay=0.3),
+    "bop-mnist": BopMlp(data="mnist", epochs=200, batch_size=100, gamma=1e-3, tau=1e-7, gamma_decay=0.3),
     "bop-cifar10": BopConvNet(data="cifar10", epochs=500, batch_size=50),
 }

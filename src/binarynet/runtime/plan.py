@@ -1,4 +1,4 @@
-"""Graph → native network, op by op. What the native engine cannot run is refused here, by name."""
+"""Graph → native network, op by op: weights become packed planes of bits, thresholds and scales plain arrays."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from binarynet import _native
 from binarynet.errors import RuntimeUnavailable
 from binarynet.format.bits import pack, words_for
+from binarynet.graph.encoding import Encoding
 from binarynet.graph.ir import (
     Add,
     Affine,
@@ -20,23 +21,23 @@ from binarynet.graph.ir import (
     Input,
     Linear,
     MaxPool2d,
+    Mul,
     Op,
     PRelu,
     Relu,
     SumPool2d,
     Threshold,
-    Value,
 )
 
 Network = _native.Network
 _PACKED_AT_ONCE = 256
 
 
-def build(graph: Graph, values: dict[str, Value], isa: str | None, threads: int | None) -> Network:
-    """The network of a verified graph; ``values`` is what `binarynet.graph.verify` returned for it.
+def build(graph: Graph, isa: str | None, threads: int | None) -> Network:
+    """The network of a verified graph: every op, with every encoding that `binarynet.graph.verify` lets pass.
 
     Raises:
-        RuntimeUnavailable: there is no such instruction set here, or the graph holds what the native engine cannot run.
+        RuntimeUnavailable: there is no such instruction set here.
     """
     try:
         network = Network(isa or "", threads or 0)
@@ -46,54 +47,55 @@ def build(graph: Graph, values: dict[str, Value], isa: str | None, threads: int 
     for op in graph.ops:
         if isinstance(op, Input):
             numbers[op.name] = network.add_input(op.shape, op.encoding)
-            continue
-        why = _unsupported(op, values)
-        if why:
-            raise RuntimeUnavailable(
-                f"{op.name} ({type(op).__name__}): the native engine {why}; run it with engine='oracle'"
-            )
-        numbers[op.name] = _ADD[type(op)](network, op, *(numbers[source] for source in op.sources))
+        else:
+            numbers[op.name] = _ADD[type(op)](network, op, *(numbers[source] for source in op.sources))
     network.finish(numbers[graph.output.name])
     return network
 
 
-def _unsupported(op: Op, values: dict[str, Value]) -> str | None:
-    if isinstance(op, Linear | Conv2d):
-        if op.weight_encoding != "b1":
-            return f"multiplies by b1 weights, and these are {op.weight_encoding}"
-        if values[op.source].encoding.kind not in "bu":
-            return f"multiplies bits and codes, and {op.source} is {values[op.source].encoding}"
-    if isinstance(op, Threshold) and op.encoding != "b1":
-        return f"makes b1, and this threshold makes {op.encoding}"
-    return None
+def _planes(weight: NDArray[Any], encoding: Encoding) -> NDArray[np.uint64]:
+    """(out, …) small integers → (bits, out, words): bit n of the codes in plane n.
 
-
-def _rows(weight: NDArray[Any]) -> NDArray[np.uint64]:
-    """(out, …) → (out, words): one packed row for each output channel, a few at a time to keep memory low."""
+    The code of a weight w is (w − low) / step, so it is counted from the lowest value of every encoding, and t2 is
+    0, 1, 2. A few output channels at a time, to keep memory low.
+    """
     flat = weight.reshape(len(weight), -1)
-    rows = np.empty((len(flat), words_for(flat.shape[1])), np.uint64)
+    rows = np.empty((encoding.bits, len(flat), words_for(flat.shape[1])), np.uint64)
     for start in range(0, len(flat), _PACKED_AT_ONCE):
         part = slice(start, start + _PACKED_AT_ONCE)
-        rows[part] = pack(flat[part])
+        if encoding.bits == 1:
+            rows[0, part] = pack(flat[part])
+            continue
+        codes = ((flat[part].astype(np.int16) - encoding.low) // encoding.step).astype(np.uint8)
+        for n in range(encoding.bits):
+            rows[n, part] = pack(codes & np.uint8(1 << n))
     return rows
 
 
 def _linear(network: Network, op: Linear, source: int) -> int:
-    return network.add_linear(op.name, source, _rows(op.weight))
+    encoding = Encoding.parse(op.weight_encoding)
+    if encoding.is_float:
+        return network.add_linear_f32(op.name, source, np.ascontiguousarray(op.weight))
+    return network.add_linear(op.name, source, _planes(op.weight, encoding), op.weight_encoding)
 
 
 def _conv2d(network: Network, op: Conv2d, source: int) -> int:
+    encoding = Encoding.parse(op.weight_encoding)
     kernel = (op.weight.shape[1], op.weight.shape[2])
-    return network.add_conv2d(
-        op.name, source, _rows(op.weight), kernel, op.stride, op.dilation, op.padding, op.pad_value, op.groups
-    )
+    window = (kernel, op.stride, op.dilation, op.padding, op.pad_value, op.groups)
+    if encoding.is_float:
+        return network.add_conv2d_f32(op.name, source, np.ascontiguousarray(op.weight), *window)
+    return network.add_conv2d(op.name, source, _planes(op.weight, encoding), op.weight_encoding, *window)
 
 
 def _threshold(network: Network, op: Threshold, source: int) -> int:
-    first, rising = op.thresholds[:, 0], np.ascontiguousarray(op.rising)
-    if first.dtype == np.float32:
-        return network.add_threshold_f32(op.name, source, np.ascontiguousarray(first, np.float32), rising)
-    return network.add_threshold_i32(op.name, source, np.ascontiguousarray(first, np.int32), rising)
+    rising = np.ascontiguousarray(op.rising)
+    if op.thresholds.dtype == np.float32:
+        reals = np.ascontiguousarray(op.thresholds, np.float32)
+        return network.add_threshold_f32(op.name, source, reals, rising, op.encoding)
+    return network.add_threshold_i32(
+        op.name, source, np.ascontiguousarray(op.thresholds, np.int32), rising, op.encoding
+    )
 
 
 def _affine(network: Network, op: Affine, source: int) -> int:
@@ -116,6 +118,7 @@ _ADD: dict[type[Op], Callable[..., int]] = {
     MaxPool2d: _max_pool2d,
     SumPool2d: _sum_pool2d,
     Add: lambda network, op, left, right: network.add_add(op.name, left, right),
+    Mul: lambda network, op, source, factor: network.add_mul(op.name, source, factor),
     Relu: lambda network, op, source: network.add_relu(op.name, source),
     PRelu: lambda network, op, source: network.add_prelu(op.name, source, np.ascontiguousarray(op.slope)),
     Flatten: lambda network, op, source: network.add_flatten(op.name, source),

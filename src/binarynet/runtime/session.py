@@ -18,6 +18,9 @@ _ORACLE_BATCH = 64  # images at a time: the oracle holds every value as int32
 class Session:
     """Answers for one graph.
 
+    Integer answers are the oracle's, bit for bit. Where an operand of a product is real (f32), the sums are float32
+    in an order that depends on the instruction set: they agree within 1e-5 of Σ |x · w|.
+
     Args:
         graph: what to run; it is verified first.
         isa: an instruction set of `binarynet.runtime.isa.available`; None takes `isa.active`. Fixed for the session.
@@ -27,7 +30,7 @@ class Session:
 
     Raises:
         GraphError: the graph breaks a rule.
-        RuntimeUnavailable: unknown engine or instruction set, or a graph that the native engine cannot run.
+        RuntimeUnavailable: unknown engine or instruction set, or a negative number of threads.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Session:
         if threads is not None and threads < 0:
             raise RuntimeUnavailable(f"threads is {threads}; give a positive number, or 0 for the default")
         if engine == "native":
-            self._network = build(graph, values, isa, threads)
+            self._network = build(graph, isa, threads)
         elif engine != "oracle":
             raise RuntimeUnavailable(f"unknown engine {engine!r}; there are 'native' and 'oracle'")
         elif isa is not None:

@@ -13,12 +13,12 @@
 | load       | `load_run(out)`: the recipe and the best model of a run            |
 """
 
+from binarynet.errors import TrainingError as TrainingError
 from binarynet.train.evaluate import Scores as Scores
 from binarynet.train.evaluate import evaluate as evaluate
 from binarynet.train.fit import Result as Result
 from binarynet.train.fit import fit as fit
 from binarynet.train.folder import RunFolder as RunFolder
-from binarynet.train.folder import TrainingError as TrainingError
 from binarynet.train.interrupt import Interrupted as Interrupted
 from binarynet.train.load import load_run as load_run
 from binarynet.train.loader import EvaluationBatches as EvaluationBatches

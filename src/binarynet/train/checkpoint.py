@@ -21,7 +21,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from binarynet.train.folder import RunFolder, TrainingError
+from binarynet.errors import TrainingError
+from binarynet.train.folder import RunFolder
 from binarynet.train.module import RecipeModule
 
 

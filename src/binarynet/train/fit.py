@@ -16,12 +16,13 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from binarynet.data import DataSet
+from binarynet.errors import TrainingError
 from binarynet.recipes import Recipe
 from binarynet.train import console, processes
 from binarynet.train.callbacks import LatentWeightMovement, Metrics
 from binarynet.train.checkpoint import AtomicCheckpointIO, Checkpoints, read
 from binarynet.train.evaluate import EVALUATION_BATCH, evaluate
-from binarynet.train.folder import RunFolder, TrainingError, describe
+from binarynet.train.folder import RunFolder, describe
 from binarynet.train.interrupt import interruptible
 from binarynet.train.load import best_model
 from binarynet.train.loader import EvaluationBatches, TrainingBatches

@@ -9,9 +9,10 @@ from typing import Any
 from torch import nn
 
 from binarynet import recipes
+from binarynet.errors import TrainingError
 from binarynet.recipes import Recipe
 from binarynet.train.checkpoint import read
-from binarynet.train.folder import RunFolder, TrainingError
+from binarynet.train.folder import RunFolder
 
 
 def load_run(out: Path | str, recipe: Recipe | None = None) -> tuple[Recipe, nn.Module]:

@@ -9,9 +9,9 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from binarynet.errors import TrainingError
 from binarynet.recipes import Recipe
 from binarynet.train.evaluate import Scores, Tally, scores
-from binarynet.train.folder import TrainingError
 from binarynet.train.loader import Batch, TrainingBatches, torch_seed
 
 CHECK_EVERY = 50  # steps between two looks at the loss, each of which waits for the device

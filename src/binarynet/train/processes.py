@@ -21,8 +21,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessExitedException, start_processes
 
-from binarynet.errors import BinarynetError
-from binarynet.train.folder import TrainingError
+from binarynet.errors import BinarynetError, TrainingError
 
 GRACE = 5.0  # seconds that the other processes have to end by themselves when one has failed
 _MEETING = {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"}
