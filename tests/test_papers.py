@@ -75,5 +75,5 @@ def test_a_papers_network_lowers_and_all_engines_agree(name, settings):
 
 def test_ebp_p_is_refused_with_the_way_out():
     model, data = trained("expectation-backprop-digits", {"evaluation": "ebp-p"})
-    with pytest.raises(LoweringError, match="mean of all networks.*ebp-d"):
+    with pytest.raises(LoweringError, match=r"mean of all networks.*ebp-d"):
         lower(model, data.shape)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from binarynet import recipes
+from binarynet.data import DataSet, Split, load
 from binarynet.errors import LoweringError, RecipeError
 from binarynet.graph import interpret
 from binarynet.graph.ir import Linear, Threshold
 from binarynet.lower import lower
 from binarynet.nn.bitwise import BitwiseNet, BitwiseSign
 from binarynet.recipes.bitwise import Bitwise
+from binarynet.train import fit, load_run
 from tests.recipes.steps import two_steps
 
 
@@ -75,6 +80,34 @@ def test_stage_2_lowers_to_integers_that_answer_what_torch_answers(sparsity: flo
 def test_stage_1_is_real_and_does_not_lower() -> None:
     with pytest.raises(LoweringError, match=r"linear1.*real"):
         lower(recipe().model((1, 8, 8), 10), (1, 8, 8))
+
+
+def test_a_run_broken_off_in_stage_2_resumes_to_the_same_weights_and_is_loaded_in_stage_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = load("digits")
+    few = Split(digits.train.images[:200], digits.train.labels[:200])
+    data = DataSet("digits", digits.classes, few, digits.validation, digits.test)
+    one = recipe(epochs=4)
+    whole = fit(one, data, tmp_path / "whole", progress=False, threads=1)
+    begin = Bitwise.begin_epoch
+
+    def stopping(self: Bitwise, model: nn.Module, epoch: int) -> None:
+        if epoch == 3:  # one epoch of stage 2 is over
+            raise RuntimeError("stop")
+        begin(self, model, epoch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bitwise, "begin_epoch", stopping)
+        with pytest.raises(RuntimeError, match="stop"):
+            fit(one, data, tmp_path / "broken", progress=False, threads=1)
+    resumed = fit(one, data, tmp_path / "broken", resume=True, progress=False, threads=1)
+    assert (resumed.best_epoch, resumed.test_error) == (whole.best_epoch, whole.test_error)
+    loaded = load_run(tmp_path / "whole", one)[1]
+    for model in (whole.model, resumed.model, loaded):
+        assert isinstance(model, BitwiseNet)
+        assert model.stage == 2
+        assert all(map(torch.equal, model.parameters(), whole.model.parameters()))
 
 
 @pytest.mark.parametrize("setting", ["sparsity", "compression"])

@@ -9,7 +9,7 @@ are bytes. Real: the latent weights, the ten answers and their BatchNorm.
 **Forward**   a = draw(ShiftBatchNorm(pool(a_before ⋆ sign(W)))), where draw(x) = +1 with probability
 clip((x + 1) / 2, 0, 1). The last layer: ordinary BatchNorm, no sign; loss: squared hinge.
 **Backward**  the gradient passes where |x| ≤ 1. W ← clip(W + scale · step, −1, 1), step by shift-based AdaMax, whose
-rate is halved ``halvings`` times, in equal distances. Powers of two by round(log2), or ``rounding=floor`` as in hardware.
+rate is halved ``halvings`` times, at equal distances. Powers of two by round(log2); ``rounding=floor``: as in hardware.
 
 =================== ============ ============================= ================================================
 recipe              reported     ours                          command

@@ -13,7 +13,8 @@ divided by Φ(y μ / σ)), Δ = y at the top and tanh(h)ᵀ (Δ∘G) of the laye
 
 **At test time** ``evaluation=ebp-d`` is one network of signs, W1A1, which lowers to integers; its real biases end up
 in the thresholds. ``evaluation=ebp-p`` is the mean answer of all networks: it computes μ and σ with real numbers, so it
-has no integer graph and cannot be lowered. Neither can ``weights=real``.
+has no integer graph and cannot be lowered. ``weights=real`` lowers as what it is, with real weights, where they are
+allowed.
 
 ============================ ==================================== =================== ===============================
 recipe                       reported                             ours                command

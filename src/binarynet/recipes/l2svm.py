@@ -47,7 +47,8 @@ class L2Svm(Recipe):
     lr_start: float = 0.1
     momentum: float = 0.9
     penalty: float = 1e-4  # weight decay of the last layer
-    dropout: tuple[float, float] = (0.2, 0.5)  # of the input and of hidden layers
+    dropout: float = 0.5
+    input_dropout: float = 0.2
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return squared_hinge(logits, target)
@@ -74,12 +75,12 @@ class L2SvmMlp(L2Svm):
         net: dict[str, nn.Module] = {
             "flatten": nn.Flatten(),
             "bytes": ByteInput(scale=1 / 255),
-            "drop": nn.Dropout(self.dropout[0]),
+            "drop": nn.Dropout(self.input_dropout),
         }
         for k in range(1, self.layers + 1):
             net[f"linear{k}"] = nn.Linear(features, self.width)
             net[f"relu{k}"] = nn.ReLU()
-            net[f"drop{k}"] = nn.Dropout(self.dropout[1])
+            net[f"drop{k}"] = nn.Dropout(self.dropout)
             features = self.width
         net["classes"] = nn.Linear(features, classes)
         return nn.Sequential(OrderedDict(net))
@@ -96,7 +97,7 @@ class L2SvmConvNet(L2Svm):
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape
-        net: dict[str, nn.Module] = {"bytes": ByteInput(scale=1 / 255), "drop": nn.Dropout(self.dropout[0])}
+        net: dict[str, nn.Module] = {"bytes": ByteInput(scale=1 / 255), "drop": nn.Dropout(self.input_dropout)}
         for k in (1, 2):
             net[f"conv{k}"] = nn.Conv2d(channels, self.filters * k, 5, padding=2)
             net[f"relu{k}"] = nn.ReLU()
@@ -105,13 +106,15 @@ class L2SvmConvNet(L2Svm):
         net["flatten"] = nn.Flatten()
         net["linear3"] = nn.Linear(channels * (height // 4) * (width // 4), self.hidden)
         net["relu3"] = nn.ReLU()
-        net["drop3"] = nn.Dropout(self.dropout[1])
+        net["drop3"] = nn.Dropout(self.dropout)
         net["classes"] = nn.Linear(self.hidden, classes)
         return nn.Sequential(OrderedDict(net))
 
 
 RECIPES: dict[str, Recipe] = {
-    "l2svm-digits": L2SvmMlp(data="digits", epochs=40, batch_size=50, width=256, dropout=(0.0, 0.2)),
+    "l2svm-digits": L2SvmMlp(data="digits", epochs=40, batch_size=50, width=256, dropout=0.2, input_dropout=0.0),
     "l2svm-mnist": L2SvmMlp(data="mnist", epochs=200, batch_size=100),
-    "l2svm-cifar10": L2SvmConvNet(data="cifar10", epochs=200, batch_size=100, dropout=(0.0, 0.2), lr_start=0.05),
+    "l2svm-cifar10": L2SvmConvNet(
+        data="cifar10", epochs=200, batch_size=100, dropout=0.2, input_dropout=0.0, lr_start=0.05
+    ),
 }
