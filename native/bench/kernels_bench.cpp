@@ -1,17 +1,28 @@
-// Binary MACs a cycle and a second of each instruction set, for a few shapes:  kernels_bench [seconds per
-// row]
+// Binary MACs a cycle and a second of each instruction set and their share of the machine's limit:
+//     kernels_bench [seconds per row] [instruction set ...]
 //
 // One thread, its CPU time (so that other processes cost it only their share of the caches). Weights and rows
 // are packed before; one warm-up; median and spread (lowest … highest) of repeated runs. The clock is
-// measured beside every row by a chain of dependent additions, one a cycle, so that "a cycle" holds whatever
-// the frequency. The port limits to compare with stand at the top of native/kernels/<name>.cpp.
+// measured beside every row by a chain of dependent multiplications, so that "a cycle" holds whatever the
+// frequency.
+//
+// The limit of a row is the longer of two times, both measured first in the same run: its MACs at the peak of
+// the instruction set, a loop of the kernel's arithmetic on registers alone; and its bytes, read once, at the
+// bandwidth for that many bytes. Of amx, which has two ways, it is the shorter of both ways' limits. Shares
+// are of the median and, in brackets, of the best run. The port limits stand at the top of
+// native/kernels/<name>.cpp.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 #include <vector>
 
 #include <time.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "bits.h"
 #include "dispatch.h"
@@ -48,7 +59,156 @@ double cycles_per_second() {
     return kProducts * kLatency / best;
 }
 
-void time_shape(const Kernels& k, const Shape& shape, double budget) {
+// Work a second of the best of many calls that do `work` each.
+template <class Call>
+double best_rate(double work, Call call) {
+    double best = 0;
+    for (int attempt = 0; attempt < 40; ++attempt) {
+        const double begin = now();
+        call();
+        best = std::max(best, work / (now() - begin));
+    }
+    return best;
+}
+
+// The arithmetic of each kernel on registers: MACs a second.
+#if defined(__x86_64__)
+constexpr int kTurns = 20000;
+
+// 4 rows × 4 panels, as in the kernel.
+__attribute__((target("avx512f,avx512vpopcntdq"))) void popcount512() {
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i sum[16] = {zero, zero, zero, zero, zero, zero, zero, zero,
+                       zero, zero, zero, zero, zero, zero, zero, zero};
+    __m512i row = zero, weight[4] = {zero, zero, zero, zero};
+    BINARYNET_UNROLL
+    for (int p = 0; p < 4; ++p) __asm__ volatile("" : "+v"(weight[p]));
+    for (int i = 0; i < kTurns; ++i) {
+        BINARYNET_UNROLL
+        for (int r = 0; r < 4; ++r) {
+            __asm__ volatile("" : "+v"(row));
+            BINARYNET_UNROLL
+            for (int p = 0; p < 4; ++p)
+                sum[4 * r + p] =
+                    _mm512_add_epi32(sum[4 * r + p], _mm512_popcnt_epi32(_mm512_xor_si512(row, weight[p])));
+        }
+    }
+    BINARYNET_UNROLL
+    for (int j = 0; j < 16; ++j) __asm__ volatile("" : "+v"(sum[j]));
+}
+
+// 2 rows × 4 panels, as in the kernel: the nibbles of a weight vector serve both rows.
+__attribute__((target("avx2"))) void tables256() {
+    __m256i sum[8], weight = _mm256_set1_epi8(0x35), table[2] = {weight, weight};
+    const __m256i low = _mm256_set1_epi8(15);
+    for (__m256i& s : sum) s = _mm256_setzero_si256();
+    for (int i = 0; i < kTurns; ++i) {
+        BINARYNET_UNROLL
+        for (int p = 0; p < 4; ++p) {
+            __asm__ volatile("" : "+x"(weight));
+            const __m256i nibble = _mm256_and_si256(weight, low);
+            const __m256i other = _mm256_and_si256(_mm256_srli_epi16(weight, 4), low);
+            BINARYNET_UNROLL
+            for (int r = 0; r < 2; ++r) {
+                __m256i& s = sum[2 * p + r];
+                s = _mm256_add_epi8(s, _mm256_shuffle_epi8(table[r], nibble));
+                s = _mm256_add_epi8(s, _mm256_shuffle_epi8(table[r], other));
+                __asm__ volatile("" : "+x"(s));
+            }
+        }
+    }
+}
+
+__attribute__((target("amx-tile,amx-int8"))) void tiles() {
+    struct alignas(64) {
+        uint8_t palette = 1, start_row = 0, reserved[14] = {};
+        uint16_t bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+        uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    } config;
+    __asm__ volatile("" : : "r"(&config) : "memory");  // GCC's _tile_loadconfig claims to read 8 bytes only
+    _tile_loadconfig(&config);
+    for (int i = 0; i < kTurns; ++i) {
+        _tile_dpbusd(0, 4, 6);
+        _tile_dpbusd(1, 5, 6);
+        _tile_dpbusd(2, 4, 7);
+        _tile_dpbusd(3, 5, 7);
+    }
+    _tile_release();
+}
+
+__attribute__((target("avx512f"))) void read512(const uint8_t* data, size_t bytes) {
+    __m512i any[4] = {};
+    for (size_t i = 0; i < bytes; i += 256)
+        for (size_t j = 0; j < 4; ++j) any[j] = _mm512_or_si512(any[j], _mm512_load_si512(data + i + j * 64));
+    for (__m512i& a : any) __asm__ volatile("" : "+v"(a));
+}
+#endif
+
+void read_words(const uint8_t* data, size_t bytes) {
+    uint64_t any[4] = {};
+    const uint64_t* words = reinterpret_cast<const uint64_t*>(data);
+    for (size_t i = 0; i < bytes / 8; i += 4)
+        for (size_t j = 0; j < 4; ++j) any[j] |= words[i + j];
+    for (uint64_t& a : any) __asm__ volatile("" : "+r"(a));
+}
+
+struct Peak {
+    double popcount = 0, tiles = 0;  // binary MACs and u8 × ±1 MACs a second; 0: not measured here
+};
+
+Peak measure_peak(const Kernels& k) {
+    Peak peak;
+#if defined(__x86_64__)
+    const std::string name = k.name;
+    if (name == "amx" || name == "avx512") peak.popcount = best_rate(kTurns * 16 * 512.0, popcount512);
+    if (name == "avx2") peak.popcount = best_rate(kTurns * 8 * 256.0, tables256);
+    if (name == "amx") peak.tiles = best_rate(kTurns * 4 * 16384.0, tiles);
+#endif
+    std::printf("%s: at most", k.name);
+    if (peak.popcount > 0) std::printf(" %.0f GMAC/s by counting bits", peak.popcount / 1e9);
+    if (peak.tiles > 0) std::printf(", %.0f by tiles", peak.tiles / 1e9);
+    std::puts(peak.popcount > 0 ? "" : " (not measured)");
+    return peak;
+}
+
+struct Bandwidth {
+    size_t bytes;
+    double rate;  // bytes a second, read over and over
+};
+
+std::vector<Bandwidth> measure_bandwidths() {
+    std::vector<Bandwidth> all;
+    for (size_t kib : {32, 512, 1536, 2048, 8192, 65536}) {
+        const size_t bytes = kib << 10, repeat = std::max<size_t>(1, (8 << 20) / bytes);
+        Buffer data(bytes);
+        std::memset(data.as<uint8_t>(), 1, bytes);
+        auto read = read_words;
+#if defined(__x86_64__)
+        if (__builtin_cpu_supports("avx512f")) read = read512;
+#endif
+        all.push_back({bytes, best_rate(double(bytes) * double(repeat), [&] {
+                           for (size_t i = 0; i < repeat; ++i) read(data.as<uint8_t>(), bytes);
+                       })});
+        std::printf("read %5zu KB: %5.0f GB/s\n", kib, all.back().rate / 1e9);
+    }
+    return all;
+}
+
+// Seconds that no implementation on these units can beat; 0 if the peak is not known.
+double limit(const Peak& peak, const std::vector<Bandwidth>& bandwidths, double macs, double planes,
+             size_t bytes) {
+    if (peak.popcount <= 0) return 0;
+    auto distance = [&](const Bandwidth& b) { return std::abs(std::log(double(b.bytes) / double(bytes))); };
+    const Bandwidth& nearest =
+        *std::min_element(bandwidths.begin(), bandwidths.end(),
+                          [&](const Bandwidth& a, const Bandwidth& b) { return distance(a) < distance(b); });
+    double compute = macs / peak.popcount;
+    if (peak.tiles > 0) compute = std::min(compute, macs / planes / peak.tiles);
+    return std::max(compute, double(bytes) / nearest.rate);
+}
+
+void time_shape(const Kernels& k, const Shape& shape, double budget, const Peak& peak,
+                const std::vector<Bandwidth>& bandwidths) {
     std::mt19937_64 random(1);
     const size_t words = words_for(shape.depth), planes = static_cast<size_t>(shape.planes);
     auto fill = [&](Buffer& buffer, size_t rows) {
@@ -98,10 +258,13 @@ void time_shape(const Kernels& k, const Shape& shape, double budget) {
     std::sort(times.begin(), times.end());
     const double median = times[times.size() / 2];
     std::printf(
-        "%-9s %5zu x %5zu x %5zu  %d plane%s -> %-4s %9.4f ms  (%.4f … %.4f)  %7.1f GMAC/s %6.1f MAC/cycle\n",
+        "%-8s %4zu x %4zu x %4zu  %d plane%s -> %-4s %9.4f ms (%.4f … %.4f) %8.1f GMAC/s %6.1f a cycle",
         k.name, shape.rows, shape.channels, shape.depth, shape.planes, shape.planes > 1 ? "s" : " ",
         shape.bits ? "bits" : "i32", median * 1e3, times.front() * 1e3, times.back() * 1e3,
         macs / median / 1e9, macs / median / cycles_per_second());
+    const double least = limit(peak, bandwidths, macs, double(planes), panels.bytes() + rows.bytes());
+    if (least > 0) std::printf("  %3.0f (%.0f) %%", 100 * least / median, 100 * least / times.front());
+    std::puts("");
 }
 
 }  // namespace
@@ -109,11 +272,18 @@ void time_shape(const Kernels& k, const Shape& shape, double budget) {
 int main(int count, char** arguments) {
     const double budget = count > 1 ? std::atof(arguments[1]) : 0.3;
     const Shape shapes[] = {
-        {1024, 1024, 1024, 1, true}, {1024, 1024, 1024, 1, false}, {2048, 4096, 4096, 1, true},
-        {1, 4096, 4096, 1, true},    {4, 4096, 4096, 1, true},     {100, 4096, 4096, 1, true},
-        {64, 512, 4608, 1, true},    {1024, 128, 1152, 1, true},   {1024, 128, 27, 8, true},
-        {100, 4096, 784, 8, true},   {1, 10, 4096, 1, false},
+        {1024, 1024, 1024, 1, true}, {1024, 1024, 1024, 1, false}, {4096, 4096, 4096, 1, true},
+        {1, 4096, 4096, 1, true},    {4, 4096, 4096, 1, true},     {16, 4096, 4096, 1, true},
+        {100, 4096, 4096, 1, true},  {1000, 4096, 4096, 1, true},  {100, 4096, 784, 8, true},
+        {1024, 128, 27, 8, true},    {1024, 128, 1152, 1, true},   {256, 256, 2304, 1, true},
+        {64, 512, 4608, 1, true},    {64, 1024, 8192, 1, true},    {1, 10, 4096, 1, false},
     };
-    for (const Kernels* k : available_kernels())
-        for (const Shape& shape : shapes) time_shape(*k, shape, budget);
+    const std::vector<Bandwidth> bandwidths = measure_bandwidths();
+    for (const Kernels* k : available_kernels()) {
+        bool wanted = count < 3;
+        for (int i = 2; i < count; ++i) wanted |= !std::strcmp(arguments[i], k->name);
+        if (!wanted) continue;
+        const Peak peak = measure_peak(*k);
+        for (const Shape& shape : shapes) time_shape(*k, shape, budget, peak, bandwidths);
+    }
 }

@@ -230,6 +230,11 @@ int main() {
             test_gemm(*k, {7, channels, 70, 1, 2, 0, true});
         for (int planes = 1; planes <= 8; ++planes)
             for (size_t depth : {1, 27, 65, 300}) test_gemm(*k, {5, 20, depth, planes, 2, planes % 2, false});
+        // Enough rows and channels for a matrix unit, one past its tiles and blocks in each direction.
+        for (size_t depth : {65, 832, 833, 4607}) test_gemm(*k, {70, 273, depth, 1, 3, 1, true});
+        test_gemm(*k, {257, 290, 1700, 1, 1, 0, false});
+        for (size_t depth : {1, 63, 64, 65, 831})
+            for (int planes : {2, 5, 8}) test_gemm(*k, {49, 72, depth, planes, 2, planes % 2, true});
         test_gemm(*k, {3, 33, 70001, 1, 1, 1, false});  // past every place where narrow sums are carried on
         test_gemm(*k, {2, 3, 66000, 8, 1, 1, false});
         for (size_t count : {1, 7, 31, 32, 33, 63, 64, 65, 127, 784})

@@ -1,0 +1,373 @@
+// compile (x86_64|AMD64): -mavx512vl -mavx512dq -mavx512vbmi -mavx512vpopcntdq -mgfni -mamx-tile -mamx-int8
+//
+// The matrix unit of Sapphire Rapids and later: 8 tile registers of 16 rows × 64 bytes. With u8 codes a (a
+// bit is 0 or 1, a byte stays a byte: all planes in one pass) and weights as ±1, 1 − 2 w,
+//
+//     S = Σ_n 2^n · popcount(a.plane[n] ^ w) = (2^P − 1) · popcount(w) + Σ a · (1 − 2 w)
+//
+//     instruction                latency  port (Intel)        per 4 tiles = 32 rows × 32 channels × 64 values
+//     tdpbusd tmm, tmm, tmm        52     matrix unit         4, each one cycle a row: 64 cycles
+//     tileloadd(t1) tmm, m512×16    –     load, 2 rows/cycle  4: 32 cycles
+//     vgf2p8affineqb zmm           3      p0                  32 / strips in the block of rows
+//     vmovdqa64 m512, zmm          –      store, 1/cycle      32 / strips
+//
+// The matrix unit is the bottleneck: 16 · 16 · 64 / 16 = 1024 MACs a cycle of its own clock.
+//
+// Weights come in the same panels as in avx512.cpp, 16 channels interleaved by 4 bytes, so both files serve
+// one network. A 64-byte unit of a panel becomes 8 rows of a tile by 8 affine maps of bytes over GF(2): map n
+// copies bit n into bits 1 … 7 and sets bit 0, which is +1 for 0 and −1 for 1. That puts value
+// 32 h + 8 q + n of a step at byte 32 h + 4 n + q of the tile's depth, and rows are expanded in the same
+// order.
+//
+// Blocking. A block of rows is expanded once into 512 KB of L2. For two panels at a time, 13 steps of their
+// depth, 26 KB, are expanded into L1 and meet every strip of rows, which streams from L2 by tileloaddt1: with
+// that hint it does not push the weights out of L1. Sums of unfinished depth wait in memory. Tiles are as
+// high as the rows divide evenly (100 rows: 8 tiles of 13), because the matrix unit's time is the rows it is
+// given.
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "../bits.h"
+#include "../kernels.h"
+
+namespace binarynet {
+
+extern const KernelTable avx512_kernels;  // the same panels
+
+namespace {
+
+constexpr size_t kLanes = 16, kVector = 64, kTile = 16 * kVector;
+constexpr size_t kTileRows = 16, kStripRows = 2 * kTileRows;
+constexpr size_t kMaxSteps = 13;             // of a block of depth
+constexpr size_t kRowBytes = 512 << 10;      // of a block of rows
+constexpr size_t kMaxRows = 8 * kStripRows;  // of a block of rows: 32 KB of sums
+
+// For masked intrinsics in the place of plain ones, whose undefined operand GCC 12 warns about (bug 105593).
+constexpr __mmask64 kAll = ~uint64_t{0};
+
+// What a call needs besides registers. One thread makes one call at a time.
+struct Scratch {
+    alignas(64) uint8_t rows[kRowBytes];                   // (strip, step, tile, row, 64)
+    alignas(64) int8_t weights[kMaxSteps * 2 * kTile];     // (step, panel, 16, 64)
+    alignas(64) int32_t sums[kMaxRows * 2 * kLanes];       // (strip, row, panel, channel)
+    alignas(64) int32_t done[2][kStripRows * 2 * kLanes];  // the same, of two strips
+};
+thread_local Scratch scratch;
+
+// How a call is cut up.
+struct Cut {
+    size_t steps;            // of 64 values
+    size_t steps_per_block;  // ≤ kMaxSteps
+    size_t height;           // rows of a tile; a strip is two tiles
+    size_t rows_per_block;   // a multiple of the strip; 0: rows so long that no strip fits
+};
+
+Cut cut(const Gemm& g) {
+    Cut c{};
+    c.steps = (g.units + 1) / 2;
+    const size_t depth_blocks = (c.steps + kMaxSteps - 1) / kMaxSteps;
+    c.steps_per_block = (c.steps + depth_blocks - 1) / depth_blocks;
+    const size_t fit = kRowBytes / (c.steps * kVector) / kStripRows * kStripRows;
+    if (!fit || !g.row_count) return c;
+    const size_t most = std::min(fit, kMaxRows), row_blocks = (g.row_count + most - 1) / most;
+    const size_t rows = (g.row_count + row_blocks - 1) / row_blocks;
+    const size_t strips = (rows + kStripRows - 1) / kStripRows;
+    c.height = (rows + 2 * strips - 1) / (2 * strips);
+    c.rows_per_block = strips * 2 * c.height;
+    return c;
+}
+
+// Tiles or popcount? Popcount reads an eighth of the bytes and expands nothing, so it wins while rows or
+// panels are few. Cycles, fitted to both sides over 1 … 128 rows, 1 … 256 panels, 1 … 64 steps, 1 … 8 planes:
+//
+//     popcount   1.5 · units · rows · planes · panels                   its port limit
+//     tiles      (40 · panels + 6 · rows + 1.5 · rows · panels) · steps expand weights, expand rows, multiply
+//                + 600                                                  configure, release
+//
+// For a wide layer they meet at 22 rows of 1 plane, 9 of 2, 4 of 4 and 2 of 8.
+bool tiles_win(const Gemm& g, const Cut& c) {
+    if (!c.rows_per_block) return false;
+    const size_t rows = std::min(g.row_count, c.rows_per_block), panels = g.panel_end - g.panel_begin;
+    const size_t popcount = 3 * g.units * rows * static_cast<size_t>(g.planes) * panels;
+    return popcount > (80 * panels + 12 * rows + 3 * rows * panels) * c.steps + 1200;
+}
+
+// GCC's tile intrinsics do not say, or not in full, what memory they read: it must have been written by now.
+inline void before_tiles_read(const void* data) {
+    __asm__ volatile("" : : "r"(data) : "memory");
+}
+
+// The tile registers, for one call: 0 … 3 sums, 4 and 5 rows, 6 and 7 weights. Released at once, so that a
+// thread that is switched out has no 8 KB of tiles to save.
+class Tiles {
+ public:
+    explicit Tiles(size_t height) {
+        struct alignas(64) {
+            uint8_t palette = 1, start_row = 0, reserved[14] = {};
+            uint16_t bytes_per_row[16] = {};
+            uint8_t rows[16] = {};
+        } config;
+        for (int t = 0; t < 8; ++t) {
+            config.bytes_per_row[t] = kVector;
+            config.rows[t] = static_cast<uint8_t>(t < 6 ? height : kTileRows);
+        }
+        before_tiles_read(&config);
+        _tile_loadconfig(&config);
+    }
+    ~Tiles() { _tile_release(); }
+    Tiles(const Tiles&) = delete;
+    Tiles& operator=(const Tiles&) = delete;
+};
+
+struct Order {
+    alignas(64) uint8_t values[64];     // byte 32 h + 4 n + q of a step is value 32 h + 8 q + n
+    alignas(64) uint8_t transpose[64];  // byte 8 i + 7 − n is byte i of plane n
+
+    constexpr Order() : values(), transpose() {
+        for (int h = 0; h < 2; ++h)
+            for (int n = 0; n < 8; ++n)
+                for (int q = 0; q < 4; ++q)
+                    values[32 * h + 4 * n + q] = static_cast<uint8_t>(32 * h + 8 * q + n);
+        for (int i = 0; i < 8; ++i)
+            for (int n = 0; n < 8; ++n) transpose[8 * i + 7 - n] = static_cast<uint8_t>(8 * n + i);
+    }
+};
+constexpr Order order;
+
+// Step k of rows [row, row + count) → codes.
+__attribute__((noinline)) void expand_rows(const Gemm& g, size_t row, size_t count, size_t k, uint8_t* out) {
+    const __m512i values = _mm512_load_si512(order.values);
+    const uint64_t* word = g.rows + row * g.row_stride + k;
+    if (g.planes == 1) {
+        const __m512i one = _mm512_set1_epi8(1);
+        for (size_t r = 0; r < count; ++r, word += g.row_stride, out += kVector) {
+            const __m512i bits = _mm512_set1_epi64(static_cast<long long>(*word));
+            _mm512_store_si512(out,
+                               _mm512_and_si512(_mm512_maskz_multishift_epi64_epi8(kAll, values, bits), one));
+        }
+        return;
+    }
+    const __m512i transpose = _mm512_load_si512(order.transpose);
+    const __m512i columns = _mm512_set1_epi64(static_cast<long long>(0x8040201008040201));
+    for (size_t r = 0; r < count; ++r, word += g.row_stride, out += kVector) {
+        const uint64_t* plane = word;
+        __m512i planes = _mm512_setzero_si512();
+        for (int n = 0; n < g.planes; ++n, plane += g.words)
+            planes =
+                _mm512_mask_set1_epi64(planes, static_cast<__mmask8>(1 << n), static_cast<long long>(*plane));
+        planes = _mm512_maskz_permutexvar_epi8(kAll, transpose, planes);
+        const __m512i codes = _mm512_gf2p8affine_epi64_epi8(columns, planes, 0);
+        _mm512_store_si512(out, _mm512_maskz_permutexvar_epi8(kAll, values, codes));
+    }
+}
+
+// Steps [first, first + steps) of P panels → ±1, and their ones are counted.
+template <int P>
+void expand_weights(const Gemm& g, size_t panel, size_t first, size_t steps, int8_t* out,
+                    __m512i (&ones)[P]) {
+    const size_t panel_bytes = g.units * kVector, units = std::min(2 * steps, g.units - 2 * first);
+    for (size_t u = 0; u < units; ++u) {
+        BINARYNET_UNROLL
+        for (int p = 0; p < P; ++p) {
+            const uint8_t* from = g.panels + (panel + p) * panel_bytes + (2 * first + u) * kVector;
+            const __m512i bits = _mm512_load_si512(from);
+            int8_t* to = out + (u / 2 * P + p) * kTile + u % 2 * (kTile / 2);
+            BINARYNET_UNROLL
+            for (int n = 0; n < 8; ++n)
+                _mm512_store_si512(
+                    to + n * kVector,
+                    _mm512_gf2p8affine_epi64_epi8(bits, _mm512_set1_epi64(0x0001010101010101ll << n), 1));
+            ones[p] = _mm512_add_epi32(ones[p], _mm512_popcnt_epi32(bits));
+        }
+    }
+}
+
+inline const int32_t* terms_of(const Gemm& g, size_t row) {
+    return g.terms + (g.classes ? g.classes[row] * g.term_stride : 0);
+}
+
+// What becomes of the sums of a strip, (rows, P panels, 16), to which `ones` are still to be added.
+struct ToBits {
+    typedef GemmBits Args;
+
+    template <int P>
+    static inline __attribute__((always_inline)) void store(const GemmBits& g, size_t row, size_t count,
+                                                            size_t panel, const __m512i (&ones)[P],
+                                                            const int32_t* sums) {
+        uint8_t* out = g.out + row * g.out_stride + panel * 2;
+        uint32_t flip = 0;
+        __builtin_memcpy(&flip, g.flip + panel * 2, 2 * P);
+        __m512i limits[P];
+        auto take_limits = [&](const int32_t* terms) {
+            BINARYNET_UNROLL
+            for (int p = 0; p < P; ++p)
+                limits[p] = _mm512_sub_epi32(_mm512_loadu_si512(terms + (panel + p) * kLanes), ones[p]);
+        };
+        take_limits(g.terms);
+        for (size_t r = 0; r < count; ++r, out += g.out_stride, sums += P * kLanes) {
+            if (g.classes) take_limits(terms_of(g, row + r));
+            uint32_t bits = flip;
+            BINARYNET_UNROLL
+            for (int p = 0; p < P; ++p) {
+                const __m512i sum = _mm512_load_si512(sums + p * kLanes);
+                bits ^= uint32_t{_mm512_cmpge_epi32_mask(limits[p], sum)} << 16 * p;
+            }
+            __builtin_memcpy(out, &bits, 2 * P);
+        }
+    }
+    static void few_rows(const GemmBits& g) { avx512_kernels.gemm_bits(g); }
+};
+
+struct ToI32 {
+    typedef GemmI32 Args;
+
+    template <int P>
+    static inline __attribute__((always_inline)) void store(const GemmI32& g, size_t row, size_t count,
+                                                            size_t panel, const __m512i (&ones)[P],
+                                                            const int32_t* sums) {
+        const __m128i shift = _mm_cvtsi32_si128(g.shift);
+        int32_t* out = g.out + row * g.out_stride + panel * kLanes;
+        for (size_t r = 0; r < count; ++r, out += g.out_stride, sums += P * kLanes) {
+            const int32_t* bases = terms_of(g, row + r) + panel * kLanes;
+            BINARYNET_UNROLL
+            for (int p = 0; p < P; ++p) {
+                const size_t left = g.channels - (panel + p) * kLanes;
+                const __mmask16 exist = static_cast<__mmask16>(low_bits(left < kLanes ? left : kLanes));
+                const __m512i sum = _mm512_add_epi32(ones[p], _mm512_load_si512(sums + p * kLanes));
+                const __m512i acc = _mm512_sub_epi32(_mm512_loadu_si512(bases + p * kLanes),
+                                                     _mm512_maskz_sll_epi32(exist, sum, shift));
+                _mm512_mask_storeu_epi32(out + p * kLanes, exist, acc);
+            }
+        }
+    }
+    static void few_rows(const GemmI32& g) { avx512_kernels.gemm_i32(g); }
+};
+
+// A strip's sums, one 64-byte row per tile row and panel, from or into tiles 0 … 3.
+template <int P>
+inline __attribute__((always_inline)) void load_sums(const int32_t* sums, size_t height) {
+    const int32_t* lower = sums + height * P * kLanes;
+    _tile_loadd(0, sums, P * kVector);
+    _tile_loadd(1, lower, P * kVector);
+    if (P == 1) return;
+    _tile_loadd(2, sums + kLanes, P * kVector);
+    _tile_loadd(3, lower + kLanes, P * kVector);
+}
+
+template <int P>
+inline __attribute__((always_inline)) void store_sums(int32_t* sums, size_t height) {
+    int32_t* lower = sums + height * P * kLanes;
+    _tile_stored(0, sums, P * kVector);
+    _tile_stored(1, lower, P * kVector);
+    if (P == 1) return;
+    _tile_stored(2, sums + kLanes, P * kVector);
+    _tile_stored(3, lower + kLanes, P * kVector);
+}
+
+// A block of rows × P panels. The first panels to meet the rows expand them on the way, a strip ahead.
+template <int P, class Store>
+__attribute__((noinline)) void block(const typename Store::Args& g, const Cut& c, Scratch& s, size_t row,
+                                     size_t rows, size_t panel, bool expand) {
+    const size_t strip_rows = 2 * c.height, tile = c.height * kVector;
+    __m512i ones[P];
+    BINARYNET_UNROLL
+    for (int p = 0; p < P; ++p) ones[p] = _mm512_setzero_si512();
+    size_t steps;
+    for (size_t first = 0; first < c.steps; first += steps) {
+        steps = std::min(c.steps_per_block, c.steps - first);
+        const bool last = first + steps == c.steps;
+        expand_weights<P>(g, panel, first, steps, s.weights, ones);
+        if (last) {
+            BINARYNET_UNROLL
+            for (int p = 0; p < P; ++p)
+                ones[p] = _mm512_mullo_epi32(ones[p], _mm512_set1_epi32((1 << g.planes) - 1));
+        }
+        if (expand)
+            for (size_t k = first; k < first + steps; ++k)
+                expand_rows(g, row, std::min(strip_rows, rows), k, s.rows + k * 2 * tile);
+        for (size_t r = 0, strip = 0; r < rows; r += strip_rows, ++strip) {
+            const size_t left = rows - r, ahead = std::min(strip_rows, left - std::min(left, strip_rows));
+            uint8_t* a = s.rows + (r * c.steps + first * strip_rows) * kVector;
+            const int8_t* w = s.weights;
+            before_tiles_read(&s);
+            if (first == 0) {
+                _tile_zero(0);
+                _tile_zero(1);
+                _tile_zero(2);
+                _tile_zero(3);
+            } else {
+                load_sums<P>(s.sums + r * P * kLanes, c.height);
+            }
+            for (size_t k = first; k < first + steps; ++k, a += 2 * tile, w += P * kTile) {
+                _tile_stream_loadd(4, a, kVector);
+                _tile_loadd(6, w, kVector);
+                _tile_dpbusd(0, 4, 6);
+                _tile_stream_loadd(5, a + tile, kVector);
+                _tile_dpbusd(1, 5, 6);
+                if (P == 2) {
+                    _tile_loadd(7, w + kTile, kVector);
+                    _tile_dpbusd(2, 4, 7);
+                    _tile_dpbusd(3, 5, 7);
+                }
+                if (expand && ahead) expand_rows(g, row + r + strip_rows, ahead, k, a + c.steps * 2 * tile);
+            }
+            if (!last) {
+                store_sums<P>(s.sums + r * P * kLanes, c.height);
+                continue;
+            }
+            // One strip late: its sums have left the matrix unit by then.
+            store_sums<P>(s.done[strip % 2], c.height);
+            if (strip)
+                Store::template store<P>(g, row + r - strip_rows, strip_rows, panel, ones,
+                                         s.done[(strip - 1) % 2]);
+            if (left <= strip_rows)
+                Store::template store<P>(g, row + r, left, panel, ones, s.done[strip % 2]);
+        }
+    }
+}
+
+template <class Store>
+void gemm(const typename Store::Args& g) {
+    const Cut c = cut(g);
+    if (!tiles_win(g, c)) return Store::few_rows(g);
+    const Tiles tiles(c.height);
+    for (size_t row = 0; row < g.row_count; row += c.rows_per_block) {
+        const size_t rows = std::min(c.rows_per_block, g.row_count - row);
+        size_t panel = g.panel_begin;
+        for (; panel + 2 <= g.panel_end; panel += 2)
+            block<2, Store>(g, c, scratch, row, rows, panel, panel == g.panel_begin);
+        if (panel < g.panel_end) block<1, Store>(g, c, scratch, row, rows, panel, panel == g.panel_begin);
+    }
+}
+
+void split(const uint8_t* codes, size_t count, int planes, uint64_t* out, size_t words) {
+    avx512_kernels.split(codes, count, planes, out, words);
+}
+
+void threshold_i32(const int32_t* x, const int32_t* t, const uint64_t* flip, size_t channels, uint64_t* out) {
+    avx512_kernels.threshold_i32(x, t, flip, channels, out);
+}
+
+void threshold_f32(const float* x, const float* t, const uint64_t* flip, size_t channels, uint64_t* out) {
+    avx512_kernels.threshold_f32(x, t, flip, channels, out);
+}
+
+}  // namespace
+
+// Linux keeps the 8 KB of tile registers from a process until it asks for them (arch_prctl(2)).
+bool amx_permitted() {
+    static const bool permitted = [] {
+        constexpr long kRequestPermission = 0x1023, kTileData = 18;
+        return __builtin_cpu_supports("amx-int8") && __builtin_cpu_supports("amx-tile") &&
+               syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+    }();
+    return permitted;
+}
+
+extern const KernelTable amx_kernels = {{kLanes, 4}, gemm<ToBits>,  gemm<ToI32>,
+                                        split,       threshold_i32, threshold_f32};
+
+}  // namespace binarynet
