@@ -19,8 +19,8 @@
 // 32 h + 8 q + n of a step at byte 32 h + 4 n + q of the tile's depth, and rows are expanded in the same
 // order.
 //
-// Blocking. A block of rows is expanded once into 512 KB of L2. For two panels at a time, 13 steps of their
-// depth, 26 KB, are expanded into L1 and meet every strip of rows, which streams from L2 by tileloaddt1: with
+// Blocking. A block of rows is expanded once into 512 KB of L2. For two panels at a time, 9 steps of their
+// depth, 18 KB, are expanded into L1 and meet every strip of rows, which streams from L2 by tileloaddt1: with
 // that hint it does not push the weights out of L1. Sums of unfinished depth wait in memory. Tiles are as
 // high as the rows divide evenly (100 rows: 8 tiles of 13), because the matrix unit's time is the rows it is
 // given.
@@ -41,7 +41,7 @@ namespace {
 
 constexpr size_t kLanes = 16, kVector = 64, kTile = 16 * kVector;
 constexpr size_t kTileRows = 16, kStripRows = 2 * kTileRows;
-constexpr size_t kMaxSteps = 13;             // of a block of depth
+constexpr size_t kMaxSteps = 9;              // of a block of depth
 constexpr size_t kRowBytes = 512 << 10;      // of a block of rows
 constexpr size_t kMaxRows = 8 * kStripRows;  // of a block of rows: 32 KB of sums
 

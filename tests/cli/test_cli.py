@@ -161,7 +161,8 @@ def test_bad_input_is_one_line_and_exit_code_2(command, tmp_path, capsys, monkey
 
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path):
-    code = "import sys; sys.modules['torch'] = None; import binarynet.cli as c; sys.exit(c.main(['train', 'bnn-digits']))"
+    code = "import sys; sys.modules['torch'] = None; import binarynet.cli; sys.argv[1:] = ['train', 'bnn-digits']; "
+    code += "binarynet.cli.main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "binarynet: this needs the package 'torch': pip install 'binarynet[train]'\n"

@@ -48,13 +48,14 @@ class _Ap2(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, rounding: Rounding) -> Tensor:
-        mantissa = torch.frexp(x).mantissa.abs()  # |x| = mantissa 2^e, mantissa in [1/2, 1)
+        # |x| = mantissa 2^e with mantissa in [1/2, 1), and 0 and inf for x = 0 and inf, which the clamp removes.
+        mantissa = torch.frexp(x).mantissa.abs_().clamp_(0.5, 1)
         # x over its own mantissa leaves the power of two and the sign, and a division that has an exact result
         # is exact; torch.exp2 and torch.pow do not promise that.
         divisor = 2 * mantissa
         if rounding == "nearest":
             divisor = torch.where(mantissa > _BELOW, mantissa, divisor)
-        return x / divisor.masked_fill_((mantissa == 0) | mantissa.isinf(), 1)
+        return x / divisor
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Rounding], output: Tensor) -> None:

@@ -4,8 +4,9 @@ Z. Liu, B. Wu, W. Luo, X. Yang, W. Liu, K.-T. Cheng, "Bi-Real Net: Enhancing the
 Improved Representational Capability and Advanced Training Algorithm", 2018 (arXiv 1808.00278; ECCV 2018).
 
 **Binarized**: weights and inputs of all 3 × 3 convolutions but the first. Real: what flows along the shortcuts.
-First convolution, 1 × 1 convolutions of shortcuts and last layer have real inputs (the first: bytes), and with
-``ends=binary`` binary weights, so that the network lowers; with ``ends=float`` float ones, as in the paper.
+First convolution, 1 × 1 convolutions of shortcuts and last layer have real inputs (the first: bytes) and float
+weights, as in the paper; with ``ends=binary`` their weights are ±1, too, which trains less smoothly: where the
+background of the images is not 0, one flip in the first layer moves the mean of a whole channel.
 
 **Forward**   x_next = BatchNorm(sign(x) ⋆ (α sign(W))) + x, α = mean |W| of each filter. Where the image is halved,
 the shortcut is average pool – 1 × 1 convolution – BatchNorm.
@@ -78,7 +79,7 @@ class BiReal(Recipe):
     stages: int = 4
     blocks: int = 4
     stem_pool: bool = False
-    ends: Literal["binary", "float"] = "binary"
+    ends: Literal["float", "binary"] = "float"
     augmented: bool = False
     lr_start: float = 1e-3
     lr_end: float = 1e-5

@@ -1,0 +1,44 @@
+"""Exports: a graph as source text or data for machines that do not run Python. See docs/export.md.
+
+A target is a module of this package with ``export(graph, folder, options)``; its name is the target's name. Nothing
+else has to be told: the command line, the tests and `TARGETS` find it.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from binarynet.errors import ExportError
+from binarynet.export.emit import Options
+from binarynet.graph import Graph, verify
+
+
+def _targets() -> dict[str, ModuleType]:
+    """Name → module, for every module here that has an ``export``."""
+    modules = {info.name: import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)}
+    return {name: module for name, module in sorted(modules.items()) if callable(getattr(module, "export", None))}
+
+
+TARGETS = _targets()
+
+
+def write(graph: Graph, target: str, folder: Path, options: Options | None = None) -> list[Path]:
+    """Verify a graph and export it; returns the files that were written into ``folder``, which is made.
+
+    Raises:
+        ExportError: there is no such target, an option does not fit, or the target cannot express an op; the text
+            names them.
+        GraphError: the graph is not well formed.
+    """
+    if target not in TARGETS:
+        raise ExportError(f"unknown target {target!r}; known: {', '.join(TARGETS)}")
+    verify(graph)
+    folder.mkdir(parents=True, exist_ok=True)
+    files: list[Path] = TARGETS[target].export(graph, folder, options or Options())
+    return files
+
+
+__all__ = ["TARGETS", "Options", "write"]

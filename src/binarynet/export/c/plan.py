@@ -1,0 +1,154 @@
+"""Graph → layers and buffers: which ops share one C function, how values lie in memory, and where.
+
+A layer is one op that walks over the image (a *head*: product, pool, sum of two) and the ops that follow it value by
+value (its *tail*: affine, activations, threshold). So an accumulator lives in a register; only what the last op of
+the layer makes is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+from binarynet.export.emit import words
+from binarynet.graph import Encoding, Graph, Op, Value
+from binarynet.graph.ir import Affine, Flatten, Input, MaxPool2d, PRelu, Relu, Threshold
+
+POINTWISE = (Affine, Relu, PRelu, Threshold)
+_ALIGNED = 8
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How a value lies in memory.
+
+    ``kind``: *bits* (one long string of bits, 1 = +1, in the order height, width, channels, tail 0), *codes* (a byte
+    each, 0 = the lowest value of the encoding), *i32* or *f32*.
+    """
+
+    name: str
+    kind: str
+    value: Value
+
+    @property
+    def count(self) -> int:
+        return prod(self.value.shape)
+
+    @property
+    def planes(self) -> int:
+        """Binary digits of a code."""
+        return max(1, (self.value.encoding.count - 1).bit_length())
+
+    @property
+    def low(self) -> int:
+        return self.value.encoding.low
+
+    @property
+    def step(self) -> int:
+        return self.value.encoding.step
+
+    def bytes(self, word: int) -> int:
+        if self.kind == "bits":
+            return words(self.count, word) * word // 8
+        return self.count * (1 if self.kind == "codes" else 4)
+
+    def c_type(self) -> str:
+        return {"bits": "word", "codes": "uint8_t", "i32": "int32_t", "f32": "float"}[self.kind]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """``head`` is None where pointwise ops stand alone, or where the answer has to be turned into numbers."""
+
+    head: Op | None
+    tail: tuple[Op, ...]
+    sources: tuple[Stored, ...]
+    makes: Stored
+    name: str  # of the op that the function is named after
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        return ((self.head,) if self.head else ()) + self.tail
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of the arena: needed from layer ``first`` to layer ``last``, both included."""
+
+    name: str
+    bytes: int
+    first: int
+    last: int
+
+
+def plan(graph: Graph, values: dict[str, Value]) -> list[Layer]:
+    """The layers in running order. The last one makes the answer, as i32 or f32."""
+    stored: dict[str, Stored] = {}
+    layers: list[Layer] = []
+    done: set[str] = set()
+    for op in graph.ops:
+        if op.name in done:
+            continue
+        if isinstance(op, Input):
+            kind = "f32" if values[op.name].encoding.is_float else "codes"
+            stored[op.name] = Stored(op.name, kind, values[op.name])
+        elif isinstance(op, Flatten):
+            first = stored[op.source]
+            stored[op.name] = Stored(first.name, first.kind, Value(values[op.name].shape, first.value.encoding))
+        else:
+            sources = tuple(stored[source] for source in op.sources)
+            alone = isinstance(op, POINTWISE)
+            ops = [op] if alone else [op, *_tail(graph, values, op)] if _numbers(op, sources) else [op]
+            if alone and not isinstance(op, Threshold):
+                ops += _tail(graph, values, op)
+            last = ops[-1]
+            done.update(one.name for one in ops)
+            stored[last.name] = Stored(last.name, _kind(last, values[last.name], sources), values[last.name])
+            tail = tuple(ops if alone else ops[1:])
+            layers.append(Layer(None if alone else op, tail, sources, stored[last.name], op.name))
+    answer = stored[graph.output.name]
+    if answer.kind in ("bits", "codes") or answer.name == graph.input.name:
+        kind = "f32" if answer.kind == "f32" else "i32"
+        encoding = answer.value.encoding if kind == "f32" else Encoding.parse("i32")
+        made = Stored("answer", kind, Value(answer.value.shape, encoding))
+        layers.append(Layer(None, (), (answer,), made, "answer"))
+    return layers
+
+
+def _numbers(op: Op, sources: tuple[Stored, ...]) -> bool:
+    """Whether a head makes one number after the other; a pool of bits makes whole words."""
+    return not (isinstance(op, MaxPool2d) and sources[0].kind in ("bits", "codes"))
+
+
+def _tail(graph: Graph, values: dict[str, Value], op: Op) -> list[Op]:
+    """The pointwise ops that follow, as long as each is the only reader; a threshold ends them."""
+    tail: list[Op] = []
+    while not isinstance(op, Threshold):
+        readers = graph.readers(op.name)
+        if len(readers) != 1 or not isinstance(readers[0], POINTWISE) or op is graph.output:
+            break
+        op = readers[0]
+        tail.append(op)
+    return tail
+
+
+def _kind(op: Op, value: Value, sources: tuple[Stored, ...]) -> str:
+    if isinstance(op, MaxPool2d):
+        return sources[0].kind
+    if isinstance(op, Threshold):
+        return "bits" if str(value.encoding) == "b1" else "codes"
+    return "f32" if value.encoding.is_float else "i32"
+
+
+def places(blocks: Iterable[Block]) -> tuple[dict[str, int], int]:
+    """Offset of each block by name, and the bytes of the arena. Large blocks first, each as low as it fits."""
+    taken: list[tuple[int, int, Block]] = []
+    for block in sorted(blocks, key=lambda block: (-block.bytes, block.first, block.name)):
+        start = 0
+        for begin, end, other in sorted(taken, key=lambda place: place[0]):
+            overlaps = other.first <= block.last and block.first <= other.last
+            if overlaps and begin < start + block.bytes and start < end:
+                start = end
+        taken.append((start, start + -(-block.bytes // _ALIGNED) * _ALIGNED, block))
+    return {block.name: start for start, _, block in taken}, max((end for _, end, _ in taken), default=0)

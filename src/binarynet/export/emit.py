@@ -1,0 +1,168 @@
+"""What every target that writes text needs: identifiers, tables of numbers, and where a file came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from binarynet.errors import ExportError
+from binarynet.format import to_bytes
+from binarynet.graph import Graph, Op
+
+_KEYWORDS = """
+    auto break case char const continue default do double else enum extern float for goto if inline int long
+    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+    asm bool true false class delete new private protected public template this throw try catch namespace operator
+    using virtual friend export typename main errno NULL
+"""
+C_KEYWORDS = frozenset(_KEYWORDS.split())
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose.
+
+    ``api`` begins every public name, ``word`` is the bits of a machine word (32 or 64), ``command`` is written into
+    the head of the files so that they can be made again.
+    """
+
+    api: str = "model"
+    word: int = 64
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.word not in (32, 64):
+            raise ExportError(f"words of {self.word} bits: choose 32 or 64")
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.api) or self.api in C_KEYWORDS or len(self.api) > 40:
+            raise ExportError(
+                f"api {self.api!r} is not an identifier of C: a letter, then letters, digits and underscores, "
+                "at most 40, and no keyword"
+            )
+
+
+class Names:
+    """Identifiers that are valid in C and in Verilog, and used once."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(C_KEYWORDS) | set(taken)
+
+    def unique(self, text: str) -> str:
+        """``features.3`` → features_3; if that is taken, features_3_2 and so on."""
+        plain = identifier(text)
+        candidates = (plain if k == 1 else f"{plain}_{k}" for k in count(1))
+        found = next(name for name in candidates if name not in self._taken)
+        self._taken.add(found)
+        return found
+
+
+def identifier(text: str) -> str:
+    """Any text as an identifier: what is no ASCII letter, digit or underscore becomes one underscore."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "op"
+    return plain if plain[0].isalpha() else f"op{plain}"
+
+
+def unsupported(target: str, op: Op, why: str) -> ExportError:
+    """The error for an op that a target cannot express: ``why`` says what, and the way out."""
+    return ExportError(f"{op.name} ({type(op).__name__}): the target {target} {why}")
+
+
+def release() -> str:
+    """``binarynet 0.1.0``."""
+    try:
+        return f"binarynet {version('binarynet')}"
+    except PackageNotFoundError:  # run from a source tree
+        return "binarynet"
+
+
+def digest(graph: Graph) -> str:
+    """The SHA-256 that the graph's `.bnn` file carries."""
+    found = re.search(rb'\\"sha256\\":\\"([0-9a-f]{64})\\"', to_bytes(graph))
+    assert found is not None, "the container writes it"
+    return found[1].decode()
+
+
+def provenance(graph: Graph, options: Options) -> list[str]:
+    """Lines for the head of a file: what wrote it, from which model, and how to do so again."""
+    lines = [f"Written by {release()}.", f"Model: sha256 {digest(graph)}"]
+    lines += [f"  {key}: {', '.join(text.splitlines())}" for key, text in graph.meta.items()]
+    return lines + ([f"Command: {options.command}"] if options.command else [])
+
+
+def harmless(text: str) -> str:
+    """Text that may stand in a comment of C: nothing in it begins or ends one, or is a trigraph."""
+    return text.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
+
+
+def comment(lines: Iterable[str]) -> str:
+    """Lines as one block comment of C."""
+    return "/* " + "\n".join(f" * {harmless(line)}".rstrip() for line in lines).lstrip(" *") + "\n */\n"
+
+
+def integer_type(low: int, high: int) -> str:
+    """The narrowest signed type of <stdint.h> that holds low … high."""
+    for bits in (8, 16, 32):
+        if -(1 << (bits - 1)) <= low and high < 1 << (bits - 1):
+            return f"int{bits}_t"
+    raise ValueError(f"{low} … {high} does not fit 32 bits")
+
+
+def words(bits: int, word: int) -> int:
+    """How many words of ``word`` bits hold ``bits`` bits."""
+    return -(-bits // word)
+
+
+def pack_words(bits: NDArray[np.bool_], word: int) -> NDArray[Any]:
+    """(…, length) → (…, words), bit i mod word of word i div word; the tail is 0."""
+    length = bits.shape[-1]
+    padded = np.zeros((*bits.shape[:-1], words(length, word) * word), bool)
+    padded[..., :length] = bits
+    return np.packbits(padded, axis=-1, bitorder="little").view(f"<u{word // 8}")
+
+
+def number(value: Any, kind: str) -> str:
+    """One literal. ``kind``: a type of C, or word32 / word64."""
+    if kind.startswith("word"):
+        digits = int(kind[4:]) // 4
+        return f"0x{int(value):0{digits}x}" + ("u" if digits == 8 else "ull")
+    if kind == "float":
+        return real(value)
+    if int(value) == -(2**31):
+        return "INT32_MIN"  # the literal 2147483648 does not fit the type that it is negated in
+    return str(int(value))
+
+
+def real(value: Any) -> str:
+    """A float32 in 9 significant digits, which bring back the same 32 bits."""
+    if np.isinf(value):
+        return "-INFINITY" if value < 0 else "INFINITY"
+    text = f"{float(value):.9g}"
+    return (text if re.search(r"[.e]", text) else f"{text}.0") + "f"
+
+
+def table(array: NDArray[Any], kind: str, indent: str = "") -> str:
+    """An array as an initializer of C, with a pair of braces for each axis."""
+    if array.ndim > 1:
+        rows = ",\n".join(table(row, kind, indent + "    ") for row in array)
+        return f"{indent}{{\n{rows}\n{indent}}}"
+    words = [number(value, kind) for value in array.tolist()]
+    if sum(map(len, words)) + 2 * len(words) + len(indent) < 108:
+        return f"{indent}{{{', '.join(words)}}}"
+    inner = indent + "    "
+    each = max(1, (110 - len(inner)) // (max(map(len, words)) + 2))
+    lines = [inner + ", ".join(words[start : start + each]) for start in range(0, len(words), each)]
+    return f"{indent}{{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+def put(folder: Path, name: str, text: str) -> Path:
+    """Write one file and return its path."""
+    path = folder / name
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path

@@ -1,0 +1,329 @@
+"""The C target: compiled with every warning an error, run under sanitizers, equal to the oracle."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from binarynet.errors import ExportError
+from binarynet.export import Options, write
+from binarynet.export.c.check import answers, compiled
+from binarynet.graph import Encoding, Graph, interpret
+from binarynet.graph.ir import Input, Linear, Threshold
+from tests.export.building import CHECKED, STRICT, assert_c_equals_the_oracle, need
+from tests.export.graphs import CODES, SAME, WEIGHTS, Whole
+from tests.graph.graphs import small_convnet, small_mlp
+from tests.runtime.graphs import Maker
+from tests.runtime.test_property import convnets, mlps
+
+WORDS = st.sampled_from([32, 64])
+FEW = settings(derandomize=True, database=None, deadline=None, max_examples=5, suppress_health_check=list(HealthCheck))
+
+
+def mlp() -> Maker:
+    make = Maker((70,), "b8", seed=1)
+    for width in (65, 33):
+        make.linear(width)
+        make.threshold()
+    make.linear(10)
+    make.affine()
+    return make
+
+
+def convnet() -> Maker:
+    make = Maker((7, 6, 3), "b8", seed=2)
+    make.conv(9, padding=((1, 1), (1, 1)))
+    make.threshold()
+    make.max_pool((2, 2), (2, 2))
+    make.conv(66, padding=((1, 1), (1, 1)))
+    make.threshold("extreme")
+    make.flatten()
+    make.linear(5)
+    return make
+
+
+def residual() -> Maker:
+    make = Maker((5, 5, 6), "u8", seed=3)
+    make.conv(8, stride=(2, 2), padding=((1, 1), (1, 1)))
+    trunk = make.affine()
+    make.threshold(source=trunk)
+    make.conv(8, padding=((1, 1), (1, 1)), groups=2)
+    make.affine()
+    make.add(trunk, make.last)
+    make.prelu()
+    make.relu()
+    make.sum_pool((3, 3), (1, 1))
+    make.affine()
+    return make
+
+
+def ternary() -> Whole:
+    make = Whole((6, 6, 5), "b1", seed=4)
+    make.conv(7, padding=SAME, encoding="t2")
+    make.threshold(encoding="t2")
+    make.conv(6, padding=SAME, encoding="t2")
+    make.threshold(encoding="u2")
+    make.max_pool((2, 2), (2, 2))
+    make.flatten()
+    make.linear(4, encoding="t2")
+    return make
+
+
+def reals() -> Whole:
+    """Real operands hold whole numbers here, so that no order of a sum rounds."""
+    make = Whole((5, 5, 2), "u8", seed=5)
+    make.conv(3, padding=SAME, encoding="f32")
+    make.relu()
+    for encoding in ("b1", "t2", "i4", "f32"):
+        make.conv(2, padding=SAME, encoding=encoding)
+    make.max_pool((2, 2), (1, 1))
+    make.flatten()
+    make.linear(3, encoding="b1")
+    return make
+
+
+def factors() -> Whole:
+    """XNOR-Net's K map: a value times an image of one channel."""
+    make = Whole((4, 4, 3), "u4", seed=6)
+    make.affine()
+    image = make.last
+    make.threshold(source=image)
+    make.conv(1, padding=SAME, encoding="b1")
+    factor = make.affine()
+    make.mul(image, factor)
+    make.sum_pool((2, 2), (2, 2))
+    return make
+
+
+def bits_as_answer() -> Maker:
+    make = Maker((9,), "b1", seed=7)
+    make.linear(70)
+    make.threshold()
+    return make
+
+
+def real_input() -> Maker:
+    make = Maker((4, 4, 2), "f32", seed=8)
+    make.threshold()
+    make.conv(3, dilation=(2, 1), padding=((0, 2), (1, 0)), pad_value=1)
+    make.flatten()
+    return make
+
+
+MAKERS = (mlp, convnet, residual, ternary, reals, factors, bits_as_answer, real_input)
+
+
+@pytest.mark.parametrize("word", [32, 64])
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_every_kind_of_network_equals_the_oracle_under_sanitizers(make, word, tmp_path):
+    made = make()
+    assert_c_equals_the_oracle(made.graph(), made.codes(9), tmp_path, word)
+
+
+@pytest.mark.parametrize("cc", ["gcc", "clang"])
+@pytest.mark.parametrize("make", [convnet, residual], ids=lambda make: make.__name__)
+def test_both_compilers_take_it_with_all_warnings_as_errors(make, cc, tmp_path):
+    made = make()
+    assert_c_equals_the_oracle(made.graph(), made.codes(20), tmp_path, cc=cc, flags=STRICT)
+
+
+@pytest.mark.parametrize(
+    "flags", [("-O3", "-march=native"), ("-O3", "-std=gnu11", "-march=native", "-ffp-contract=fast")]
+)
+def test_popcount_instructions_and_fused_arithmetic_change_nothing(flags, tmp_path):
+    made = residual()
+    assert_c_equals_the_oracle(made.graph(), made.codes(20), tmp_path, flags=flags)
+
+
+@FEW
+@given(convnets(), WORDS)
+def test_any_convnet_equals_the_oracle(make, word):
+    with tempfile.TemporaryDirectory() as folder:
+        assert_c_equals_the_oracle(make.graph(), make.codes(3), Path(folder), word)
+
+
+@FEW
+@given(mlps(), WORDS)
+def test_any_mlp_equals_the_oracle(make, word):
+    with tempfile.TemporaryDirectory() as folder:
+        assert_c_equals_the_oracle(make.graph(), make.codes(3), Path(folder), word)
+
+
+@st.composite
+def wide_nets(draw: st.DrawFn) -> Whole:
+    """Products and thresholds of any encoding, padded with any of their values or with 0."""
+    image = draw(st.booleans())
+    sizes = st.integers(3, 6)
+    shape = (draw(sizes), draw(sizes), draw(st.sampled_from([1, 3, 33]))) if image else (draw(st.integers(1, 140)),)
+    make = Whole(shape, draw(st.sampled_from(["b1", "b3", "b8", "u1", "u4", "u8"])), seed=draw(st.integers(0, 2**20)))
+    for _ in range(draw(st.integers(1, 3))):
+        weights = draw(st.sampled_from(WEIGHTS))
+        if image:
+            groups = draw(st.sampled_from([g for g in (1, 1, 3) if make.value().channels % g == 0]))
+            code = make.value().encoding
+            outside = draw(st.sampled_from([0, *range(code.low, code.high + 1, code.step)]))
+            make.conv(3 * groups, (3, 2), padding=((1, 1), (2, 1)), pad_value=outside, groups=groups, encoding=weights)
+        else:
+            make.linear(draw(st.sampled_from([1, 2, 17, 65])), encoding=weights)
+        make.threshold(encoding=draw(st.sampled_from(CODES)))
+        if image and draw(st.booleans()):
+            make.max_pool((2, 2), (1, 2), ((0, 1), (1, 0)))
+    return make
+
+
+@FEW
+@given(wide_nets(), WORDS)
+def test_any_encoding_equals_the_oracle(make, word):
+    with tempfile.TemporaryDirectory() as folder:
+        assert_c_equals_the_oracle(make.graph(), make.codes(3), Path(folder), word)
+
+
+@pytest.mark.parametrize("word", [32, 64])
+def test_a_long_row_whose_bits_all_differ_does_not_overflow_the_counts_of_a_byte(word, tmp_path):
+    depth = 5001
+    weight = np.concatenate([np.full((1, depth), -1, np.int8), np.full((1, depth), 1, np.int8)])
+    graph = Graph((Input("input", (), (depth,), "b8"), Linear("classes", ("input",), weight)))
+    codes = np.concatenate([np.full((1, depth), 255, np.uint8), np.zeros((1, depth), np.uint8)])
+    assert_c_equals_the_oracle(graph, codes, tmp_path, word)
+
+
+def test_sums_that_leave_32_bits_on_the_way_come_back_right(tmp_path):
+    depth = 40_000  # 40,000 · 255 · 127 fits 31 bits, twice that does not
+    weight = np.full((2, depth), 127, np.int8)
+    weight[1] = -127
+    graph = Graph((Input("input", (), (depth,), "b8"), Linear("classes", ("input",), weight, "b7")))
+    codes = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (3, depth), p=[0.05, 0.95])
+    codes[0] = 255
+    assert_c_equals_the_oracle(graph, codes, tmp_path)
+
+
+def test_thresholds_at_the_ends_of_their_types_and_infinite_ones(tmp_path):
+    make = Maker((6,), "b1")
+    make.linear(4)
+    ends = np.array([[-(2**31)], [2**31 - 1], [-6], [7]], np.int32)
+    make._add(Threshold("ends", (make.last,), ends, np.array([True, True, False, False])))
+    make.linear(3)
+    make.affine()
+    reals = np.array([[np.inf], [-np.inf], [0]], np.float32)
+    make._add(Threshold("reals", (make.last,), reals, np.ones(3, bool)))
+    text = assert_c_equals_the_oracle(make.graph(), make.codes(16), tmp_path)
+    assert "static const int8_t ends_threshold[4]" in text  # they decide nothing, and need no 32 bits
+    assert "INFINITY" in text
+
+
+NAMES = ("int", "3.5'", "a.b", "a_b", "naïve */ x", "memset", "run_a_b", "xor_count", "image", "logits")
+
+
+def renamed(graph: Graph, names: dict[str, str]) -> Graph:
+    ops = [
+        replace(op, name=names.get(op.name, op.name), sources=tuple(names.get(s, s) for s in op.sources))
+        for op in graph.ops
+    ]
+    return Graph(tuple(ops), {"note": "ends early */ #error ??/"})
+
+
+def test_any_name_of_an_op_becomes_an_identifier_of_its_own(tmp_path):
+    make = Maker((5,), "u8")
+    for _ in range(5):
+        make.linear(4)
+        make.threshold()
+    graph = make.graph()
+    assert len(graph.ops) == len(NAMES) + 1
+    graph = renamed(graph, {op.name: name for op, name in zip(graph.ops[1:], NAMES, strict=True)})
+    text = assert_c_equals_the_oracle(graph, make.codes(4), tmp_path)
+    functions = re.findall(r"^static void (\w+)", text, re.MULTILINE)
+    assert {"run_int", "run_a_b", "run_a_b_2"} & set(functions) == {"run_int", "run_a_b"}
+
+
+@pytest.mark.parametrize("api", ["", "2net", "int", "a-b", "é", "x" * 41])
+def test_an_api_prefix_that_is_no_identifier_is_refused(api):
+    with pytest.raises(ExportError, match="not an identifier of C"):
+        Options(api)
+
+
+def test_words_are_of_32_or_64_bits():
+    with pytest.raises(ExportError, match="choose 32 or 64"):
+        Options(word=16)
+
+
+def test_integer_networks_hold_no_float_and_call_nothing_but_memset(tmp_path):
+    need("gcc", "nm")
+    text = assert_c_equals_the_oracle(small_convnet(), Maker((6, 6, 3), "b8").codes(2), tmp_path, flags=STRICT)
+    assert "float" not in text
+    assert set(re.findall(r"#include (\S+)", text)) == {'"net.h"', "<string.h>"}
+    subprocess.run(["gcc", "-std=c99", "-O0", "-c", "net.c"], cwd=tmp_path, check=True)
+    undefined = subprocess.run(["nm", "-u", "net.o"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert {name for name in re.findall(r"U (\w+)", undefined) if not name.startswith("_")} == {"memset"}
+
+
+def test_the_head_says_what_it_is_and_what_it_costs(tmp_path):
+    write(small_convnet(), "c", tmp_path, Options("small", 32, "binarynet export small.bnn --to c"))
+    head = (tmp_path / "small.h").read_text(encoding="utf-8")
+    assert re.search(r"Model: sha256 [0-9a-f]{64}", head)
+    assert "Command: binarynet export small.bnn --to c" in head
+    assert "conv1, sign1: 6x6x3 b8 -> 6x6x7 b1" in head
+    flash, arena = (int(re.search(rf"([\d,]+)  {what}", head)[1].replace(",", "")) for what in ("tables", "arena"))
+    assert f"SMALL_ARENA_BYTES {arena}\n" in head
+    tables = sum(map(int, re.findall(r"^ *([\d,]+)  \w+.*->", head.replace(" * ", ""), re.MULTILINE)))
+    assert tables == flash
+
+
+def test_the_arena_is_as_large_as_needed_and_keeps_nothing_between_runs(tmp_path):
+    need("gcc")
+    made = convnet()
+    graph, codes = made.graph(), made.codes(6)
+    write(graph, "c", tmp_path, Options("net"))
+    # Another main: the arena is full of garbage before every run, and a redzone of the sanitizer lies behind it.
+    main = (tmp_path / "main.c").read_text()
+    call = "net_logits(image, logits, &arena);"
+    assert call in main
+    (tmp_path / "main.c").write_text(main.replace(call, f"memset(&arena, 0xa5, sizeof arena);\n{call}"))
+    found = answers(compiled(tmp_path, "net", "gcc", CHECKED), graph, codes)
+    np.testing.assert_array_equal(found, interpret(graph, codes))
+
+
+def test_main_reads_a_file_names_the_classes_and_refuses_half_an_image(tmp_path):
+    need("gcc")
+    graph = small_mlp()
+    codes = np.random.default_rng(0).integers(0, 256, (5, 10), np.uint8)
+    write(graph, "c", tmp_path, Options("net"))
+    program = compiled(tmp_path, "net", "gcc", STRICT)
+    classes = interpret(graph, codes).argmax(axis=1)
+    (tmp_path / "images.raw").write_bytes(codes.tobytes())
+    done = subprocess.run([program, tmp_path / "images.raw"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{c} {graph.classes[c]}" for c in classes]
+    done = subprocess.run([program], input=codes.tobytes()[:-1], capture_output=True)
+    assert done.returncode == 1
+    assert b"the last image is not whole: it has 9 bytes" in done.stderr
+    done = subprocess.run([program, tmp_path / "absent"], capture_output=True)
+    assert done.returncode == 1
+
+
+def test_the_makefile_builds_what_it_says(tmp_path):
+    need("gcc")
+    graph = small_mlp()
+    write(graph, "c", tmp_path, Options("net"))
+    subprocess.run(["make", "-s", "-C", tmp_path, "CC=gcc"], check=True)
+    codes = np.random.default_rng(1).integers(0, 256, (4, 10), np.uint8)
+    np.testing.assert_array_equal(answers(tmp_path / "net", graph, codes), interpret(graph, codes))
+
+
+def test_a_compiler_that_refuses_is_quoted(tmp_path):
+    need("gcc")
+    write(small_mlp(), "c", tmp_path, Options("net"))
+    (tmp_path / "net.c").write_text('#error "no"\n')
+    with pytest.raises(ExportError, match="error"):
+        compiled(tmp_path, "net", "gcc")
+
+
+def test_every_encoding_of_the_tests_is_one_of_the_graph():
+    for name in (*WEIGHTS, *CODES):
+        assert str(Encoding.parse(name)) == name

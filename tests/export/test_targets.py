@@ -1,0 +1,100 @@
+"""The table of targets, and the verb that leads to it."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from binarynet.cli import main
+from binarynet.errors import ExportError, GraphError
+from binarynet.export import TARGETS, Options, write
+from binarynet.export.c.layers import function
+from binarynet.export.c.plan import Layer, Stored
+from binarynet.export.emit import Names, real
+from binarynet.format import save
+from binarynet.graph import Encoding, Graph, Op, Value
+from tests.export.building import need
+from tests.graph.graphs import small_convnet, small_mlp
+
+import_module("binarynet.cli.export")  # adds the verb to the app
+
+
+def test_targets_are_found_by_name():
+    assert {"c", "weights"} <= set(TARGETS)
+    assert "emit" not in TARGETS
+    for target in TARGETS.values():
+        assert (target.export.__doc__ or "").strip()
+
+
+def test_an_unknown_target_lists_the_known_ones(tmp_path):
+    with pytest.raises(ExportError, match=r"unknown target 'cobol'; known: .*c, .*weights"):
+        write(small_mlp(), "cobol", tmp_path)
+
+
+def test_a_graph_that_is_not_well_formed_is_not_exported(tmp_path):
+    with pytest.raises(GraphError):
+        write(Graph(()), "c", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("target", ["c", "weights"])
+def test_every_file_that_is_written_is_returned(target, tmp_path):
+    files = write(small_convnet(), target, tmp_path, Options("net"))
+    assert sorted(files) == sorted(tmp_path.iterdir())
+
+
+def test_an_op_without_a_rule_is_named_with_its_target():
+    class Sort(Op):
+        pass
+
+    x = Stored("input", "i32", Value((3,), Encoding.parse("i32")))
+    layer = Layer(Sort("order", ("input",)), (), (x,), x, "order")
+    with pytest.raises(ExportError, match=r"order \(Sort\): the target c has no rule"):
+        function(layer, Names(), 64)
+
+
+def test_a_real_literal_brings_back_its_bits():
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 2**32, 2000, dtype=np.uint32).view(np.float32)
+    values = np.append(values[np.isfinite(values)], np.float32([0, 1, 1e-45, 3.4028235e38, 16777216]))
+    again = np.array([np.float32(real(value).rstrip("f")) for value in values])
+    np.testing.assert_array_equal(again.view(np.uint32), values.view(np.uint32))
+    assert all("." in real(value) or "e" in real(value) for value in values)
+
+
+def test_the_command_exports_and_proves_it_equal_on_a_data_set(tmp_path, capsys):
+    need("gcc")
+    file = tmp_path / "digits net.bnn"
+    save(small_mlp(features=64, classes=10), file)
+    assert main(["export", str(file), "--to", "c", "--out", str(tmp_path / "out"), "--check", "digits", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["check"]["equal"] == found["check"]["images"] == 296
+    head = (tmp_path / "out" / "digits_net.h").read_text(encoding="utf-8")
+    assert "Command: binarynet export 'digits net.bnn' --to c --api digits_net --out out" in head
+
+
+def test_the_command_writes_the_bare_numbers(tmp_path, capsys):
+    save(small_mlp(), tmp_path / "net.bnn")
+    arguments = ["export", str(tmp_path / "net.bnn"), "--to", "weights", "--out", str(tmp_path / "out"), "--word", "32"]
+    assert main(arguments) == 0
+    assert "net.npz" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--to", "cobol"], "unknown target"),
+        (["--to", "c", "--api", "int"], "identifier"),
+        (["--to", "c", "--word", "16"], "choose 32 or 64"),
+        (["--to", "weights", "--check", "digits"], "--check compiles"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_code_2(arguments, said, tmp_path, capsys):
+    save(small_mlp(), tmp_path / "net.bnn")
+    assert main(["export", str(tmp_path / "net.bnn"), "--out", str(tmp_path / "out"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
