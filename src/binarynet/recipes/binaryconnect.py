@@ -12,8 +12,9 @@ the latent weights that training updates, BatchNorm. Inputs are bytes.
 
 **At test time** the texts mean three different things, so it is a setting. ``test_weights=binary``: sign(W), one
 bit. ``real``: W itself, 32 bits, as the authors' code does after stochastic training, so that its 8.27 % and 2.15 %
-below are not those of a binary network. ``sampled``: one binary network, drawn once. BatchNorm has seen the
-weights of training: `binary` belongs to deterministic training, `sampled` and `real` to stochastic.
+below are not those of a binary network. ``sampled``: one binary network, drawn once. BatchNorm has seen the weights
+of training, sign(W) if deterministic, else draws whose mean is W: `real` misfits the former, and in short runs, in
+which few weights have reached ±1, `binary` and `sampled` lose with the latter.
 
 ===================== ======================= =============== ======================= ============================
 recipe                reported, deterministic stochastic      ours                    command

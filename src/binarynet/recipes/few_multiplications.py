@@ -3,8 +3,8 @@
 Z. Lin, M. Courbariaux, R. Memisevic, Y. Bengio, 2015 (arXiv 1510.03009; ICLR 2016), in the settings of the first
 author's Theano code.
 
-**Binarized**: all weights, at random in every training batch: two values, or three with ``weights=ternary`` (zero
-two thirds and more of the time). Real: ReLU activations (W1A32), latent weights, BatchNorm. Inputs are bytes.
+**Binarized**: all weights, drawn anew for every training batch: two values, or three with ``weights=ternary``. Real:
+ReLU activations (W1A32), latent weights, BatchNorm. Inputs are bytes.
 
 **Forward**   a = ReLU(BatchNorm(pool(a_before ⋆ Wb))), last layer without ReLU. Binary: Wb = +W0 with probability
 clip((W / W0 + 1) / 2, 0, 1), else −W0. Ternary: Wb = W0 sgn(W) with probability |W| / W0, else 0. Both have mean W.
@@ -13,8 +13,9 @@ W0 = sqrt(1.5 / (fan in + fan out)). Loss: squared hinge, summed over the classe
 2^low to 2^high (or 0); ``quantized_backprop=false`` leaves x. SGD without momentum; W ← clip(W − lr dL/dW, −W0, W0).
 
 **At test time** the authors' code, and so the numbers below, use the real W; that is ``test_weights=real``, 32 bits.
-``sampled`` (here the default) is one network drawn once and stored in 1 bit (ternary: 2). ``quantized``: the nearest
-of the two or three values. BatchNorm's statistics are those of drawn weights, to which `sampled` belongs.
+``quantized`` (here the default) is the nearest of the two or three values, 1 or 2 bits; ``sampled`` one network drawn
+once. BatchNorm has seen many draws, whose mean is W: short runs, in which few weights have reached ±W0, lose most by
+``sampled`` and least by ``real``.
 
 ========================== ===================== ===================== ======================= ===================
 recipe                     reported, binary      reported, ternary     ours                    command
