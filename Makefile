@@ -25,7 +25,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.h native/*.cpp native/*.inc native/*/*.cpp)
+	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.h native/*.cpp native/*/*.cpp native/*/*.h)
 
 check-native: build/native/build.ninja
 	$(BIN)/cmake --build build/native
