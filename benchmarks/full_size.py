@@ -1,7 +1,7 @@
 """Write the papers' full-size networks with random weights, to be timed: speed does not depend on what was learnt.
 
-    python benchmarks/full_size.py [FOLDER]        # default runs/full-size: bnn-mnist.bnn, bnn-cifar10.bnn
-    binarynet bench runs/full-size/bnn-cifar10.bnn --batch 1,64 --every-isa
+python benchmarks/full_size.py [FOLDER]        # default runs/full-size: bnn-mnist.bnn, bnn-cifar10.bnn
+binarynet bench runs/full-size/bnn-cifar10.bnn --batch 1,64 --every-isa
 """
 
 from __future__ import annotations
