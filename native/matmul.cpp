@@ -7,8 +7,8 @@ namespace binarynet {
 
 namespace {
 
-// Rows are gathered a tile at a time, so that a tile, used once per panel, stays in L1 or L2.
-constexpr size_t kGatheredTile = 32 << 10, kDirectTile = 256 << 10;
+// A tile of rows is used once per panel: under a window it is gathered into L1, without one it may fill L2.
+constexpr size_t kWindowTile = 32 << 10, kRowsTile = 256 << 10;
 // Accumulators that something else reads are made for so many channels at a time: a multiple of 64 and of all
 // panels.
 constexpr size_t kPartChannels = 256;
@@ -101,7 +101,7 @@ size_t Matmul::tile_rows() const {
     size_t bytes = row_bytes();
     if (finishes()) bytes += part_channels() * 4;
     if (!plain()) bytes += part_channels() * 4;
-    const size_t rows = (direct() ? kDirectTile : kGatheredTile) / bytes;
+    const size_t rows = (window_ && !direct() ? kWindowTile : kRowsTile) / bytes;
     return std::clamp<size_t>(rows / 8 * 8, 8, 512);
 }
 

@@ -7,7 +7,7 @@ namespace binarynet {
 
 namespace {
 
-constexpr size_t kTileBytes = 128 << 10;       // of gathered rows
+constexpr size_t kTileBytes = 512 << 10;       // of gathered rows
 constexpr double kProductsPerNanosecond = 50;  // only to tell work that deserves a region
 constexpr int kLookedUp = 2;                   // bits of a weight, up to which look-ups are faster than bytes
 
@@ -111,6 +111,7 @@ bool RealMatmul::direct() const {
 }
 
 size_t RealMatmul::tile_rows() const {
+    if (direct()) return 512;
     return std::clamp<size_t>(kTileBytes / (depth_ * 4) / 8 * 8, 8, 256);
 }
 

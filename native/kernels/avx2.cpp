@@ -1,4 +1,4 @@
-// compile (x86_64|AMD64): -mavx2
+// compile (x86_64|AMD64): -mavx2 -mfma
 //
 // AVX2 has no vector popcount. The usual way (xor, two nibbles, two table look-ups, sums) costs 8 operations
 // per 256 binary MACs. Here the table takes the xor along: for one nibble of a row there is a table of 16
@@ -23,7 +23,7 @@
 
 #include "../bits.h"
 #include "../kernels.h"
-#include "real.h"
+#include "shared.h"
 
 namespace binarynet {
 namespace {
@@ -252,7 +252,10 @@ void threshold_f32(const float* x, const float* t, const uint64_t* flip, size_t 
     });
 }
 
-// vpermps looks 8 channels up at once, in 8 numbers: a table is two of them, and bit 3 says which.
+// vpermps looks 8 channels up at once, in 8 numbers. Of ±1 weights half a table is enough: with all four bits
+// flipped the sum is the negative, so bit 3 flips the other three and the sign. Else the other half is looked
+// up too, and bit 3 says which.
+template <bool Signed>
 struct Stretch {
     template <int R>
     static void run(const float (*tables)[kSelectTables][16], const uint8_t* w, size_t units,
@@ -266,14 +269,21 @@ struct Stretch {
                     _mm_loadl_epi64(reinterpret_cast<const __m128i*>(w + k * kLanes + part)));
                 BINARYNET_UNROLL
                 for (int q = 0; q < 2; ++q) {
-                    const __m256i index = q ? _mm256_srli_epi32(weight, 4) : weight;
-                    const __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
+                    const __m256i bits = q ? _mm256_srli_epi32(weight, 4) : weight;
+                    const __m256i top = _mm256_slli_epi32(bits, 28);
+                    const __m256i index = Signed ? _mm256_xor_si256(bits, _mm256_srai_epi32(top, 31)) : bits;
+                    const __m256 sign = _mm256_and_ps(_mm256_castsi256_ps(top), _mm256_set1_ps(-0.0f));
                     BINARYNET_UNROLL
                     for (int r = 0; r < R; ++r) {
                         const float* table = tables[r][k * 2 + static_cast<size_t>(q)];
                         const __m256 low = _mm256_permutevar8x32_ps(_mm256_load_ps(table), index);
-                        const __m256 high = _mm256_permutevar8x32_ps(_mm256_load_ps(table + 8), index);
-                        sum[r][q] = _mm256_add_ps(sum[r][q], _mm256_blendv_ps(low, high, upper));
+                        __m256 found;
+                        if constexpr (Signed)
+                            found = _mm256_xor_ps(low, sign);
+                        else
+                            found = _mm256_blendv_ps(
+                                low, _mm256_permutevar8x32_ps(_mm256_load_ps(table + 8), index), sign);
+                        sum[r][q] = _mm256_add_ps(sum[r][q], found);
                     }
                 }
             }
@@ -283,18 +293,18 @@ struct Stretch {
     }
 };
 
+void gemm_select(const GemmSelect& g) {
+    if (g.zero == -g.one)
+        select_all<kLanes, 1, Stretch<true>>(g);
+    else
+        select_all<kLanes, 1, Stretch<false>>(g);
+}
+
 }  // namespace
 
-extern const KernelTable avx2_kernels = {{kLanes, 1},
-                                         gemm<GemmBits>,
-                                         gemm<GemmI32>,
-                                         split,
-                                         threshold_i32,
-                                         threshold_f32,
-                                         count_levels<int32_t>,
-                                         count_levels<float>,
-                                         select_all<kLanes, 1, Stretch>,
-                                         gemm_real<4, float>,
-                                         gemm_real<4, int8_t>};
+extern const KernelTable avx2_kernels = {
+    {kLanes, 1},   gemm<GemmBits>,         gemm<GemmI32>,          split,
+    threshold_i32, threshold_f32,          count_levels<int32_t>,  count_levels<float>,
+    gemm_select,   gemm_real<6, 1, float>, gemm_real<6, 1, int8_t>};
 
 }  // namespace binarynet

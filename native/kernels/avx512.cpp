@@ -18,7 +18,7 @@
 
 #include "../bits.h"
 #include "../kernels.h"
-#include "real.h"
+#include "shared.h"
 
 namespace binarynet {
 namespace {
@@ -225,7 +225,7 @@ extern const KernelTable avx512_kernels = {{kLanes, 4},
                                            count_levels<int32_t>,
                                            count_levels<float>,
                                            select_all<kLanes, 4, Stretch>,
-                                           gemm_real<8, float>,
-                                           gemm_real<8, int8_t>};
+                                           gemm_real<8, 2, float>,
+                                           gemm_real<8, 2, int8_t>};
 
 }  // namespace binarynet

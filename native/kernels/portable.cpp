@@ -10,7 +10,7 @@
 // -mpopcnt) it is used instead.
 #include "../bits.h"
 #include "../kernels.h"
-#include "real.h"
+#include "shared.h"
 
 namespace binarynet {
 namespace {
@@ -144,7 +144,7 @@ extern const KernelTable portable_kernels = {{kLanes, 8},
                                              count_levels<int32_t>,
                                              count_levels<float>,
                                              select_all<kLanes, 8, Stretch>,
-                                             gemm_real<2, float>,
-                                             gemm_real<2, int8_t>};
+                                             gemm_real<2, 1, float>,
+                                             gemm_real<2, 1, int8_t>};
 
 }  // namespace binarynet

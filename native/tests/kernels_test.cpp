@@ -1,6 +1,7 @@
 // Every kernel of every instruction set of this CPU against a loop over single bits, at the edges: depth
 // around words and vectors, one past a panel, one past a block of rows, every number of planes, panels in
 // part, limits at the ends.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -171,6 +172,113 @@ void test_threshold(const Kernels& k, size_t channels, const std::vector<T>& spe
     }
 }
 
+// Whole numbers, whose float32 sums are exact in every order.
+std::vector<float> whole_numbers(size_t count, int largest) {
+    std::vector<float> numbers(count);
+    for (auto& x : numbers)
+        x = static_cast<float>(static_cast<int>(generator() % (2u * static_cast<unsigned>(largest) + 1)) -
+                               largest);
+    return numbers;
+}
+
+// Two calls that meet in the middle; what no call covers keeps its mark.
+template <class Args, class Call>
+void test_real_product(Args g, const char* where, size_t rows, size_t channels, size_t panels,
+                       const std::vector<float>& want, bool add, Call&& call) {
+    const size_t stride = channels + 2;
+    std::vector<float> out(rows * stride, -77);
+    g.channels = channels;
+    g.out = out.data();
+    g.out_stride = stride;
+    for (size_t half = 0; half < 2; ++half) {
+        g.panel_begin = half ? panels / 2 : 0;
+        g.panel_end = half ? panels : panels / 2;
+        call(g);
+    }
+    for (size_t r = 0; r < rows; ++r)
+        for (size_t c = 0; c < stride; ++c) {
+            const float expected = c < channels ? want[r * channels + c] + (add ? -77.0f : 0.0f) : -77.0f;
+            CHECK(out[r * stride + c] == expected, "%s row %zu channel %zu", where, r, c);
+        }
+}
+
+void test_select(const Kernels& k, size_t rows, size_t channels, size_t depth, float zero, float one,
+                 bool add) {
+    char where[160];
+    std::snprintf(where, sizeof where, "%s rows %zu channels %zu depth %zu bits %g %g", k.name, rows,
+                  channels, depth, double(zero), double(one));
+    const size_t stride = depth + 3;
+    const auto x = whole_numbers(rows * stride, 9);
+    const auto weights = packed_rows(channels, depth);
+    const Panels panels(k.panel, weights.data(), channels, words_for(depth), depth);
+    std::vector<float> want(rows * channels);
+    for (size_t r = 0; r < rows; ++r)
+        for (size_t c = 0; c < channels; ++c)
+            for (size_t i = 0; i < depth; ++i)
+                want[r * channels + c] +=
+                    x[r * stride + i] * (bit(&weights[c * words_for(depth)], i) ? one : zero);
+    GemmSelect g{};
+    g.rows = x.data();
+    g.row_count = rows;
+    g.row_stride = stride;
+    g.depth = depth;
+    g.panels = panels.data();
+    g.units = panels.units();
+    g.zero = zero;
+    g.one = one;
+    g.add = add;
+    test_real_product(g, where, rows, channels, panels.count(), want, add, k.gemm_select);
+}
+
+template <typename W, class Call>
+void test_real(const Kernels& k, size_t rows, size_t channels, size_t depth, Call&& call) {
+    char where[160];
+    std::snprintf(where, sizeof where, "%s rows %zu channels %zu depth %zu, %zu-byte weights", k.name, rows,
+                  channels, depth, sizeof(W));
+    const size_t stride = depth + 3, panels = (channels + kRealLanes - 1) / kRealLanes;
+    const auto x = whole_numbers(rows * stride, 9), w = whole_numbers(channels * depth, 127);
+    Buffer laid(panels * depth * kRealLanes * sizeof(W));
+    std::vector<float> want(rows * channels);
+    for (size_t c = 0; c < channels; ++c)
+        for (size_t i = 0; i < depth; ++i) {
+            laid.as<W>()[(c / kRealLanes * depth + i) * kRealLanes + c % kRealLanes] =
+                static_cast<W>(w[c * depth + i]);
+            for (size_t r = 0; r < rows; ++r) want[r * channels + c] += x[r * stride + i] * w[c * depth + i];
+        }
+    GemmReal<W> g{};
+    g.rows = x.data();
+    g.row_count = rows;
+    g.row_stride = stride;
+    g.depth = depth;
+    g.panels = laid.as<W>();
+    test_real_product(g, where, rows, channels, panels, want, false, call);
+}
+
+template <typename T>
+void test_levels(const Kernels& k, size_t channels, size_t levels, const std::vector<T>& special) {
+    std::vector<T> x(channels), t(levels * (channels + 1));
+    std::vector<uint8_t> falling(channels), codes(channels + 1, 0xab);
+    for (size_t c = 0; c < channels; ++c) {
+        std::vector<T> column(levels);
+        for (auto& level : column) level = special[generator() % (special.size() - 1)];  // the last: x only
+        std::sort(column.begin(), column.end());
+        for (size_t l = 0; l < levels; ++l) t[l * (channels + 1) + c] = column[l];
+        x[c] = special[generator() % special.size()];
+        falling[c] = generator() & 1 ? 255 : 0;
+    }
+    const Levels<T> v{x.data(), t.data(), levels, channels + 1, falling.data(), channels, codes.data()};
+    if constexpr (std::is_same_v<T, float>)
+        k.levels_f32(v);
+    else
+        k.levels_i32(v);
+    for (size_t c = 0; c < channels; ++c) {
+        size_t want = 0;
+        for (size_t l = 0; l < levels; ++l) want += (x[c] >= t[l * (channels + 1) + c]) != (falling[c] != 0);
+        CHECK(codes[c] == want, "%s channels %zu levels %zu channel %zu", k.name, channels, levels, c);
+    }
+    CHECK(codes[channels] == 0xab, "%s nothing is written past the last channel", k.name);
+}
+
 void test_bits() {
     for (size_t count : {0, 1, 63, 64})
         CHECK(low_bits(count) == (count == 64 ? ~0ull : (1ull << count) - 1), "%zu", count);
@@ -239,9 +347,26 @@ int main() {
         test_gemm(*k, {2, 3, 66000, 8, 1, 1, false});
         for (size_t count : {1, 7, 31, 32, 33, 63, 64, 65, 127, 784})
             for (int planes = 1; planes <= 8; ++planes) test_split(*k, count, planes);
+        for (size_t depth : {1, 3, 4, 5, 63, 64, 65, 255, 256, 257, 511, 512, 513, 1100})
+            for (size_t channels : {1, 15, 17, 33, 65}) {
+                const size_t rows = 1 + (depth + channels) % 9;
+                test_select(*k, rows, channels, depth, -1, 1, false);
+                test_select(*k, rows, channels, depth, 0, channels % 2 ? 1.0f : -2.0f, true);
+                test_real<float>(*k, rows, channels, depth, k->gemm_real_f32);
+                test_real<int8_t>(*k, rows, channels, depth, k->gemm_real_i8);
+            }
+        for (size_t rows : {64, 65, 71, 130}) {
+            test_select(*k, rows, 33, 70, -1, 1, false);
+            test_real<float>(*k, rows, 33, 300, k->gemm_real_f32);
+            test_real<int8_t>(*k, rows, 49, 300, k->gemm_real_i8);
+        }
         for (size_t channels : {1, 7, 8, 9, 15, 16, 17, 63, 64, 65, 200}) {
             test_threshold<int32_t>(*k, channels, {INT32_MIN, -7, -1, 0, 1, 6, INT32_MAX});
             test_threshold<float>(*k, channels, {-inf, -1.5f, -tiny, -0.0f, 0.0f, tiny, 2.5f, inf, NAN});
+            for (size_t levels : {1, 2, 3, 7, 15, 63, 127, 255}) {
+                test_levels<int32_t>(*k, channels, levels, {INT32_MIN, -7, -1, 0, 1, 6, INT32_MAX});
+                test_levels<float>(*k, channels, levels, {-inf, -1.5f, -tiny, -0.0f, tiny, 2.5f, inf, NAN});
+            }
         }
     }
     return report("kernels_test");

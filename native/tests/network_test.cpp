@@ -77,6 +77,31 @@ void build(Network& network) {
     network.finish(x);
 }
 
+// The same images, codes of several bits, and reals behind them. Whole numbers throughout, so that float32
+// sums are the same for every instruction set.
+void build_codes(Network& network) {
+    std::mt19937_64 random(11);
+    Window same{};
+    same.kernel_height = same.kernel_width = 3;
+    same.top = same.bottom = same.left = same.right = 1;
+    Window pool{};
+    pool.kernel_height = pool.kernel_width = pool.stride_y = pool.stride_x = 2;
+    int x = network.add_input({10, 10, 3}, "u8");
+    x = network.add_conv2d("conv1", x, random_weights(random, 70, 27, "i4"), same, 1, 0);
+    x = network.add_threshold("codes1", x, random_thresholds(random, 70, "u2"));
+    x = network.add_max_pool2d("pool1", x, pool, std::vector<uint8_t>(70, 1));
+    x = network.add_conv2d("conv2", x, random_weights(random, 66, 315, "b1"), same, 2, 0);
+    x = network.add_threshold("codes2", x, random_thresholds(random, 66, "b3"));
+    x = network.add_conv2d("conv3", x, random_weights(random, 64, 594, "u1"), same, 1, 0);
+    x = network.add_threshold("bits3", x, random_thresholds(random, 64, "u1"));
+    x = network.add_linear("fc1", network.add_flatten("flat", x), random_weights(random, 600, 1600, "b2"));
+    x = network.add_threshold("codes4", x, random_thresholds(random, 600, "i5"));
+    x = network.add_linear("fc2", x, std::vector<float>(50 * 600, -2.0f), 50);
+    x = network.add_linear("fc3", network.add_relu("relu", x), random_weights(random, 40, 50, "b1"));
+    x = network.add_linear("fc4", x, random_weights(random, 10, 40, "i3"));
+    network.finish(x);
+}
+
 constexpr size_t kPixels = 300, kClasses = 10, kImages = 40;
 
 std::vector<uint8_t> images() {
@@ -86,7 +111,7 @@ std::vector<uint8_t> images() {
     return data;
 }
 
-void test_equal_answers_for_all_threads_batches_and_callers() {
+void test_equal_answers_for_all_threads_batches_and_callers(void (*build)(Network&)) {
     const auto data = images();
     std::vector<float> expected(kImages * kClasses);
     Network reference("portable", 1);
@@ -114,7 +139,7 @@ void test_equal_answers_for_all_threads_batches_and_callers() {
     }
 }
 
-void test_no_memory_is_taken_after_the_first_run() {
+void test_no_memory_is_taken_after_the_first_run(void (*build)(Network&)) {
     const auto data = images();
     std::vector<float> answers(kImages * kClasses);
     for (int threads : {1, 2}) {
@@ -188,7 +213,9 @@ void test_wrong_networks_are_refused() {
 int main() {
     test_the_pool_runs_every_task_once_and_one_at_a_time_in_a_slot();
     test_wrong_networks_are_refused();
-    test_equal_answers_for_all_threads_batches_and_callers();
-    test_no_memory_is_taken_after_the_first_run();
+    for (auto* network : {build, build_codes}) {
+        test_equal_answers_for_all_threads_batches_and_callers(network);
+        test_no_memory_is_taken_after_the_first_run(network);
+    }
     return report("network_test");
 }

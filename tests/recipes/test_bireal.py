@@ -57,7 +57,7 @@ def test_inner_convolutions_are_binary_with_magnitude_aware_weights_and_approxim
 
 
 def test_with_binary_ends_no_float_weights_are_left() -> None:
-    model = small().model((1, 8, 8), 10)
+    model = small(ends="binary").model((1, 8, 8), 10)
     layers = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     assert len(layers) == 7  # stem, four blocks, one shortcut, classes
     assert all(isinstance(layer, BinaryLayer) and layer.weight_quantizer is not None for layer in layers)

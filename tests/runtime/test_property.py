@@ -16,6 +16,8 @@ EXACT = settings(
 )
 WIDTHS = st.sampled_from([1, 2, 3, 8, 31, 33, 63, 64, 65, 127, 200])
 ENCODINGS = st.sampled_from(["b1", "b3", "b8", "u4", "u8"])
+WEIGHTS = st.sampled_from(["b1", "b1", "b1", "t2", "u1", "u2", "i2", "i4", "b2"])
+CODES = st.sampled_from(["b1", "b1", "b1", "t2", "u1", "u2", "u4", "i3", "b2"])
 THRESHOLDS = st.sampled_from(["mixed", "rising", "falling", "extreme", "always", "never"])
 
 
@@ -29,11 +31,10 @@ def convolution(draw: st.DrawFn, make: Maker) -> None:
     )
     groups = draw(st.sampled_from([g for g in (1, 1, 2, 3, channels) if channels % g == 0]))
     out = groups * draw(WIDTHS.filter(lambda n: n * groups <= 200) if groups < 100 else st.just(1))
-    pad_value = 0
     encoding = make.value().encoding
-    if encoding.kind == "b":
-        pad_value = draw(st.sampled_from([0, 1, -1]))
-    make.conv(out, kernel, draw(st.tuples(st.integers(1, 3), st.integers(1, 2))), dilation, padding, pad_value, groups)
+    pad_value = draw(st.sampled_from([0, *(v for v in (1, -1) if encoding.low <= v <= encoding.high)]))
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 2)))
+    make.conv(out, kernel, stride, dilation, padding, pad_value, groups, encoding=draw(WEIGHTS))
 
 
 def pool(draw: st.DrawFn, make: Maker, kind: str) -> None:
@@ -68,15 +69,15 @@ def convnets(draw: st.DrawFn) -> Maker:
                 getattr(make, step)()
         if make.value().encoding.is_float and draw(st.booleans()):
             make.prelu()
-        make.threshold(draw(THRESHOLDS))
+        make.threshold(draw(THRESHOLDS), encoding=draw(CODES))
         if draw(st.booleans()):
             pool(draw, make, "max")
     if draw(st.booleans()):
         make.flatten()
-        make.linear(draw(WIDTHS))
+        make.linear(draw(WIDTHS), encoding=draw(WEIGHTS))
         if draw(st.booleans()):
-            make.threshold(draw(THRESHOLDS))
-            make.linear(draw(WIDTHS))
+            make.threshold(draw(THRESHOLDS), encoding=draw(CODES))
+            make.linear(draw(WIDTHS), encoding=draw(WEIGHTS))
         if draw(st.booleans()):
             make.affine()
     return make
@@ -87,11 +88,11 @@ def mlps(draw: st.DrawFn) -> Maker:
     depth = draw(st.sampled_from([1, 2, 31, 63, 64, 65, 127, 129, 512, 784]))
     make = Maker((depth,), draw(ENCODINGS), seed=draw(st.integers(0, 2**20)))
     for _ in range(draw(st.integers(0, 3))):
-        make.linear(draw(WIDTHS))
+        make.linear(draw(WIDTHS), encoding=draw(WEIGHTS))
         if draw(st.booleans()):
             make.affine()
-        make.threshold(draw(THRESHOLDS))
-    make.linear(draw(WIDTHS))
+        make.threshold(draw(THRESHOLDS), encoding=draw(CODES))
+    make.linear(draw(WIDTHS), encoding=draw(WEIGHTS))
     if draw(st.booleans()):
         make.affine()
     return make

@@ -1,6 +1,6 @@
 // Kernels that are one piece of C++ for all instruction sets: each file of native/kernels includes this and
-// compiles it with its own flags. Vectors of 16 are the compiler's (GCC and Clang vector extensions): one
-// register with AVX-512, two with AVX2, four with SSE or NEON. Everything has internal linkage, as in bits.h.
+// compiles it with its own flags. Vectors are the compiler's own (GCC and Clang vector extensions), as wide
+// as a register. Everything has internal linkage, as in bits.h.
 #pragma once
 
 #include <stddef.h>
@@ -8,52 +8,110 @@
 
 #include "../kernels.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 namespace binarynet {
 namespace {
 
-typedef float Real16 __attribute__((vector_size(64), aligned(4)));
-typedef int8_t Byte16 __attribute__((vector_size(16), aligned(1)));
+#if defined(__AVX512F__)
+constexpr size_t kRealWidth = 16;
+#elif defined(__AVX2__)
+constexpr size_t kRealWidth = 8;
+#else
+constexpr size_t kRealWidth = 4;
+#endif
+typedef float Reals __attribute__((vector_size(kRealWidth * 4)));
 
-inline __attribute__((always_inline)) void load(const float* from, Real16& to) {
+inline __attribute__((always_inline)) Reals load(const float* from) {
+    Reals to;
     __builtin_memcpy(&to, from, sizeof to);
+    return to;
 }
-inline __attribute__((always_inline)) void load(const int8_t* from, Real16& to) {
-    Byte16 bytes;
-    __builtin_memcpy(&bytes, from, sizeof bytes);
-    to = __builtin_convertvector(bytes, Real16);
+
+inline __attribute__((always_inline)) Reals load(const int8_t* from) {
+#if defined(__AVX512F__)
+    constexpr __mmask16 kAll = 0xffff;  // GCC 12 warns of what the plain intrinsics leave undefined
+    const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(from));
+    return _mm512_maskz_cvtepi32_ps(kAll, _mm512_maskz_cvtepi8_epi32(kAll, bytes));
+#elif defined(__AVX2__)
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+#else
+    return Reals{float(from[0]), float(from[1]), float(from[2]), float(from[3])};
+#endif
+}
+
+// Here a product is not rounded before it is added, where there is an instruction for that.
+inline __attribute__((always_inline)) void multiply_add(float x, const Reals& w, Reals& sum) {
+#if defined(__AVX512F__)
+    sum = _mm512_fmadd_ps(_mm512_set1_ps(x), w, sum);
+#elif defined(__FMA__)
+    sum = _mm256_fmadd_ps(_mm256_set1_ps(x), w, sum);
+#else
+    sum += x * w;
+#endif
 }
 
 // Sums of a block are finished before they join those of the blocks before it, so that the error of a sum of
 // n numbers grows with n / kRealBlock, not with n.
 constexpr size_t kRealBlock = 512;
 
-template <int R, typename W>
-void real_block(const GemmReal<W>& g, size_t row, size_t panel, size_t begin, size_t end) {
+// R rows × P panels over a stretch of depth, x: rows kRealStretch apart.
+constexpr size_t kRealStretch = kRealBlock / 2, kRealRows = 64;
+
+template <int R, int P, typename W>
+void real_block(const GemmReal<W>& g, const float* x, size_t row, size_t panel, size_t begin, size_t length) {
     const W* w = g.panels + (panel * g.depth + begin) * kRealLanes;
-    const float* x = g.rows + row * g.row_stride;
-    Real16 sum[R] = {};
-    for (size_t k = begin; k < end; ++k, w += kRealLanes) {
-        Real16 weight;
-        load(w, weight);
+    constexpr size_t kParts = kRealLanes / kRealWidth, kVectors = P * kParts;
+    Reals sum[R][kVectors] = {};
+    for (size_t k = 0; k < length; ++k) {
+        Reals weight[kVectors];
         BINARYNET_UNROLL
-        for (int r = 0; r < R; ++r) sum[r] += x[static_cast<size_t>(r) * g.row_stride + k] * weight;
+        for (size_t v = 0; v < kVectors; ++v)
+            weight[v] = load(w + (v / kParts * g.depth + k) * kRealLanes + v % kParts * kRealWidth);
+        BINARYNET_UNROLL
+        for (int r = 0; r < R; ++r) {
+            const float value = x[static_cast<size_t>(r) * kRealStretch + k];
+            BINARYNET_UNROLL
+            for (size_t v = 0; v < kVectors; ++v) multiply_add(value, weight[v], sum[r][v]);
+        }
     }
-    const size_t left = g.channels - panel * kRealLanes, lanes = left < kRealLanes ? left : kRealLanes;
+    float sums[R][P * kRealLanes];
+    BINARYNET_UNROLL
+    for (int r = 0; r < R; ++r) __builtin_memcpy(sums[r], sum[r], sizeof sums[r]);
+    const size_t left = g.channels - panel * kRealLanes;
+    const size_t lanes = left < P * kRealLanes ? left : P * kRealLanes;
     for (int r = 0; r < R; ++r) {
         float* out = g.out + (row + static_cast<size_t>(r)) * g.out_stride + panel * kRealLanes;
-        for (size_t j = 0; j < lanes; ++j) out[j] = begin ? out[j] + sum[r][j] : sum[r][j];
+        if (begin)
+            for (size_t j = 0; j < lanes; ++j) out[j] += sums[r][j];
+        else
+            for (size_t j = 0; j < lanes; ++j) out[j] = sums[r][j];
     }
 }
 
-// R rows at a time: as many sums as fit the registers.
-template <int R, typename W>
+// The rows of a tile lie close together, so that they do not drive each other out of a cache where their
+// stride is a power of two.
+template <int R, int P, typename W>
 void gemm_real(const GemmReal<W>& g) {
-    for (size_t begin = 0; begin < g.depth; begin += kRealBlock) {
-        const size_t end = begin + kRealBlock < g.depth ? begin + kRealBlock : g.depth;
-        for (size_t panel = g.panel_begin; panel < g.panel_end; ++panel) {
-            size_t row = 0;
-            for (; row + R <= g.row_count; row += R) real_block<R>(g, row, panel, begin, end);
-            for (; row < g.row_count; ++row) real_block<1>(g, row, panel, begin, end);
+    alignas(64) float tile[kRealRows][kRealStretch];
+    for (size_t first = 0; first < g.row_count; first += kRealRows) {
+        const size_t rows = g.row_count - first < kRealRows ? g.row_count - first : kRealRows;
+        for (size_t begin = 0; begin < g.depth; begin += kRealStretch) {
+            const size_t length = g.depth - begin < kRealStretch ? g.depth - begin : kRealStretch;
+            for (size_t r = 0; r < rows; ++r)
+                __builtin_memcpy(tile[r], g.rows + (first + r) * g.row_stride + begin,
+                                 length * sizeof(float));
+            size_t panel = g.panel_begin;
+            for (; panel + P <= g.panel_end; panel += P) {
+                size_t r = 0;
+                for (; r + R <= rows; r += R) real_block<R, P>(g, tile[r], first + r, panel, begin, length);
+                for (; r < rows; ++r) real_block<1, P>(g, tile[r], first + r, panel, begin, length);
+            }
+            for (; panel < g.panel_end; ++panel)
+                for (size_t r = 0; r < rows; ++r)
+                    real_block<1, 1>(g, tile[r], first + r, panel, begin, length);
         }
     }
 }
@@ -61,7 +119,7 @@ void gemm_real(const GemmReal<W>& g) {
 // The look-up tables of a GemmSelect: for the values 4 i … 4 i + 3 of a row, 16 sums; entry m is the sum of
 // bit k of m ? one · x[4 i + k] : zero · x[4 i + k]. Behind the last value x is 0.
 struct SelectTables {
-    Real16 weight[4];
+    alignas(64) float weight[4][16];
 
     SelectTables(float zero, float one) {
         for (int k = 0; k < 4; ++k)
@@ -76,9 +134,9 @@ struct SelectTables {
                 for (size_t k = 0; 4 * i + k < values; ++k) part[k] = from[k];
                 from = part;
             }
-            const Real16 sums =
-                (from[0] * weight[0] + from[1] * weight[1]) + (from[2] * weight[2] + from[3] * weight[3]);
-            __builtin_memcpy(tables[i], &sums, sizeof sums);
+            for (int m = 0; m < 16; ++m)
+                tables[i][m] = (from[0] * weight[0][m] + from[1] * weight[1][m]) +
+                               (from[2] * weight[2][m] + from[3] * weight[3][m]);
         }
     }
 };
@@ -122,11 +180,12 @@ void select_all(const GemmSelect& g) {
     for (; row < g.row_count; ++row) select_rows<1, Lanes, Bytes, Stretch>(g, row, tables);
 }
 
-// Few levels are all compared; from 15 on they are searched, which needs 2^n − 1 of them.
+// Levels are all compared, a vector of channels at a time; from 127 on it is faster to search them, which
+// needs 2^n − 1 of them.
 template <typename T>
 void count_levels(const Levels<T>& v) {
     constexpr size_t kPart = 64;
-    const bool search = v.levels >= 15 && (v.levels & (v.levels + 1)) == 0;
+    const bool search = v.levels >= 127 && (v.levels & (v.levels + 1)) == 0;
     for (size_t begin = 0; begin < v.channels; begin += kPart) {
         const size_t channels = v.channels - begin < kPart ? v.channels - begin : kPart;
         const T *x = v.x + begin, *t = v.t + begin;
