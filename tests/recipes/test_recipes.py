@@ -108,8 +108,8 @@ def test_a_truth_value_must_be_one() -> None:
         recipes.get("bnn-cifar10").with_settings({"augmented": "maybe"})
 
 
-def test_an_unknown_recipe_brings_the_closest_and_the_list() -> None:
-    with pytest.raises(RecipeError, match=r"no recipe 'bnn-minst': did you mean 'bnn-mnist'.*bnn-cifar10"):
+def test_an_unknown_recipe_brings_the_closest() -> None:
+    with pytest.raises(RecipeError, match=r"no recipe 'bnn-minst': did you mean 'bnn-mnist'\?.*lists them all"):
         recipes.get("bnn-minst")
 
 

@@ -27,7 +27,7 @@ def get(name: str) -> Recipe:
     if name not in recipes:
         close = get_close_matches(name, recipes, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise RecipeError(f"no recipe {name!r}: {hint}`binarynet recipes` lists them: {', '.join(sorted(recipes))}")
+        raise RecipeError(f"no recipe {name!r}: {hint}`binarynet recipes` lists them all")
     return recipes[name]
 
 

@@ -146,6 +146,8 @@ class BiReal(Recipe):
 
 RECIPES: dict[str, Recipe] = {
     "bireal-digits": BiReal(data="digits", epochs=20, batch_size=50, filters=32, stages=2, blocks=2, lr_start=3e-3),
-    "bireal-mnist": BiReal(data="mnist", epochs=40, batch_size=100, filters=32, stages=2, blocks=2, stem_pool=True),
+    "bireal-mnist": BiReal(
+        data="mnist", epochs=40, batch_size=100, filters=48, stages=2, blocks=2, stem_pool=True, lr_start=3e-3
+    ),
     "bireal-cifar10": BiReal(data="cifar10", epochs=200, batch_size=128, augmented=True),
 }
