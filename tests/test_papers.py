@@ -10,9 +10,8 @@ from binarynet import recipes
 from binarynet.data import load
 from binarynet.errors import LoweringError
 from binarynet.format import from_bytes, to_bytes
-from binarynet.graph import verify
-from binarynet.graph.ir import Conv2d, Linear
 from binarynet.lower import lower
+from binarynet.report import has_real_products, oracle_logits, with_native
 from binarynet.runtime import Session, isa
 
 VARIANTS = [
@@ -59,11 +58,7 @@ def test_a_papers_network_lowers_and_all_engines_agree(name, settings):
     # torch adds up reals in its own order, and its last norm rounds in its own way; classes must not care
     np.testing.assert_allclose(oracle, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
     assert np.array_equal(oracle.argmax(1), expected.argmax(1))
-    types = verify(graph)
-    real = any(
-        isinstance(op, Linear | Conv2d) and (op.weight_encoding == "f32" or types[op.source].encoding.is_float)
-        for op in graph.ops
-    )
+    real = has_real_products(graph)
     for one in isa.available():
         native = Session(graph, isa=one, threads=1).logits(images)
         if real:  # float32 sums in another order
@@ -77,3 +72,11 @@ def test_ebp_p_is_refused_with_the_way_out():
     model, data = trained("expectation-backprop-digits", {"evaluation": "ebp-p"})
     with pytest.raises(LoweringError, match=r"mean of all networks.*ebp-d"):
         lower(model, data.shape)
+
+
+def test_engines_of_a_net_with_real_products_are_compared_by_their_classes():
+    model, data = trained("binaryconnect-digits", {})
+    graph, images = lower(model, data.shape, allow_real=True), data.test.images
+    for agreement in with_native(graph, images, oracle_logits(graph, images)):
+        assert agreement.what == "predictions"
+        assert agreement.holds

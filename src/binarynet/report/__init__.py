@@ -1,6 +1,6 @@
 """Reports: what a model is made of, whether the engines agree, and how long it takes."""
 
-from binarynet.report.agreement import Agreement, oracle_logits, with_native, with_torch
+from binarynet.report.agreement import Agreement, has_real_products, oracle_logits, with_native, with_torch
 from binarynet.report.summary import Layer, Summary, summarise
 from binarynet.report.timing import Timing, interleaved, machine
 
@@ -9,6 +9,7 @@ __all__ = [
     "Layer",
     "Summary",
     "Timing",
+    "has_real_products",
     "interleaved",
     "machine",
     "oracle_logits",
