@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,31 +27,44 @@ def recipes(
 ) -> None:
     """List the recipes; with a NAME, show its paper, its departures and its settings."""
     from binarynet import recipes as catalogue
+    from binarynet.recipes.measured import best, measured
 
     found = {one: catalogue.get(one) for one in ([name] if name else catalogue.names())}
     if as_json:
-        show_json({one: _described(recipe) for one, recipe in found.items()})
+        runs = {one: [run for run in measured() if run.recipe == one] for one in found}
+        show_json({one: _described(recipe, runs[one]) for one, recipe in found.items()})
     elif name:
         recipe = found[name]
         print((sys.modules[type(recipe).__module__].__doc__ or "").strip())  # as it stands: its tables are laid out
+        for run in (run for run in measured() if run.recipe == name):
+            console.print(f"\nOurs: {run.test_error:.2f} % (epoch {run.best_epoch}), {run.command}", highlight=False)
         console.print("\nSettings of " + name + ", changed with --set NAME=VALUE:", highlight=False)
         for key, value in recipe.settings().items():
             console.print(f"  {key}={_text(value)}", highlight=False)
     else:
-        shown = table("recipe", "binarized", ">reported", "paper")
+        shown = table("recipe", "binarized", ">reported", ">ours", ">epochs", "paper")
         for one, recipe in found.items():
-            reported = recipe.reported.get(recipe.data)
-            shown.add_row(one, recipe.binarized, f"{reported:.2f} %" if reported else "—", recipe.paper)
+            reported, ours = recipe.reported.get(recipe.data), best(one)
+            shown.add_row(
+                one,
+                recipe.binarized,
+                f"{reported:.2f} %" if reported else "—",
+                f"{ours.test_error:.2f} %" if ours else "—",
+                str(ours.epochs) if ours else "—",
+                recipe.paper,
+            )
         console.print(shown)
-        console.print("binarynet recipes NAME shows one; binarynet train NAME trains it", style="dim")
+        console.print("Test errors. `binarynet recipes NAME` shows one and the commands of our runs,", style="dim")
+        console.print("`binarynet train NAME` trains it.", style="dim")
 
 
-def _described(recipe: Any) -> dict[str, Any]:
+def _described(recipe: Any, ours: list[Any]) -> dict[str, Any]:
     return {
         "paper": recipe.paper,
         "binarized": recipe.binarized,
         "data": recipe.data,
         "reported": recipe.reported.get(recipe.data),
+        "ours": [asdict(run) | {"command": run.command} for run in ours],
         "settings": recipe.settings(),
     }
 

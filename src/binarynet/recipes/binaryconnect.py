@@ -16,14 +16,14 @@ below are not those of a binary network. ``sampled``: one binary network, drawn 
 of training, sign(W) if deterministic, else draws whose mean is W: `real` misfits the former, and in short runs, in
 which few weights have reached ±1, `binary` and `sampled` lose with the latter.
 
-===================== ======================= =============== ======================= ============================
-recipe                reported, deterministic stochastic      ours                    command
-===================== ======================= =============== ======================= ============================
-binaryconnect-mnist   1.29 %                  (see paper)     see docs/results.md     binarynet train …-mnist
-binaryconnect-cifar10 9.90 %                  8.27 % (real W) not run                 binarynet train …-cifar10
-binaryconnect-svhn    2.30 %                  2.15 % (real W) not run                 binarynet train …-svhn
-binaryconnect-digits  (not in it)             (not in it)     see docs/results.md     binarynet train …-digits
-===================== ======================= =============== ======================= ============================
+===================== ======================= ===============
+recipe                reported, deterministic stochastic
+===================== ======================= ===============
+binaryconnect-mnist   1.29 %                  (see paper)
+binaryconnect-cifar10 9.90 %                  8.27 % (real W)
+binaryconnect-svhn    2.30 %                  2.15 % (real W)
+binaryconnect-digits  (not in it)             (not in it)
+===================== ======================= ===============
 
 **Departures.** The network and rates for MNIST are those of the script in the authors' repository, which says that
 it is not the article's experiment. No contrast normalization and no whitening of CIFAR-10 and SVHN: images are bytes.

@@ -12,13 +12,13 @@ background of the images is not 0, one flip in the first layer moves the mean of
 the shortcut is average pool – 1 × 1 convolution – BatchNorm.
 **Backward**  sign(x) by ApproxSign, 2 − 2|x| where |x| ≤ 1; weights by the magnitude-aware gradient, α where |W| ≤ 1.
 
-=============== ============ ============================================== ==============================
-recipe          reported     ours                                           command
-=============== ============ ============================================== ==============================
-bireal-cifar10  (not in it)  not run                                        binarynet train bireal-cifar10
-bireal-mnist    (not in it)  see docs/results.md                            binarynet train bireal-mnist
-bireal-digits   (not in it)  see docs/results.md                            binarynet train bireal-digits
-=============== ============ ============================================== ==============================
+============== ===========
+recipe         reported
+============== ===========
+bireal-cifar10 (not in it)
+bireal-mnist   (not in it)
+bireal-digits  (not in it)
+============== ===========
 
 The paper's own numbers are for ImageNet: top-1 accuracy 56.4 % with 18 layers, 62.2 % with 34.
 

@@ -10,12 +10,12 @@ The last layer has no sign.
 **Backward**  stage 1: the true gradient. Stage 2 starts from its weights; straight-through for weights and biases,
 1 − tanh(a / s)² for a neuron with the sum a.
 
-============== ============== ============================================== =========================================
-recipe         reported       ours                                           command
-============== ============== ============================================== =========================================
-bitwise-mnist  1.33 %         see docs/results.md                            binarynet train bitwise-mnist
-bitwise-digits (not in it)    see docs/results.md                            binarynet train bitwise-digits
-============== ============== ============================================== =========================================
+============== ===========
+recipe         reported
+============== ===========
+bitwise-mnist  1.33 %
+bitwise-digits (not in it)
+============== ===========
 
 **Departures.** s is ``window`` · √K for K inputs, not 1: sums of K numbers ±1 are of that size, and with s = 1 next to
 no gradient reached the first of three layers of 512. Loss (cross-entropy of sums / √K), Adam, dropout, their rates and

@@ -10,14 +10,14 @@ Inputs are bytes. Real: the latent weights that training updates, BatchNorm, the
 **Backward**  clipped straight-through: the gradient passes where |x| ≤ 1. W ← clip(W + scale · step, −1, 1), where
 scale = sqrt((fan in + fan out) / 1.5) is Glorot's; without it the accuracies below are not reached.
 
-============ ============ ============================================== =========================================
-recipe       reported     ours                                           command
-============ ============ ============================================== =========================================
-bnn-mnist    0.96 %       see docs/results.md                            binarynet train bnn-mnist
-bnn-cifar10  11.40 %      see docs/results.md                            binarynet train bnn-cifar10
-bnn-svhn     2.80 %       not run                                        binarynet train bnn-svhn
-bnn-digits   (not in it)  see docs/results.md                            binarynet train bnn-digits
-============ ============ ============================================== =========================================
+=========== ===========
+recipe      reported
+=========== ===========
+bnn-mnist   0.96 %
+bnn-cifar10 11.40 %
+bnn-svhn    2.80 %
+bnn-digits  (not in it)
+=========== ===========
 
 **Departures.** No bias before a BatchNorm, which removes it anyway. The input is 2x − 255 instead of 2x / 255 − 1;
 the first BatchNorm removes the factor, and its ε weighs 255² times less. Running variances are averaged as

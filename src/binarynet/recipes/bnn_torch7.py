@@ -11,14 +11,14 @@ clip((x + 1) / 2, 0, 1). The last layer: ordinary BatchNorm, no sign; loss: squa
 **Backward**  the gradient passes where |x| ≤ 1. W ← clip(W + scale · step, −1, 1), step by shift-based AdaMax, whose
 rate is halved ``halvings`` times, at equal distances. Powers of two by round(log2); ``rounding=floor``: as in hardware.
 
-=================== ============ ============================= ================================================
-recipe              reported     ours                          command
-=================== ============ ============================= ================================================
-bnn-torch7-mnist    1.40 %       see docs/results.md           binarynet train bnn-torch7-mnist
-bnn-torch7-cifar10  10.15 %      not run                       binarynet train bnn-torch7-cifar10
-bnn-torch7-svhn     2.53 %       not run                       binarynet train bnn-torch7-svhn
-bnn-torch7-digits   (not in it)  see docs/results.md           binarynet train bnn-torch7-digits
-=================== ============ ============================= ================================================
+================== ===========
+recipe             reported
+================== ===========
+bnn-torch7-mnist   1.40 %
+bnn-torch7-cifar10 10.15 %
+bnn-torch7-svhn    2.53 %
+bnn-torch7-digits  (not in it)
+================== ===========
 
 **Departures.** The code whitens CIFAR-10 (twice) and normalizes the contrast of SVHN; here images are bytes, of which
 the first normalization removes mean and scale. It trains without end: the epochs here are ours. AdaMax keeps its

@@ -10,13 +10,13 @@ deterministic sign. Inputs are bytes. Real: the offsets of BatchNorm (it has no 
 **Backward**  clipped straight-through for activations. m ← (1 − γ) m + γ g; w ← −w where w m > τ. γ is multiplied by
 ``gamma_decay`` from one of ``stages`` equal stages to the next. Adam for the rest.
 
-============ ============ ============================================== ===========================
-recipe       reported     ours                                           command
-============ ============ ============================================== ===========================
-bop-cifar10  8.7 %        not run                                        binarynet train bop-cifar10
-bop-mnist    (not in it)  see docs/results.md                            binarynet train bop-mnist
-bop-digits   (not in it)  see docs/results.md                            binarynet train bop-digits
-============ ============ ============================================== ===========================
+=========== ===========
+recipe      reported
+=========== ===========
+bop-cifar10 8.7 %
+bop-mnist   (not in it)
+bop-digits  (not in it)
+=========== ===========
 
 **Departures.** The paper trains the ConvNet of `bnn` on CIFAR-10, with its images cropped and flipped, and chooses
 nothing by validation; here a tenth of the images is held out. The settings for MNIST and digits, which it does

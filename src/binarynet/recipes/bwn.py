@@ -9,13 +9,13 @@ network, XNOR-Net itself, is `recipes/xnornet.py`.
 **Backward**  the exact gradient through alpha and the clipped straight-through sign (`gradient=paper` or `released`
 for the other two forms). Before every iteration W ← clip(W − mean over input channels, −1, 1).
 
-============ ============ ============================================== =========================================
-recipe       reported     ours                                           command
-============ ============ ============================================== =========================================
-bwn-cifar10  9.88 %       not run                                        binarynet train bwn-cifar10
-bwn-mnist    (not in it)  see docs/results.md                            binarynet train bwn-mnist
-bwn-digits   (not in it)  see docs/results.md                            binarynet train bwn-digits
-============ ============ ============================================== =========================================
+=========== ===========
+recipe      reported
+=========== ===========
+bwn-cifar10 9.88 %
+bwn-mnist   (not in it)
+bwn-digits  (not in it)
+=========== ===========
 
 ``network`` is one of `NETWORKS`: LeNet-5 for MNIST, as in the PyTorch port (lenet3 is its shape for 8 × 8 images), the
 convnet of BNN for CIFAR-10, AlexNet for ImageNet's images, which this package does not ship:

@@ -11,14 +11,14 @@ bit, else tanh(W), scaled to [−1, 1] and quantized; loss: cross-entropy.
 **Backward**  straight-through, where 0 ≤ x ≤ 1 for activations and everywhere for weights. What comes back to a
 layer's output is quantized to G bits in the range of the sample's largest magnitude, with noise that keeps its mean.
 
-============== ============== ============================================ =========================================
-recipe         reported       ours                                         command
-============== ============== ============================================ =========================================
-dorefa-svhn    3.1 % (1,2,4)  not run                                      binarynet train dorefa-svhn
-dorefa-cifar10 (not in it)    not run                                      binarynet train dorefa-cifar10
-dorefa-mnist   (not in it)    see docs/results.md                          binarynet train dorefa-mnist
-dorefa-digits  (not in it)    see docs/results.md                          binarynet train dorefa-digits
-============== ============== ============================================ =========================================
+============== =============
+recipe         reported
+============== =============
+dorefa-svhn    3.1 % (1,2,4)
+dorefa-cifar10 (not in it)
+dorefa-mnist   (not in it)
+dorefa-digits  (not in it)
+============== =============
 
 The authors' code reports 3.0 to 3.1 % for (1, 2, 4) on SVHN, 3.1 to 3.2 % for (1, 1, 4), 2.3 % for float.
 

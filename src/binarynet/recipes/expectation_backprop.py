@@ -16,12 +16,12 @@ in the thresholds. ``evaluation=ebp-p`` is the mean answer of all networks: it c
 has no integer graph and cannot be lowered. ``weights=real`` lowers as what it is, with real weights, where they are
 allowed.
 
-============================ ==================================== =================== ===============================
-recipe                       reported                             ours                command
-============================ ==================================== =================== ===============================
-expectation-backprop-mnist   2.12 % binary, 1.66 % real weights   see docs/results.md binarynet train expectation-…
-expectation-backprop-digits  (not in it)                          see docs/results.md binarynet train expectation-…
-============================ ==================================== =================== ===============================
+=========================== ==================================
+recipe                      reported
+=========================== ==================================
+expectation-backprop-mnist  2.12 % binary, 1.66 % real weights
+expectation-backprop-digits (not in it)
+=========================== ==================================
 
 **Departures.** The sizes of the nets and the number of epochs are ours. h starts uniform in ±``start`` = ±1, not with
 variance 1/K: with K = 512 the means of a third layer would start at nothing, and a first epoch would learn nothing.

@@ -17,14 +17,14 @@ W0 = sqrt(1.5 / (fan in + fan out)). Loss: squared hinge, summed over the classe
 once. BatchNorm has seen many draws, whose mean is W: short runs, in which few weights have reached ±W0, lose most by
 ``sampled`` and least by ``real``.
 
-========================== ===================== ===================== ======================= ===================
-recipe                     reported, binary      reported, ternary     ours                    command
-========================== ===================== ===================== ======================= ===================
-few-multiplications-mnist  1.29 % (1.33 float)   1.15 %                see docs/results.md     binarynet train …
-few-multiplications-cifar… 12.08 % (15.64 float) 12.01 %               not run                 binarynet train …
-few-multiplications-svhn   2.48 % (2.85 float)   2.42 %                not run                 binarynet train …
-few-multiplications-digits (not in it)           (not in it)           see docs/results.md     binarynet train …
-========================== ===================== ===================== ======================= ===================
+=========================== ===================== =================
+recipe                      reported, binary      reported, ternary
+=========================== ===================== =================
+few-multiplications-mnist   1.29 % (1.33 float)   1.15 %
+few-multiplications-cifar10 12.08 % (15.64 float) 12.01 %
+few-multiplications-svhn    2.48 % (2.85 float)   2.42 %
+few-multiplications-digits  (not in it)           (not in it)
+=========================== ===================== =================
 
 **Departures.** Inputs x below 2^low become 2^low or 0 without bias, and 0 stays 0 (the code: 2^low always). The code
 clips exponents in convolutions only; here in all layers. Running averages of BatchNorm instead of a pass over the

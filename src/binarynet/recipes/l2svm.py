@@ -10,13 +10,13 @@ for a file of 32-bit weights.
 **Loss**      squared hinge max(0, 1 − t y)² over all classes, t = +1 for the right one and −1 for the others, and a
 squared penalty on the weights of the last layer, which is the margin of the support vector machine.
 
-============== ============ ============================================== ===========================
-recipe         reported     ours                                           command
-============== ============ ============================================== ===========================
-l2svm-mnist    0.87 %       see docs/results.md                            binarynet train l2svm-mnist
-l2svm-cifar10  11.9 %       not run                                        binarynet train l2svm-cifar10
-l2svm-digits   (not in it)  see docs/results.md                            binarynet train l2svm-digits
-============== ============ ============================================== ===========================
+============= ===========
+recipe        reported
+============= ===========
+l2svm-mnist   0.87 %
+l2svm-cifar10 11.9 %
+l2svm-digits  (not in it)
+============= ===========
 
 **Departures.** Loss and kind of network are the paper's; sizes, dropout, Adam and its rates are ours, and there is no
 reduction of MNIST to principal components. Inputs are 2x / 255 − 1. The hinge is averaged over the classes, as in

@@ -9,14 +9,14 @@ BNN. Inputs are bytes. Real: the latent weights, BatchNorm, the ten answers.
 clip(AP2(x), min, max), AP2 the nearest power of two (``log``): products become shifts; loss: squared hinge.
 **Backward**  clipped straight-through, where |x| ≤ 1; Glorot step scale and clip to [−1, 1] as in `recipes/bnn.py`.
 
-============ ============ ============================================== =========================================
-recipe       reported     ours                                           command
-============ ============ ============================================== =========================================
-qnn-mnist    (not in it)  see docs/results.md                            binarynet train qnn-mnist
-qnn-cifar10  (not in it)  not run                                        binarynet train qnn-cifar10
-qnn-svhn     (not in it)  not run                                        binarynet train qnn-svhn
-qnn-digits   (not in it)  see docs/results.md                            binarynet train qnn-digits
-============ ============ ============================================== =========================================
+=========== ===========
+recipe      reported
+=========== ===========
+qnn-mnist   (not in it)
+qnn-cifar10 (not in it)
+qnn-svhn    (not in it)
+qnn-digits  (not in it)
+=========== ===========
 
 **Departures.** The quantizers follow second-hand accounts of the paper. Step and range of the quantizers are ours:
 signed fixed point in [−1, 1) for ``linear``; for ``log`` a sign and powers 1, 1/2, 1/4, .. with the smallest code

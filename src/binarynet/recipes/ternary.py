@@ -10,13 +10,13 @@ float weights of a first stage and keeps it; ``twn`` drops |W| ≤ 0.7 mean |W| 
 at every step; ``ttq`` drops |W| ≤ 0.05 max |W| and learns one scale for +1, one for −1.
 **Backward**  straight through the weights (``ttq``: times their scale); activations: where 0 ≤ x ≤ 1, or ReLU's.
 
-=============== ================== ======================================== =========================================
-recipe          reported           ours                                     command
-=============== ================== ======================================== =========================================
-ternary-mnist   1.45 % hwang-sung  see docs/results.md                      binarynet train ternary-mnist
-ternary-cifar10 7.44 % twn         not run                                  binarynet train ternary-cifar10
-ternary-digits  (not in it)        see docs/results.md                      binarynet train ternary-digits
-=============== ================== ======================================== =========================================
+=============== =================
+recipe          reported
+=============== =================
+ternary-mnist   1.45 % hwang-sung
+ternary-cifar10 7.44 % twn
+ternary-digits  (not in it)
+=============== =================
 
 **Departures.** All nets have BatchNorm, Adam and geometric decay, which restarts with the second stage; these are ours.
 Hwang and Sung's paper was not at hand: their fit of the steps is followed by a search with the error of the whole net,

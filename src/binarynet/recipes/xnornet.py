@@ -9,13 +9,13 @@ M. Rastegari, V. Ordonez, J. Redmon, A. Farhadi, 2016 (arXiv 1603.05279; ECCV 20
 the pool comes behind the convolution, and the norm before the sign.
 **Backward**  clipped straight-through for the inputs, where |x| ≤ 1; weights as in `recipes/bwn.py`.
 
-=============== ============ ============================================== =========================================
-recipe          reported     ours                                           command
-=============== ============ ============================================== =========================================
-xnornet-cifar10 10.17 %      not run                                        binarynet train xnornet-cifar10
-xnornet-mnist   (not in it)  see docs/results.md                            binarynet train xnornet-mnist
-xnornet-digits  (not in it)  see docs/results.md                            binarynet train xnornet-digits
-=============== ============ ============================================== =========================================
+=============== ===========
+recipe          reported
+=============== ===========
+xnornet-cifar10 10.17 %
+xnornet-mnist   (not in it)
+xnornet-digits  (not in it)
+=============== ===========
 
 The PyTorch port of J. Cao reports 0.77 % for LeNet-5 on MNIST: of the epoch that is best on the test images, and with a
 ReLU behind each binary layer, biases, and no norm before the classes, where this net has the norm of the authors'

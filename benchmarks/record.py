@@ -1,0 +1,100 @@
+"""Put finished runs into the tables: run folders → src/binarynet/recipes/measured.json → docs/results.md.
+
+    python benchmarks/record.py RUN [RUN ...]     add these runs (a run of the same command is replaced)
+    python benchmarks/record.py                   only write the page anew
+
+A run folder is what `binarynet train --out RUN` leaves. Seeds of one command share a row of the page.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from statistics import mean
+
+from binarynet import recipes
+from binarynet.recipes.measured import Measured, measured
+from binarynet.train import RunFolder
+
+ROOT = Path(__file__).parents[1]
+FILE = ROOT / "src/binarynet/recipes/measured.json"
+PAGE = ROOT / "docs/results.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+def read(folder: Path) -> Measured:
+    """The row of a finished run."""
+    run = RunFolder(folder)
+    config, result = run.read_config(), run.read_result()
+    last = config["sessions"][-1]
+    defaults = recipes.get(config["recipe"]).settings()
+    changed = {
+        name: ",".join(map(text, value)) if isinstance(value, list) else text(value)
+        for name, value in config["settings"].items()
+        if name != "epochs" and json.loads(json.dumps(defaults.get(name))) != value
+    }
+    return Measured(
+        recipe=config["recipe"],
+        settings=changed,
+        epochs=result["epochs"],
+        seed=config["seed"],
+        precision=config["precision"],
+        best_epoch=result["best_epoch"],
+        validation_error=round(result["validation_error"], 4),
+        test_error=round(result["test_error"], 4),
+        device=result["device"],
+        threads=last["threads"] * last["devices"] * last["nodes"],
+    )
+
+
+def text(value: object) -> str:
+    """A setting as one types it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def rows_of_page(rows: tuple[Measured, ...]) -> list[str]:
+    """The Markdown table: one line for each command, its seeds together."""
+    lines = [
+        "| command | epochs | reported, full run | ours, test error | seeds | on |",
+        "|---|---|---|---|---|---|",
+    ]
+    groups: dict[str, list[Measured]] = {}
+    for row in rows:
+        groups.setdefault(row.command.split(" --seed")[0], []).append(row)
+    for command, runs in groups.items():
+        recipe = recipes.get(runs[0].recipe)
+        reported = recipe.reported.get(recipe.data)
+        errors = [run.test_error for run in runs]
+        ours = f"{mean(errors):.2f} %" + (f" ({min(errors):.2f} – {max(errors):.2f})" if len(errors) > 1 else "")
+        on = f"{runs[0].device.replace('cpu', 'CPU')}, {runs[0].threads} thread{'s' if runs[0].threads > 1 else ''}"
+        seeds = ", ".join(str(run.seed) for run in runs)
+        full = f"{reported:.2f} %" if reported else "–"
+        lines.append(f"| `{command}` | {runs[0].epochs} | {full} | {ours} | {seeds} | {on} |")
+    return lines
+
+
+def page(text: str, rows: tuple[Measured, ...]) -> str:
+    """The page with the table between its two marks made anew."""
+    before, rest = text.split(BEGIN)
+    return "\n".join([before + BEGIN, *rows_of_page(rows), END + rest.split(END)[1]])
+
+
+def write(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def main(folders: list[str]) -> None:
+    rows = {row.command: row for row in measured()}
+    rows |= {row.command: row for row in map(read, map(Path, folders))}
+    ordered = tuple(sorted(rows.values(), key=lambda row: (row.recipe, row.test_error, row.seed)))
+    write(FILE, json.dumps([asdict(row) for row in ordered], indent=1, ensure_ascii=False) + "\n")
+    write(PAGE, page(PAGE.read_text(encoding="utf-8"), ordered))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
