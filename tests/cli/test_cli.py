@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from binarynet import __version__
 from binarynet.cli import main
 from binarynet.format import load
+from binarynet.recipes.measured import best
 
 CONVNET = Path(__file__).parents[1] / "data" / "small_convnet.bnn"
 SMALL = ["--set", "width=64", "--epochs", "3", "--threads", "1"]
@@ -107,6 +109,21 @@ def test_recipes_lists_every_recipe_with_its_settings(capsys):
     assert found["bnn-mnist"]["settings"]["width"] == 4096
     assert main(["recipes", "bnn-mnist"]) == 0
     assert "width=4096" in capsys.readouterr().out
+
+
+def test_the_list_of_recipes_shows_reported_and_our_errors(capsys):
+    assert main(["recipes"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("bnn-mnist"))
+    ours = best("bnn-mnist")
+    assert "0.96 %" in row
+    assert f"{ours.test_error:.2f} %" in row
+    assert main(["recipes", "bnn-mnist"]) == 0
+    assert ours.command in capsys.readouterr().out
+
+
+def test_version_is_that_of_the_package(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
 
 
 def test_demo_goes_the_whole_way(capsys, monkeypatch):

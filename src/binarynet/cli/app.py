@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -26,6 +26,23 @@ app = typer.Typer(
 )
 # Into a pipe or a file nothing is wrapped at 80 columns.
 console = Console(width=None if sys.stdout.isatty() else 200)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from binarynet import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What can be said before the verb."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
