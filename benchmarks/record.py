@@ -65,7 +65,7 @@ def rows_of_page(rows: tuple[Measured, ...]) -> list[str]:
     for row in rows:
         groups.setdefault(row.command.split(" --seed")[0], []).append(row)
     for command, runs in groups.items():
-        recipe = recipes.get(runs[0].recipe)
+        recipe = recipes.get(runs[0].recipe).with_settings(runs[0].settings)
         reported = recipe.reported.get(recipe.data)
         errors = [run.test_error for run in runs]
         ours = f"{mean(errors):.2f} %" + (f" ({min(errors):.2f} – {max(errors):.2f})" if len(errors) > 1 else "")
