@@ -11,8 +11,10 @@ import pytest
 
 from binarynet.errors import FormatError
 from binarynet.format import from_bytes, load, save, to_bytes
-from binarynet.graph import Graph, interpret
+from binarynet.format.packed import Packed
+from binarynet.graph import Encoding, Graph, interpret
 from binarynet.graph.ir import Input, Linear, Threshold
+from binarynet.graph.weights import held
 from tests.graph.graphs import small_convnet, small_mlp
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +42,34 @@ def test_weights_of_several_bits_survive(name, values):
     weight = np.random.default_rng(0).choice(np.array(values, np.int8), (5, 70))
     loaded = from_bytes(to_bytes(_one_linear(weight, name)))
     assert np.array_equal(loaded["l"].weight, weight)
+
+
+def test_loaded_weights_stay_packed_until_they_are_read():
+    graph = from_bytes(to_bytes(small_mlp()))
+    linear = graph["linear1"]
+    assert isinstance(held(linear), Packed)
+    assert linear.weight_shape == small_mlp()["linear1"].weight.shape
+    assert to_bytes(graph) == to_bytes(small_mlp())
+    assert isinstance(held(linear), Packed), "neither the shape nor a copy needs numbers"
+    assert np.array_equal(linear.weight, small_mlp()["linear1"].weight)
+    assert linear.weight is linear.weight, "unpacked once"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "code"), [("t2", 0b10), ("b8", 0), ("b8", 63), ("b8", 192), ("b8", 255), ("u8", 128), ("u8", 255)]
+)
+def test_bits_that_mean_no_weight_are_refused(encoding, code):
+    bits = Encoding.parse(encoding).bits
+    words = np.array([[[code >> n & 1]] for n in range(bits)], np.uint64)
+    graph = Graph((Input("x", (), (1,), "b1"), Linear("l", ("x",), Packed(words, (1, 1), encoding), encoding)))
+    with pytest.raises(FormatError, match=f"a weight that {encoding} does not have, or that is outside"):
+        from_bytes(to_bytes(graph))
+
+
+def test_every_weight_that_int8_holds_survives_in_the_widest_encodings():
+    for encoding, numbers in (("b8", np.arange(-127, 128, 2)), ("u8", np.arange(128)), ("i8", np.arange(-128, 128))):
+        weight = numbers.astype(np.int8)[None]
+        assert np.array_equal(from_bytes(to_bytes(_one_linear(weight, encoding)))["l"].weight, weight)
 
 
 def _one_linear(weight, encoding):
@@ -127,6 +157,18 @@ def _nan(graph, header, data):
     return data[:start] + struct.pack("<f", float("nan")) + data[start + 4 :]
 
 
+def _one_row(graph, header, data):
+    """A weight that is a single row: one size, and a tensor of one."""
+    graph["ops"][1]["weight_shape"] = [10]
+    header["linear1.weight"]["shape"] = [1]
+    start, end = header["linear1.weight"]["data_offsets"]
+    header["linear1.weight"]["data_offsets"] = [start, start + 8]
+    for name, tensor in header.items():
+        if name != "__metadata__" and tensor["data_offsets"][0] >= end:
+            tensor["data_offsets"] = [place - (end - start - 8) for place in tensor["data_offsets"]]
+    return data[: start + 8] + data[end:]
+
+
 WRONG = {
     "format version 2": lambda graph, header, data: graph.update(version=2),
     "needs exactly the keys": lambda graph, header, data: graph.update(extra=1),
@@ -145,6 +187,7 @@ WRONG = {
     "not finite": _nan,
     "is U64": _set(1, "weight_shape", [6, 10]),
     "needs positive sizes": _set(1, "weight_shape", [0, 10]),
+    "needs two sizes or more": _one_row,
     "has weights for 10 inputs, reads 9": _set(0, "shape", [9]),
     "tensors that no op owns": lambda graph, header, data: graph["ops"].pop(),
     "is missing": lambda graph, header, data: header.update({"x": header.pop("logits.scale")}),

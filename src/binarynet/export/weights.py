@@ -44,9 +44,7 @@ def tensors(graph: Graph, word: int) -> list[Tensor]:
     """Every array of the graph in running order, named OP.FIELD."""
     found = []
     for op in graph.ops:
-        for field, array in vars(op).items():
-            if not isinstance(array, np.ndarray):
-                continue
+        for field, array in op.arrays():
             name = f"{op.name}.{field}"
             if array.dtype == np.bool_:
                 found.append(Tensor(name, "yes/no", "word", array, pack_words(array, word)))

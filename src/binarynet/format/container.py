@@ -22,10 +22,12 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as save_tensors
 
 from binarynet.errors import FormatError, GraphError
-from binarynet.format.bits import from_planes, pack, planes, tail_is_zero, unpack, words_for
+from binarynet.format.bits import pack, tail_is_zero, unpack, words_for
+from binarynet.format.packed import Packed
 from binarynet.graph.encoding import Encoding
-from binarynet.graph.ir import OPS, Conv2d, Graph, Linear, Op, Weights
+from binarynet.graph.ir import OPS, Conv2d, Graph, Linear, Op
 from binarynet.graph.verify import verify
+from binarynet.graph.weights import Weight, held
 
 VERSION = 1
 KEY = "binarynet"
@@ -78,11 +80,15 @@ def to_bytes(graph: Graph) -> bytes:
     for op in graph.ops:
         entry: dict[str, Any] = {"op": type(op).__name__}
         for name, hint in _hints(type(op).__name__).items():
+            if hint is Weight:
+                assert isinstance(op, Linear | Conv2d)
+                entry[f"{name}_shape"] = op.weight_shape
+                tensors[f"{op.name}.{name}"] = _stored(op)
+                continue
             value = getattr(op, name)
             if _is_packed(hint):
-                encoding = op.weight_encoding if isinstance(op, Linear | Conv2d) else "b1"
                 entry[f"{name}_shape"] = value.shape
-                tensors[f"{op.name}.{name}"] = _pack(value, encoding)
+                tensors[f"{op.name}.{name}"] = pack(value)
             elif _is_unpacked(hint):
                 tensors[f"{op.name}.{name}"] = np.ascontiguousarray(value)
             else:
@@ -96,7 +102,7 @@ def to_bytes(graph: Graph) -> bytes:
     }
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     blob = save_tensors(tensors, {KEY: text})
-    return _with_digest(blob, hashlib.sha256(blob).hexdigest().encode())
+    return hashlib.sha256(blob).hexdigest().encode().join(_around_digest(blob))
 
 
 def from_bytes(blob: bytes) -> Graph:
@@ -133,16 +139,13 @@ def from_bytes(blob: bytes) -> Graph:
     return graph
 
 
-def _pack(numbers: NDArray[Any], encoding: str) -> NDArray[Any]:
-    """(out, …) → one row of words for each output, (out, words); with K > 1 bits, a plane each: (K, out, words).
-
-    f32 stays as it is.
-    """
-    if encoding == "f32":
-        return np.ascontiguousarray(numbers)
-    rows = numbers.reshape(len(numbers), -1) if numbers.ndim > 1 else numbers
-    code = Encoding.parse(encoding)
-    return pack(rows if code.bits == 1 else planes(rows, code))
+def _stored(op: Linear | Conv2d) -> NDArray[Any]:
+    """One row of words for each output, (out, words); with K > 1 bits, a plane each: (K, out, words). f32 as it is."""
+    weight = held(op)
+    if op.weight_encoding == "f32":
+        return np.ascontiguousarray(op.weight)
+    packed = weight if isinstance(weight, Packed) else Packed.of(op.weight, op.weight_encoding)
+    return packed.words if len(packed.words) > 1 else packed.words[0]
 
 
 def _open(blob: bytes) -> tuple[str, dict[str, NDArray[Any]]]:
@@ -164,17 +167,20 @@ def _open(blob: bytes) -> tuple[str, dict[str, NDArray[Any]]]:
     return metadata[KEY], stored
 
 
-def _with_digest(blob: bytes, digest: bytes) -> bytes:
-    """Put the 64 digits in their place in the header."""
+def _around_digest(blob: bytes) -> tuple[memoryview, memoryview]:
+    """What stands before and behind the 64 digits in the header."""
     place = _DIGEST.search(blob, 0, 8 + int.from_bytes(blob[:8], "little"))
     if place is None:
         raise FormatError("the header has no sha256 of 64 hexadecimal digits")
-    return blob[: place.start(1)] + digest + blob[place.end(1) :]
+    return memoryview(blob)[: place.start(1)], memoryview(blob)[place.end(1) :]
 
 
 def _check_digest(blob: bytes, digest: Any) -> None:
-    zeroed = _with_digest(blob, _NO_DIGEST.encode())
-    actual = hashlib.sha256(zeroed).hexdigest()
+    before, behind = _around_digest(blob)
+    content = hashlib.sha256(before)
+    content.update(_NO_DIGEST.encode())
+    content.update(behind)
+    actual = content.hexdigest()
     if digest != actual:
         raise FormatError(
             f"the checksum does not match (file says {digest}, content is {actual}): it was damaged or edited"
@@ -210,9 +216,13 @@ def _read_op(entry: Any, stored: dict[str, NDArray[Any]]) -> Op:
                 raise FormatError(f"{where}: tensor {tensor!r} holds words, needs I32 or F32")
         elif _is_packed(hint):
             shape = _plain(entry[f"{name}_shape"], tuple[int, ...], f"{where}: {name}_shape")
-            encoding = values["weight_encoding"] if name == "weight" else "b1"
-            numbers = _unpack(stored.pop(tensor), shape, encoding, f"{where}: tensor {tensor!r}")
-            values[name] = numbers if name == "weight" else numbers > 0
+            if hint is Weight:
+                values[name] = _weight(
+                    stored.pop(tensor), shape, values["weight_encoding"], f"{where}: tensor {tensor!r}"
+                )
+            else:
+                _check_words(stored[tensor], shape, Encoding("b", 1), f"{where}: tensor {tensor!r}")
+                values[name] = unpack(stored.pop(tensor), shape[-1]) > 0
     return OPS[kind](**values)
 
 
@@ -225,7 +235,7 @@ def _hints(kind: str) -> dict[str, Any]:
 
 def _is_packed(hint: Any) -> bool:
     """Whether a field is stored as bits: weights, unless they are f32, and yes / no."""
-    return hint in (Weights, NDArray[np.bool_])
+    return hint in (Weight, NDArray[np.bool_])
 
 
 def _is_unpacked(hint: Any) -> bool:
@@ -245,27 +255,35 @@ def _plain(value: Any, hint: Any, where: str) -> Any:
     return tuple(_plain(item, inner[0], where) for item in value)
 
 
-def _unpack(words: NDArray[Any], shape: tuple[int, ...], encoding: str, where: str) -> NDArray[np.int8]:
-    """Words of the file → numbers of ``shape``; the inverse of `_pack`."""
+def _weight(words: NDArray[Any], shape: tuple[int, ...], encoding: str, where: str) -> Packed | NDArray[Any]:
+    """Words of the file → weights of ``shape``, checked but still packed; the inverse of `_stored`."""
     try:
         code = Encoding.parse(encoding)
     except ValueError as error:
         raise FormatError(f"{where}: {error}") from None
+    _check_words(words, shape, code, where)
+    if code.is_float:
+        return words
+    if len(shape) < 2:
+        raise FormatError(f"{where}: shape {shape} of a weight needs two sizes or more")
+    packed = Packed(words.reshape(code.bits, shape[0], -1), shape, encoding)
+    if not packed.are_weights():
+        raise FormatError(f"{where}: holds a weight that {encoding} does not have, or that is outside −128 … 127")
+    return packed
+
+
+def _check_words(words: NDArray[Any], shape: tuple[int, ...], code: Encoding, where: str) -> None:
+    """Type and shape of a stored tensor that is ``shape`` of an encoding, and the bits behind its last value."""
     if not shape or min(shape) < 1 or prod(shape) >= 2**40:
         raise FormatError(f"{where}: shape {shape} needs positive sizes")
     if code.is_float:
         if words.dtype != np.float32 or words.shape != shape:
             raise FormatError(f"{where}: {words.dtype} {words.shape}, but it is F32 {shape}")
-        return words
+        return
     rows, depth = (shape[:1], prod(shape[1:])) if len(shape) > 1 else ((), shape[0])
     digits = () if code.bits == 1 else (code.bits,)
     expected = (*digits, *rows, words_for(depth))
     if words.dtype != np.uint64 or words.shape != expected:
-        raise FormatError(f"{where}: {words.dtype} {words.shape}, but {shape} of {encoding} is U64 {expected}")
+        raise FormatError(f"{where}: {words.dtype} {words.shape}, but {shape} of {code} is U64 {expected}")
     if not tail_is_zero(words, depth):
         raise FormatError(f"{where}: a bit behind the last value is not 0")
-    signs = unpack(words, depth)
-    if encoding == "b1":
-        return signs.reshape(shape)
-    planes_first = signs if code.bits > 1 else signs[None]
-    return from_planes(planes_first > 0, code).reshape(shape)

@@ -4,23 +4,23 @@ Values are images ``(height, width, channels)`` or vectors ``(features,)``; the 
 Each op names the values it reads; its own name is the name of the value it makes. A graph is the list of its
 ops in an order in which every value is made before it is read; the last value is the answer.
 
-Weights stand here as the small integers that they mean (int8), not as bits: packing is `binarynet.format`'s. Only
-weights of encoding f32 are float32.
+Weights are the small integers that they mean (int8); only weights of encoding f32 are float32. A loaded op holds the
+bits of its file until its ``weight`` is first read (`binarynet.graph.weights`); packing is `binarynet.format`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.graph.encoding import Encoding
+from binarynet.graph.weights import WEIGHT, Weight, held
 
 Pair = tuple[int, int]
-Weights = NDArray[Any]  # int8, or float32 where the encoding is f32
 Padding = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 
 
@@ -53,6 +53,13 @@ class Op:
     def source(self) -> str:
         return self.sources[0]
 
+    def arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Field and contents of each parameter that is an array; weights as numbers."""
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, np.ndarray):
+                yield entry.name, value
+
 
 @dataclass(frozen=True, eq=False)
 class Input(Op):
@@ -68,8 +75,13 @@ class Input(Op):
 class Linear(Op):
     """acc = x · wᵀ. ``weight`` (out, depth), values of ``weight_encoding``. Integers give i32; with f32, f32."""
 
-    weight: Weights
+    weight: Weight = WEIGHT  # an array; see `binarynet.graph.weights`
     weight_encoding: str = "b1"
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """The shape of ``weight``, which is not unpacked for it."""
+        return held(self).shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +91,18 @@ class Conv2d(Op):
     ``pad_value`` is the number (not the code) that stands outside the image: 0 as the papers trained, +1 or −1.
     """
 
-    weight: Weights
+    weight: Weight = WEIGHT  # an array; see `binarynet.graph.weights`
     weight_encoding: str = "b1"
     stride: Pair = (1, 1)
     dilation: Pair = (1, 1)
     padding: Padding = ((0, 0), (0, 0))
     pad_value: int = 0
     groups: int = 1
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """The shape of ``weight``, which is not unpacked for it."""
+        return held(self).shape
 
 
 @dataclass(frozen=True, eq=False)

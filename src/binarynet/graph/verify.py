@@ -30,6 +30,7 @@ from binarynet.graph.ir import (
     Value,
     window_output,
 )
+from binarynet.graph.weights import held
 
 I32, F32 = Encoding("i", 32), Encoding("f", 32)
 _LIMIT = 2**31 - 1  # accumulators are 32-bit; sizes stay below it too, so that no engine can overflow
@@ -116,16 +117,21 @@ def _weights(op: Linear | Conv2d, fail: _Fail, rank: int) -> Encoding:
     encoding = _encoding(op.weight_encoding, fail)
     if encoding == I32:
         raise fail("weights are b1…b7, u1…u7, i2…i8, t2 or f32, not i32")
+    weight = held(op)
+    if not isinstance(weight, np.ndarray):  # bits, which can mean nothing but values of their encoding
+        if weight.encoding != op.weight_encoding or len(weight.shape) != rank or min(weight.shape) < 1:
+            raise fail(f"weight must be of rank {rank} and {encoding}, not {weight.shape} of {weight.encoding}")
+        return encoding
     dtype = np.float32 if encoding.is_float else np.int8
-    if op.weight.dtype != dtype or op.weight.ndim != rank or not op.weight.size:
+    if weight.dtype != dtype or weight.ndim != rank or not weight.size:
         wanted = np.dtype(dtype).name
-        raise fail(f"weight must be a non-empty {wanted} array of rank {rank}, not {op.weight.dtype} {op.weight.shape}")
+        raise fail(f"weight must be a non-empty {wanted} array of rank {rank}, not {weight.dtype} {weight.shape}")
     if encoding.is_float:
-        if not np.isfinite(op.weight).all():
+        if not np.isfinite(weight).all():
             raise fail("a weight is not finite")
         return encoding
-    low, high = int(op.weight.min()), int(op.weight.max())
-    if low < encoding.low or high > encoding.high or (encoding.kind == "b" and not np.all(op.weight & 1)):
+    low, high = int(weight.min()), int(weight.max())
+    if low < encoding.low or high > encoding.high or (encoding.kind == "b" and not np.all(weight & 1)):
         raise fail(f"weight holds values that {encoding} does not have")
     return encoding
 
@@ -147,9 +153,10 @@ def _linear(op: Linear, fail: _Fail, x: Value) -> Value:
     weight = _weights(op, fail, 2)
     if len(x.shape) != 1:
         raise fail(f"reads {x}; a Linear reads a vector, so put a Flatten before it")
-    if x.shape[0] != op.weight.shape[1]:
-        raise fail(f"has weights for {op.weight.shape[1]} inputs, reads {x.shape[0]}")
-    return _accumulator(x, weight, op.weight.shape[1], (op.weight.shape[0],), fail)
+    out, depth = op.weight_shape
+    if x.shape[0] != depth:
+        raise fail(f"has weights for {depth} inputs, reads {x.shape[0]}")
+    return _accumulator(x, weight, depth, (out,), fail)
 
 
 def _image(x: Value, fail: _Fail) -> tuple[int, int, int]:
@@ -191,7 +198,7 @@ def _places(
 
 def _conv2d(op: Conv2d, fail: _Fail, x: Value) -> Value:
     weight = _weights(op, fail, 4)
-    out, kernel_height, kernel_width, in_group = op.weight.shape
+    out, kernel_height, kernel_width, in_group = op.weight_shape
     rows, columns = _places(x, (kernel_height, kernel_width), op.stride, op.dilation, op.padding, fail)
     if op.groups < 1 or out % op.groups or x.channels != in_group * op.groups:
         raise fail(

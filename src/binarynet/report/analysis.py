@@ -194,9 +194,7 @@ def _operations(op: Op, reads: list[Value], made: Value) -> tuple[float, float]:
 
 def _parameters(op: Op, in_float: bool) -> Iterator[int]:
     """Bits of each array of parameters."""
-    for array in vars(op).values():
-        if not isinstance(array, np.ndarray):
-            continue
+    for _, array in op.arrays():
         if isinstance(op, Linear | Conv2d):
             yield array.size * (32 if in_float else Encoding.parse(op.weight_encoding).bits)
         elif isinstance(op, Threshold) and in_float:

@@ -52,7 +52,7 @@ def summarise(graph: Graph, file_bytes: int, kernels: dict[str, str]) -> Summary
     layers = []
     for op in graph.ops:
         read = [values[source] for source in op.sources]
-        arrays = [array for array in vars(op).values() if isinstance(array, np.ndarray)]
+        arrays = [array for _, array in op.arrays()]
         parameters = sum(array.size for array in arrays if array.dtype != np.bool_)
         stored = sum(_stored_bits(op, array) for array in arrays)
         moved = -(-stored // 8) + sum(_bytes(values[name]) for name in (*op.sources, op.name) if name not in inside)
@@ -78,9 +78,9 @@ def summarise(graph: Graph, file_bytes: int, kernels: dict[str, str]) -> Summary
 def macs(op: Op, made: Value) -> int:
     """Multiply-accumulates of one image: each is one xor and popcount contribution (for b8 inputs, eight)."""
     if isinstance(op, Linear):
-        return op.weight.size
+        return prod(op.weight_shape)
     if isinstance(op, Conv2d):
-        return prod(made.shape) * prod(op.weight.shape[1:])
+        return prod(made.shape) * prod(op.weight_shape[1:])
     return 0
 
 
@@ -97,7 +97,7 @@ def _bytes(value: Value) -> int:
 
 def _weights(op: Op) -> str:
     if isinstance(op, Linear | Conv2d):
-        return f"{'×'.join(map(str, op.weight.shape))} {op.weight_encoding}"
+        return f"{'×'.join(map(str, op.weight_shape))} {op.weight_encoding}"
     if isinstance(op, Threshold):
         return f"{op.thresholds.size} thresholds, {int((~op.rising).sum())} falling"
     if isinstance(op, Affine):
@@ -125,7 +125,7 @@ def _reaches(graph: Graph, values: dict[str, Value]) -> dict[str, tuple[int, int
             continue
         kernel, stretch, jump = (1, 1), (1, 1), (1, 1)
         if isinstance(op, Conv2d):
-            kernel, stretch, jump = (op.weight.shape[1], op.weight.shape[2]), op.dilation, op.stride
+            kernel, stretch, jump = (op.weight_shape[1], op.weight_shape[2]), op.dilation, op.stride
         elif isinstance(op, MaxPool2d | SumPool2d):
             kernel, jump = op.kernel, op.stride
         reach[op.name] = tuple(  # type: ignore[assignment]

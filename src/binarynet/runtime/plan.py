@@ -1,17 +1,15 @@
-"""Graph → native network, op by op: weights become packed planes of bits, thresholds and scales plain arrays."""
+"""Graph → native network, op by op: weights as packed planes of bits, thresholds and scales as plain arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from binarynet import _native
 from binarynet.errors import RuntimeUnavailable
-from binarynet.format.bits import pack, words_for
-from binarynet.graph.encoding import Encoding
+from binarynet.format.packed import Packed
 from binarynet.graph.ir import (
     Add,
     Affine,
@@ -28,9 +26,9 @@ from binarynet.graph.ir import (
     SumPool2d,
     Threshold,
 )
+from binarynet.graph.weights import held
 
 Network = _native.Network
-_PACKED_AT_ONCE = 256
 
 
 def build(graph: Graph, isa: str | None, threads: int | None) -> Network:
@@ -53,39 +51,24 @@ def build(graph: Graph, isa: str | None, threads: int | None) -> Network:
     return network
 
 
-def _planes(weight: NDArray[Any], encoding: Encoding) -> NDArray[np.uint64]:
-    """(out, …) small integers → (bits, out, words): bit n of the codes in plane n.
-
-    The code of a weight w is (w − low) / step, so it is counted from the lowest value of every encoding, and t2 is
-    0, 1, 2. A few output channels at a time, to keep memory low.
-    """
-    flat = weight.reshape(len(weight), -1)
-    rows = np.empty((encoding.bits, len(flat), words_for(flat.shape[1])), np.uint64)
-    for start in range(0, len(flat), _PACKED_AT_ONCE):
-        part = slice(start, start + _PACKED_AT_ONCE)
-        if encoding.bits == 1:
-            rows[0, part] = pack(flat[part])
-            continue
-        codes = ((flat[part].astype(np.int16) - encoding.low) // encoding.step).astype(np.uint8)
-        for n in range(encoding.bits):
-            rows[n, part] = pack(codes & np.uint8(1 << n))
-    return rows
+def _planes(op: Linear | Conv2d) -> NDArray[np.uint64]:
+    """The weights' codes, (bits, out, words): bit n of all in plane n. A loaded op's are the words of its file."""
+    weight = held(op)
+    return (weight if isinstance(weight, Packed) else Packed.of(op.weight, op.weight_encoding)).codes()
 
 
 def _linear(network: Network, op: Linear, source: int) -> int:
-    encoding = Encoding.parse(op.weight_encoding)
-    if encoding.is_float:
+    if op.weight_encoding == "f32":
         return network.add_linear_f32(op.name, source, np.ascontiguousarray(op.weight))
-    return network.add_linear(op.name, source, _planes(op.weight, encoding), op.weight_encoding)
+    return network.add_linear(op.name, source, _planes(op), op.weight_encoding)
 
 
 def _conv2d(network: Network, op: Conv2d, source: int) -> int:
-    encoding = Encoding.parse(op.weight_encoding)
-    kernel = (op.weight.shape[1], op.weight.shape[2])
+    kernel = (op.weight_shape[1], op.weight_shape[2])
     window = (kernel, op.stride, op.dilation, op.padding, op.pad_value, op.groups)
-    if encoding.is_float:
+    if op.weight_encoding == "f32":
         return network.add_conv2d_f32(op.name, source, np.ascontiguousarray(op.weight), *window)
-    return network.add_conv2d(op.name, source, _planes(op.weight, encoding), op.weight_encoding, *window)
+    return network.add_conv2d(op.name, source, _planes(op), op.weight_encoding, *window)
 
 
 def _threshold(network: Network, op: Threshold, source: int) -> int:
