@@ -1,6 +1,7 @@
 #include "network.h"
 
 #include <algorithm>
+#include <chrono>
 #include <stdexcept>
 
 #include "depthwise.h"
@@ -435,7 +436,8 @@ void Network::give_back(std::unique_ptr<Arena> arena) {
     }
 }
 
-void Network::run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8_t* output, int threads) {
+void Network::run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8_t* output, int threads,
+                        double* seconds) {
     uint8_t* const memory = arena.memory.as<uint8_t>();
     for (size_t i = 0; i < values_.size(); ++i) {
         const int number = root(static_cast<int>(i));
@@ -448,16 +450,24 @@ void Network::run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8
     }
     const Frame frame{
         kernels_, images, threads, arena.values.data(), memory + image_bytes_ * arena.images, scratch_bytes_};
-    for (const auto& step : steps_) step->run(frame);
+    for (const auto& step : steps_) {
+        if (!seconds) {
+            step->run(frame);
+            continue;
+        }
+        const auto begin = std::chrono::steady_clock::now();
+        step->run(frame);
+        *seconds++ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    }
 }
 
-void Network::run(const void* input, size_t images, void* output) {
+void Network::run(const void* input, size_t images, void* output, double* seconds) {
     if (!finished()) throw std::invalid_argument("finish() the network before it runs");
     if (!images) return;
     const size_t output_bytes = value(output_).bytes();
     const size_t fitting =
         std::clamp<size_t>(kChunkBytes / std::max<size_t>(image_bytes_, 1), 1, kChunkImages);
-    const bool by_image = threads_ > 1 && images >= kImagesPerThread * static_cast<size_t>(threads_);
+    const bool by_image = !seconds && threads_ > 1 && images >= kImagesPerThread * static_cast<size_t>(threads_);
     const size_t workers = by_image ? static_cast<size_t>(threads_) : 1;
     // Equal chunks, and as many for each thread.
     const size_t chunks = round_up((images + fitting - 1) / fitting, workers);
@@ -465,7 +475,7 @@ void Network::run(const void* input, size_t images, void* output) {
     auto chunk = [&](Arena& arena, size_t i, int threads) {
         const size_t begin = images * i / chunks, end = images * (i + 1) / chunks;
         run_chunk(arena, static_cast<const uint8_t*>(input) + begin * input_bytes_, end - begin,
-                  static_cast<uint8_t*>(output) + begin * output_bytes, threads);
+                  static_cast<uint8_t*>(output) + begin * output_bytes, threads, seconds);
     };
     if (!by_image) {
         auto arena = take_arena(most, threads_);

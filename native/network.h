@@ -46,7 +46,10 @@ class Network {
     void finish(int output);
 
     // input: `images` images of codes (uint8) or float32; output: images × output_numbers() int32 or float32.
-    void run(const void* input, size_t images, void* output);
+    // seconds: null, or what each step of plan() that is not a part of another took, added to what is there;
+    // with it, threads share each step, none takes images for itself.
+    void run(const void* input, size_t images, void* output, double* seconds = nullptr);
+    size_t steps() const { return steps_.size(); }
 
     bool finished() const { return output_ >= 0; }
     bool input_is_float() const;
@@ -81,7 +84,8 @@ class Network {
     std::vector<int> readers(int number) const;
     void fuse();
     void plan_memory();
-    void run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8_t* output, int threads);
+    void run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8_t* output, int threads,
+                   double* seconds);
     std::unique_ptr<Arena> take_arena(size_t images, int threads);
     void give_back(std::unique_ptr<Arena> arena);
 

@@ -1,0 +1,139 @@
+// Whole networks of the papers' sizes, from bytes to float logits, with random weights:
+//     network_bench [seconds per row] [instruction set] [threads ...]
+//
+// Wall time: median (lowest … highest) of repeated runs after a warm-up, so it wants a quiet machine. Under
+// each row, the median of what every step took in runs of their own.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <vector>
+
+#include "dispatch.h"
+#include "network.h"
+
+using namespace binarynet;
+
+namespace {
+
+std::mt19937_64 random_bits(1);
+
+PackedWeights weights(size_t channels, size_t depth) {
+    const size_t words = words_for(depth);
+    std::vector<uint64_t> rows(channels * words);
+    for (size_t i = 0; i < rows.size(); ++i)
+        rows[i] = random_bits() & (i % words + 1 < words || depth % kWord == 0 ? ~uint64_t{0}
+                                                                              : low_bits(depth % kWord));
+    return {Code::parse("b1"), channels, std::move(rows)};
+}
+
+ThresholdTable thresholds(size_t channels) {
+    ThresholdTable table;
+    for (size_t c = 0; c < channels; ++c) {
+        table.i32.push_back(static_cast<int32_t>(random_bits() % 41) - 20);
+        table.rising.push_back(random_bits() & 1);
+    }
+    return table;
+}
+
+int dense(Network& network, int x, size_t channels, size_t depth, const std::string& number) {
+    x = network.add_linear("fc" + number, x, weights(channels, depth));
+    return network.add_threshold("sign" + number, x, thresholds(channels));
+}
+
+void answer(Network& network, int x, size_t depth) {
+    x = network.add_linear("last", x, weights(10, depth));
+    network.finish(network.add_affine("out", x, {std::vector<float>(10, 0.3f), std::vector<float>(10, 1)}));
+}
+
+// 784-4096-4096-4096-10.
+void mlp(Network& network) {
+    int x = network.add_input({784}, "b8");
+    x = dense(network, x, 4096, 784, "1");
+    x = dense(network, x, 4096, 4096, "2");
+    x = dense(network, x, 4096, 4096, "3");
+    answer(network, x, 4096);
+}
+
+// 2 × 128C3 - MP2 - 2 × 256C3 - MP2 - 2 × 512C3 - MP2 - 1024 - 1024 - 10 on 32 × 32 × 3 bytes.
+void conv_net(Network& network) {
+    Window same{};
+    same.kernel_height = same.kernel_width = 3;
+    same.top = same.bottom = same.left = same.right = 1;
+    Window pool{};
+    pool.kernel_height = pool.kernel_width = pool.stride_y = pool.stride_x = 2;
+    int x = network.add_input({32, 32, 3}, "b8");
+    size_t depth = 3, layer = 0;
+    for (size_t channels : {128, 128, 256, 256, 512, 512}) {
+        const std::string number = std::to_string(++layer);
+        x = network.add_conv2d("conv" + number, x, weights(channels, 9 * depth), same, 1, 0);
+        x = network.add_threshold("bits" + number, x, thresholds(channels));
+        if (layer % 2 == 0)
+            x = network.add_max_pool2d("pool" + number, x, pool, std::vector<uint8_t>(channels, 0));
+        depth = channels;
+    }
+    x = network.add_flatten("flat", x);
+    x = dense(network, x, 1024, 8192, "1");
+    x = dense(network, x, 1024, 1024, "2");
+    answer(network, x, 1024);
+}
+
+double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double median(std::vector<double>& times) {
+    std::sort(times.begin(), times.end());
+    return times[times.size() / 2];
+}
+
+void time_network(const char* name, Network& network, size_t images, double budget) {
+    std::vector<uint8_t> input(images * network.input_numbers());
+    for (auto& byte : input) byte = static_cast<uint8_t>(random_bits());
+    std::vector<float> output(images * network.output_numbers());
+    std::vector<double> times;
+    std::vector<std::vector<double>> steps(network.steps());
+    for (double start = now(); times.size() < 4 || now() - start < budget;) {
+        const double begin = now();
+        network.run(input.data(), images, output.data());
+        times.push_back(now() - begin);
+    }
+    times.erase(times.begin());  // warm-up
+    const double whole = median(times);
+    std::printf("%-8s batch %4zu  %s, %d thread%s %10.4f ms (%.4f … %.4f)\n", name, images,
+                network.kernels().name, network.threads(), network.threads() > 1 ? "s" : " ", whole * 1e3,
+                times.front() * 1e3, times.back() * 1e3);
+    for (double start = now(); steps[0].size() < 4 || now() - start < budget / 2;) {
+        std::vector<double> seconds(steps.size());
+        network.run(input.data(), images, output.data(), seconds.data());
+        for (size_t i = 0; i < steps.size(); ++i) steps[i].push_back(seconds[i]);
+    }
+    size_t i = 0;
+    for (const auto& [op, kernel] : network.plan()) {
+        if (kernel.rfind("part of", 0) == 0) continue;
+        std::printf("    %-8s %9.2f µs  %s\n", op.c_str(), median(steps[i++]) * 1e6, kernel.c_str());
+    }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    const double budget = count > 1 ? std::atof(arguments[1]) : 0.5;
+    const std::string isa = count > 2 ? arguments[2] : "";
+    std::vector<int> threads;
+    for (int i = 3; i < count; ++i) threads.push_back(std::atoi(arguments[i]));
+    if (threads.empty()) threads = {1, 2};
+    struct Row {
+        const char* name;
+        void (*build)(Network&);
+        std::vector<size_t> batches;
+    };
+    for (int number : threads) {
+        for (const Row& row : {Row{"MLP", mlp, {1, 100, 1000}}, Row{"ConvNet", conv_net, {1, 64}}}) {
+            Network network(isa, number);
+            row.build(network);
+            for (size_t images : row.batches) time_network(row.name, network, images, budget);
+        }
+    }
+}
