@@ -78,6 +78,38 @@ struct GemmI32 : Gemm {
     size_t out_stride;
 };
 
+// Rows that are bytes already, one a value, for a matrix unit that reads them where they lie. A step is 64
+// values of depth; a tile is `height` rows. Step k of row i of a tile is the 64 bytes at
+//
+//     tile + offsets[k] + i · stride
+//
+// so that windows of a convolution that overlap can share their bytes. In a Gemm over strips, `rows`,
+// `row_count`, `row_stride` and `words` mean nothing.
+struct Strip {
+    const uint8_t* tiles[2];  // the second may be the first again, if `count` ≤ height
+    size_t row;               // of the first, in outputs and classes
+    size_t count;             // rows that exist; what stands in the others may be anything
+};
+
+struct Strips {
+    const Strip* strips;
+    size_t count;
+    const size_t* offsets;  // (steps)
+    size_t height;          // of a tile, 1 … 16
+    size_t stride;
+};
+
+// Pixels → bytes for such tiles: step k of pixel i at out + k · step_stride + i · 64, in the kernel's order.
+struct Pixels {
+    const uint8_t* from;
+    size_t stride;  // from pixel to pixel, in bytes
+    size_t count;
+    size_t values;        // of a pixel; bytes of the last step that have none are 0
+    bool bits;            // packed, else one byte a value
+    uint8_t* out;         // 64-byte aligned
+    size_t step_stride;
+};
+
 // Real rows. w[c] is a packed row again, and its bits stand for two numbers:
 //
 //     sum[r][c] = Σ_i x[r][i] · (bit i of w[c] ? one : zero)                                  in float32
@@ -145,6 +177,10 @@ struct KernelTable {
     void (*gemm_select)(const GemmSelect&) = nullptr;  // for panels of the shape above
     void (*gemm_real_f32)(const GemmReal<float>&) = nullptr;
     void (*gemm_real_i8)(const GemmReal<int8_t>&) = nullptr;
+    // Matrix units only, all three or none, never that of the next line.
+    void (*expand)(const Pixels&) = nullptr;
+    void (*strips_bits)(const GemmBits&, const Strips&) = nullptr;
+    void (*strips_i32)(const GemmI32&, const Strips&) = nullptr;
 };
 
 // The same with what kernels.inc says about it.

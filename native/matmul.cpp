@@ -13,9 +13,6 @@ constexpr size_t kWindowTile = 32 << 10, kRowsTile = 256 << 10;
 // panels.
 constexpr size_t kPartChannels = 256;
 
-// Binary MACs a nanosecond, only to tell work that deserves a region from work that does not.
-constexpr double kMacsPerNanosecond = 500;
-
 size_t popcount(const uint64_t* row, size_t first, size_t count) {
     size_t ones = 0;
     for (; count > kWord; first += kWord, count -= kWord)
@@ -105,16 +102,22 @@ size_t Matmul::tile_rows() const {
     return std::clamp<size_t>(rows / 8 * 8, 8, 512);
 }
 
-// A Linear after a flattened image reads each pixel with its own tail, so its weights get the same tails.
+size_t Matmul::tail_words() const {
+    if (window_ ? !implicit_ || !implicit_->whole_words() : from_.store != Value::bits) return 0;
+    const size_t pixels = window_ ? window_->taps() : from_.pixels();
+    return pixels > 1 && from_.channels % kWord ? pixels * from_.row_words() : 0;
+}
+
+// A Linear after a flattened image reads each pixel with its own tail, so its weights get the same tails; so
+// does a convolution that reads pixels where they lie.
 std::vector<uint64_t> Matmul::weights_as_rows(size_t plane) const {
     const size_t packed = words_for(depth_);
     const uint64_t* first = weight_.row(plane, 0, depth_);
-    if (window_ || from_.store != Value::bits || from_.pixels() == 1)
-        return {first, first + channels_ * packed};
+    if (!tail_words()) return {first, first + channels_ * packed};
     const size_t pixel_words = from_.row_words();
     std::vector<uint64_t> rows(channels_ * words_);
     for (size_t c = 0; c < channels_; ++c) {
-        for (size_t p = 0; p < from_.pixels(); ++p) {
+        for (size_t p = 0; p < words_ / pixel_words; ++p) {
             BitWriter writer(&rows[c * words_ + p * pixel_words]);
             writer.copy(first + c * packed, p * from_.channels, from_.channels);
             writer.finish();
@@ -174,10 +177,10 @@ void Matmul::make_terms(const std::vector<std::vector<bool>>& outside, size_t pa
 }
 
 void Matmul::seal(const Kernels& kernels) {
-    const bool linear_on_pixels = !window_ && from_.store == Value::bits;
-    words_ = linear_on_pixels ? from_.pixels() * from_.row_words() : words_for(depth_);
-    const size_t used =
-        linear_on_pixels ? (from_.pixels() - 1) * from_.row_words() * kWord + from_.channels : depth_;
+    if (window_ && groups_ == 1 && plain() && !direct())
+        implicit_ = Implicit::plan(from_, *window_, pad_code_, channels_, kernels);
+    words_ = tail_words() ? tail_words() : words_for(depth_);
+    const size_t used = tail_words() ? (words_ - from_.row_words()) * kWord + from_.channels : depth_;
     const size_t per_group = channels_ / groups_;
     panels_.resize(groups_ * static_cast<size_t>(weight_planes_));
     for (size_t n = 0; n < static_cast<size_t>(weight_planes_); ++n) {
@@ -198,6 +201,9 @@ void Matmul::seal(const Kernels& kernels) {
 }
 
 size_t Matmul::scratch_bytes() const {
+    if (implicit_)
+        return implicit_->scratch_bytes() + round_up(implicit_->block_positions() * 4, 64) +
+               (finishes() ? kFinishedRows * kFinishedChannels * 4 : 0);
     const size_t tile = tile_rows();
     size_t bytes = 0;
     if (!direct()) bytes += round_up(tile * row_bytes(), 64) + round_up(depth_, 64);
@@ -232,12 +238,14 @@ size_t Matmul::weight_bytes() const {
 }
 
 std::string Matmul::kernel(const Kernels& kernels) const {
-    std::string text = std::string(kernels.name) + (compares_ ? " gemm_bits, " : " gemm_i32, ");
+    std::string text = std::string(kernels.name) + (implicit_ ? " strips" : " gemm");
+    text += compares_ ? "_bits, " : "_i32, ";
     text += std::to_string(planes_);
     if (!plain()) text += " × " + std::to_string(weight_planes_);
     text += planes_ == 1 && plain() ? " plane" : " planes";
     if (window_)
-        text += direct()                     ? ", 1×1 in place"
+        text += implicit_                    ? std::string(", implicit ") + implicit_->text()
+                : direct()                   ? ", 1×1 in place"
                 : from_.store == Value::bits ? ", gathered bits"
                                              : ", gathered codes";
     if (groups_ > 1) text += ", " + std::to_string(groups_) + " groups";
@@ -460,16 +468,19 @@ void Matmul::run_tile(const Frame& frame, size_t first, size_t count, size_t pan
         }
     }
     if (finishes() && groups_ > 1) finish(frame, first, count, 0, channels_, s.acc, acc_stride);
-    if (compares_ && panel_end == panels_[0].count()) {  // bytes of the last word that no panel covers
-        const size_t written = groups_ > 1 ? channels_ / 8 : padded / 8;
-        for (size_t r = 0; r < count && written < bits_stride; ++r)
-            std::memset(frame.at<uint8_t>(writes()) + (first + r) * bits_stride + written, 0,
-                        bits_stride - written);
-    }
+    if (compares_ && panel_end == panels_[0].count()) clear_tails(frame, first, count);
+}
+
+void Matmul::clear_tails(const Frame& frame, size_t first, size_t count) const {
+    const size_t stride = words_for(channels_) * 8;
+    const size_t written = groups_ > 1 ? channels_ / 8 : panels_[0].padded_channels() / 8;
+    for (size_t r = 0; r < count && written < stride; ++r)
+        std::memset(frame.at<uint8_t>(writes()) + (first + r) * stride + written, 0, stride - written);
 }
 
 void Matmul::run(const Frame& frame) const {
     const size_t rows = frame.images * positions(), panels = panels_[0].count(), tile = tile_rows();
+    if (implicit_) return run_implicit(frame);
     // Threads that make bits share no word.
     const size_t step = std::max<size_t>(4, kWord / lanes_);
     const double macs = double(rows) * double(channels_) * double(depth_) * planes_ * weight_planes_;

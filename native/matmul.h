@@ -13,6 +13,7 @@
 
 #include <optional>
 
+#include "implicit.h"
 #include "panels.h"
 #include "steps.h"
 
@@ -38,6 +39,11 @@ class Matmul final : public Product {
  private:
     struct Scratch;
 
+    // Binary MACs a nanosecond, only to tell work that deserves a region from work that does not.
+    static constexpr double kMacsPerNanosecond = 500;
+    // Accumulators of implicit rows that something else reads: so many rows and channels at a time.
+    static constexpr size_t kFinishedRows = 256, kFinishedChannels = 64;
+
     bool direct() const;                                               // rows are the source's own memory
     bool plain() const { return weight_planes_ == 1 && extra_ == 0; }  // one kernel call makes accumulators
     bool finishes() const { return affine_ || (thresholds_ && !compares_); }
@@ -46,6 +52,8 @@ class Matmul final : public Product {
     size_t part_channels() const;
     size_t tile_rows() const;
     Scratch scratch(const Frame& frame, int slot) const;
+    // Words of the weights in which each pixel, or each tap, has its own tail; 0: none has.
+    size_t tail_words() const;
 
     std::vector<uint64_t> weights_as_rows(size_t plane) const;
     int64_t twice_base(size_t channel, const std::vector<bool>& outside) const;
@@ -67,6 +75,13 @@ class Matmul final : public Product {
     void run_tile(const Frame& frame, size_t first, size_t count, size_t panel_begin, size_t panel_end,
                   int slot) const;
 
+    // Instead of tiles of gathered rows.
+    void run_implicit(const Frame& frame) const;
+    void run_block(const Frame& frame, const Implicit::Block& block, size_t panel_begin, size_t panel_end,
+                   int slot) const;
+    // Bytes of the last word of rows of bits that no panel covers.
+    void clear_tails(const Frame& frame, size_t first, size_t count) const;
+
     Value from_;
     PackedWeights weight_;  // until seal()
     size_t channels_, groups_, depth_;
@@ -76,6 +91,7 @@ class Matmul final : public Product {
     bool correct_padding_ = false;        // the number 0 stands outside and is no code: classes
     uint8_t pad_code_ = 0;
 
+    std::optional<Implicit> implicit_;
     size_t words_ = 0;               // of a plane of a row
     size_t lanes_ = 0;               // of a panel
     std::vector<Panels> panels_;     // (groups, weight planes)

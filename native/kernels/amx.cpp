@@ -30,8 +30,8 @@
 
 #include <algorithm>
 
-#include "../bits.h"
-#include "../kernels.h"
+#include "amx.h"
+#include "amx_strips.h"
 
 namespace binarynet {
 
@@ -39,14 +39,8 @@ extern const KernelTable avx512_kernels;  // the same panels
 
 namespace {
 
-constexpr size_t kLanes = 16, kVector = 64, kTile = 16 * kVector;
-constexpr size_t kTileRows = 16, kStripRows = 2 * kTileRows;
-constexpr size_t kMaxSteps = 9;              // of a block of depth
 constexpr size_t kRowBytes = 512 << 10;      // of a block of rows
 constexpr size_t kMaxRows = 8 * kStripRows;  // of a block of rows: 32 KB of sums
-
-// For masked intrinsics in the place of plain ones, whose undefined operand GCC 12 warns about (bug 105593).
-constexpr __mmask64 kAll = ~uint64_t{0};
 
 // What a call needs besides registers. One thread makes one call at a time.
 struct Scratch {
@@ -95,48 +89,6 @@ bool tiles_win(const Gemm& g, const Cut& c) {
     return popcount > (80 * panels + 12 * rows + 3 * rows * panels) * c.steps + 1200;
 }
 
-// GCC's tile intrinsics do not say, or not in full, what memory they read: it must have been written by now.
-inline void before_tiles_read(const void* data) {
-    __asm__ volatile("" : : "r"(data) : "memory");
-}
-
-// The tile registers, for one call: 0 … 3 sums, 4 and 5 rows, 6 and 7 weights. Released at once, so that a
-// thread that is switched out has no 8 KB of tiles to save.
-class Tiles {
- public:
-    explicit Tiles(size_t height) {
-        struct alignas(64) {
-            uint8_t palette = 1, start_row = 0, reserved[14] = {};
-            uint16_t bytes_per_row[16] = {};
-            uint8_t rows[16] = {};
-        } config;
-        for (int t = 0; t < 8; ++t) {
-            config.bytes_per_row[t] = kVector;
-            config.rows[t] = static_cast<uint8_t>(t < 6 ? height : kTileRows);
-        }
-        before_tiles_read(&config);
-        _tile_loadconfig(&config);
-    }
-    ~Tiles() { _tile_release(); }
-    Tiles(const Tiles&) = delete;
-    Tiles& operator=(const Tiles&) = delete;
-};
-
-struct Order {
-    alignas(64) uint8_t values[64];     // byte 32 h + 4 n + q of a step is value 32 h + 8 q + n
-    alignas(64) uint8_t transpose[64];  // byte 8 i + 7 − n is byte i of plane n
-
-    constexpr Order() : values(), transpose() {
-        for (int h = 0; h < 2; ++h)
-            for (int n = 0; n < 8; ++n)
-                for (int q = 0; q < 4; ++q)
-                    values[32 * h + 4 * n + q] = static_cast<uint8_t>(32 * h + 8 * q + n);
-        for (int i = 0; i < 8; ++i)
-            for (int n = 0; n < 8; ++n) transpose[8 * i + 7 - n] = static_cast<uint8_t>(8 * n + i);
-    }
-};
-constexpr Order order;
-
 // Step k of rows [row, row + count) → codes.
 __attribute__((noinline)) void expand_rows(const Gemm& g, size_t row, size_t count, size_t k, uint8_t* out) {
     const __m512i values = _mm512_load_si512(order.values);
@@ -164,107 +116,11 @@ __attribute__((noinline)) void expand_rows(const Gemm& g, size_t row, size_t cou
     }
 }
 
-// Steps [first, first + steps) of P panels → ±1, and their ones are counted.
-template <int P>
-void expand_weights(const Gemm& g, size_t panel, size_t first, size_t steps, int8_t* out,
-                    __m512i (&ones)[P]) {
-    const size_t panel_bytes = g.units * kVector, units = std::min(2 * steps, g.units - 2 * first);
-    for (size_t u = 0; u < units; ++u) {
-        BINARYNET_UNROLL
-        for (int p = 0; p < P; ++p) {
-            const uint8_t* from = g.panels + (panel + p) * panel_bytes + (2 * first + u) * kVector;
-            const __m512i bits = _mm512_load_si512(from);
-            int8_t* to = out + (u / 2 * P + p) * kTile + u % 2 * (kTile / 2);
-            BINARYNET_UNROLL
-            for (int n = 0; n < 8; ++n)
-                _mm512_store_si512(
-                    to + n * kVector,
-                    _mm512_gf2p8affine_epi64_epi8(bits, _mm512_set1_epi64(0x0001010101010101ll << n), 1));
-            ones[p] = _mm512_add_epi32(ones[p], _mm512_popcnt_epi32(bits));
-        }
-    }
+void few_rows(const GemmBits& g) {
+    avx512_kernels.gemm_bits(g);
 }
-
-inline const int32_t* terms_of(const Gemm& g, size_t row) {
-    return g.terms + (g.classes ? g.classes[row] * g.term_stride : 0);
-}
-
-// What becomes of the sums of a strip, (rows, P panels, 16), to which `ones` are still to be added.
-struct ToBits {
-    typedef GemmBits Args;
-
-    template <int P>
-    static inline __attribute__((always_inline)) void store(const GemmBits& g, size_t row, size_t count,
-                                                            size_t panel, const __m512i (&ones)[P],
-                                                            const int32_t* sums) {
-        uint8_t* out = g.out + row * g.out_stride + panel * 2;
-        uint32_t flip = 0;
-        __builtin_memcpy(&flip, g.flip + panel * 2, 2 * P);
-        __m512i limits[P];
-        auto take_limits = [&](const int32_t* terms) {
-            BINARYNET_UNROLL
-            for (int p = 0; p < P; ++p)
-                limits[p] = _mm512_sub_epi32(_mm512_loadu_si512(terms + (panel + p) * kLanes), ones[p]);
-        };
-        take_limits(g.terms);
-        for (size_t r = 0; r < count; ++r, out += g.out_stride, sums += P * kLanes) {
-            if (g.classes) take_limits(terms_of(g, row + r));
-            uint32_t bits = flip;
-            BINARYNET_UNROLL
-            for (int p = 0; p < P; ++p) {
-                const __m512i sum = _mm512_load_si512(sums + p * kLanes);
-                bits ^= uint32_t{_mm512_cmpge_epi32_mask(limits[p], sum)} << 16 * p;
-            }
-            __builtin_memcpy(out, &bits, 2 * P);
-        }
-    }
-    static void few_rows(const GemmBits& g) { avx512_kernels.gemm_bits(g); }
-};
-
-struct ToI32 {
-    typedef GemmI32 Args;
-
-    template <int P>
-    static inline __attribute__((always_inline)) void store(const GemmI32& g, size_t row, size_t count,
-                                                            size_t panel, const __m512i (&ones)[P],
-                                                            const int32_t* sums) {
-        const __m128i shift = _mm_cvtsi32_si128(g.shift);
-        int32_t* out = g.out + row * g.out_stride + panel * kLanes;
-        for (size_t r = 0; r < count; ++r, out += g.out_stride, sums += P * kLanes) {
-            const int32_t* bases = terms_of(g, row + r) + panel * kLanes;
-            BINARYNET_UNROLL
-            for (int p = 0; p < P; ++p) {
-                const size_t left = g.channels - (panel + p) * kLanes;
-                const __mmask16 exist = static_cast<__mmask16>(low_bits(left < kLanes ? left : kLanes));
-                const __m512i sum = _mm512_add_epi32(ones[p], _mm512_load_si512(sums + p * kLanes));
-                const __m512i acc = _mm512_sub_epi32(_mm512_loadu_si512(bases + p * kLanes),
-                                                     _mm512_maskz_sll_epi32(exist, sum, shift));
-                _mm512_mask_storeu_epi32(out + p * kLanes, exist, acc);
-            }
-        }
-    }
-    static void few_rows(const GemmI32& g) { avx512_kernels.gemm_i32(g); }
-};
-
-// A strip's sums, one 64-byte row per tile row and panel, from or into tiles 0 … 3.
-template <int P>
-inline __attribute__((always_inline)) void load_sums(const int32_t* sums, size_t height) {
-    const int32_t* lower = sums + height * P * kLanes;
-    _tile_loadd(0, sums, P * kVector);
-    _tile_loadd(1, lower, P * kVector);
-    if (P == 1) return;
-    _tile_loadd(2, sums + kLanes, P * kVector);
-    _tile_loadd(3, lower + kLanes, P * kVector);
-}
-
-template <int P>
-inline __attribute__((always_inline)) void store_sums(int32_t* sums, size_t height) {
-    int32_t* lower = sums + height * P * kLanes;
-    _tile_stored(0, sums, P * kVector);
-    _tile_stored(1, lower, P * kVector);
-    if (P == 1) return;
-    _tile_stored(2, sums + kLanes, P * kVector);
-    _tile_stored(3, lower + kLanes, P * kVector);
+void few_rows(const GemmI32& g) {
+    avx512_kernels.gemm_i32(g);
 }
 
 // A block of rows × P panels. The first panels to meet the rows expand them on the way, a strip ahead.
@@ -332,7 +188,7 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Cut& c
 template <class Store>
 void gemm(const typename Store::Args& g) {
     const Cut c = cut(g);
-    if (!tiles_win(g, c)) return Store::few_rows(g);
+    if (!tiles_win(g, c)) return few_rows(g);
     const Tiles tiles(c.height);
     for (size_t row = 0; row < g.row_count; row += c.rows_per_block) {
         const size_t rows = std::min(c.rows_per_block, g.row_count - row);
@@ -367,7 +223,19 @@ bool amx_permitted() {
     return permitted;
 }
 
-extern const KernelTable amx_kernels = {{kLanes, 4}, gemm<ToBits>,  gemm<ToI32>,
-                                        split,       threshold_i32, threshold_f32};
+extern const KernelTable amx_kernels = {{kLanes, 4},
+                                        gemm<ToBits>,
+                                        gemm<ToI32>,
+                                        split,
+                                        threshold_i32,
+                                        threshold_f32,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        amx_expand,
+                                        amx_strips_bits,
+                                        amx_strips_i32};
 
 }  // namespace binarynet

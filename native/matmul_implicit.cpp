@@ -1,0 +1,91 @@
+// Convolutions whose rows are not gathered (native/implicit.h).
+#include <cstring>
+
+#include "matmul.h"
+
+namespace binarynet {
+
+void Matmul::run_block(const Frame& frame, const Implicit::Block& block, size_t panel_begin, size_t panel_end,
+                       int slot) const {
+    const size_t width = window_->out_width(), positions = window_->positions();
+    const size_t first = block.image * positions + block.row * width, run = block.rows * width;
+    uint8_t* scratch = frame.scratch + static_cast<size_t>(slot) * frame.scratch_bytes;
+    auto* const classes = reinterpret_cast<uint32_t*>(scratch);
+    scratch += round_up(implicit_->block_positions() * 4, 64);
+    auto* const acc = reinterpret_cast<int32_t*>(scratch);
+    if (finishes()) scratch += kFinishedRows * kFinishedChannels * 4;
+    if (!classes_.empty())
+        for (size_t i = 0; i < block.images; ++i)
+            std::memcpy(classes + i * run, &classes_[block.row * width], run * 4);
+
+    Strips strips = implicit_->expand(frame.kernels, frame.at<uint8_t>(reads()[0]), block, scratch);
+    Gemm g{};
+    g.planes = planes_;
+    g.panels = panels_[0].data();
+    g.units = panels_[0].units();
+    g.classes = classes_.empty() ? nullptr : classes;
+    g.terms = terms_.data();
+    g.term_stride = panels_[0].padded_channels();
+    g.panel_begin = panel_begin;
+    g.panel_end = panel_end;
+    if (compares_) {
+        GemmBits bits{};
+        static_cast<Gemm&>(bits) = g;
+        bits.flip = flip_.data();
+        bits.out_stride = words_for(channels_) * 8;
+        bits.out = frame.at<uint8_t>(writes()) + first * bits.out_stride;
+        frame.kernels.strips_bits(bits, strips);
+        if (panel_end == panels_[0].count()) clear_tails(frame, first, block.images * run);
+        return;
+    }
+    GemmI32 i32{};
+    static_cast<Gemm&>(i32) = g;
+    i32.shift = step_ - 1;
+    i32.channels = channels_;
+    if (!finishes()) {
+        i32.out = frame.at<int32_t>(writes()) + first * channels_;
+        i32.out_stride = channels_;
+        frame.kernels.strips_i32(i32, strips);
+        return;
+    }
+    const size_t part_panels = kFinishedChannels / lanes_, all = strips.count;
+    i32.out_stride = kFinishedChannels;
+    const Strip* strip = strips.strips;
+    for (const Strip* end = strip + all; strip < end; strip += strips.count) {
+        // As many strips as the accumulators hold.
+        const size_t row = strip->row;
+        size_t rows = 0;
+        for (strips.count = 0; strip + strips.count < end; ++strips.count) {
+            const Strip& next = strip[strips.count];
+            if (next.row + next.count - row > kFinishedRows) break;
+            rows = next.row + next.count - row;
+        }
+        strips.strips = strip;
+        for (size_t panel = panel_begin; panel < panel_end; panel += part_panels) {
+            i32.panel_begin = panel;
+            i32.panel_end = std::min(panel_end, panel + part_panels);
+            i32.out = acc - row * kFinishedChannels - panel * lanes_;
+            frame.kernels.strips_i32(i32, strips);
+            finish(frame, first + row, rows, panel * lanes_, std::min(channels_, i32.panel_end * lanes_), acc,
+                   kFinishedChannels);
+        }
+    }
+}
+
+void Matmul::run_implicit(const Frame& frame) const {
+    const size_t panels = panels_[0].count();
+    const double macs = double(frame.images * positions()) * double(channels_) * double(depth_);
+    const size_t wanted =
+        frame.worthwhile(macs / kMacsPerNanosecond) ? static_cast<size_t>(frame.threads) : 1;
+    // Positions first; where there are few of them, channels. Threads that make bits share no word.
+    const size_t blocks = implicit_->block_count(frame.images, wanted), step = kWord / lanes_;
+    const size_t steps = (panels + step - 1) / step;
+    const size_t splits = std::clamp<size_t>((wanted + blocks - 1) / blocks, 1, steps);
+    parallel_for(blocks * splits, frame.threads, [&](size_t task, int slot) {
+        const size_t split = task % splits;
+        run_block(frame, implicit_->block(task / splits, frame.images, wanted), steps * split / splits * step,
+                  std::min(panels, steps * (split + 1) / splits * step), slot);
+    });
+}
+
+}  // namespace binarynet
