@@ -29,6 +29,9 @@ std::string listing() {
 void complete(std::vector<Kernels>& list) {
     const Kernels* next = nullptr;
     for (auto k = list.rbegin(); k != list.rend(); ++k) {
+        if (next && !k->split) k->split = next->split;
+        if (next && !k->threshold_i32) k->threshold_i32 = next->threshold_i32;
+        if (next && !k->threshold_f32) k->threshold_f32 = next->threshold_f32;
         if (next && !k->levels_i32) k->levels_i32 = next->levels_i32;
         if (next && !k->levels_f32) k->levels_f32 = next->levels_f32;
         if (next && !k->gemm_real_f32) k->gemm_real_f32 = next->gemm_real_f32;
@@ -37,7 +40,8 @@ void complete(std::vector<Kernels>& list) {
             k->panel.bytes == next->panel.bytes)
             k->gemm_select = next->gemm_select;
         if (!k->supported()) continue;
-        if (!k->levels_i32 || !k->levels_f32 || !k->gemm_select || !k->gemm_real_f32 || !k->gemm_real_i8)
+        if (!k->split || !k->threshold_i32 || !k->threshold_f32 || !k->levels_i32 || !k->levels_f32 ||
+            !k->gemm_select || !k->gemm_real_f32 || !k->gemm_real_i8)
             throw std::logic_error(std::string("the kernels of '") + k->name +
                                    "' are not complete, and the next line of kernels.inc does not fill them");
         next = &*k;

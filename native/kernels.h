@@ -165,13 +165,13 @@ struct KernelTable {
     void (*gemm_bits)(const GemmBits&);
     void (*gemm_i32)(const GemmI32&);
     // codes (count) of `planes` bits → planes: plane n at out + n · words, words = words_for(count), tails 0.
-    void (*split)(const uint8_t* codes, size_t count, int planes, uint64_t* out, size_t words);
+    void (*split)(const uint8_t* codes, size_t count, int planes, uint64_t* out, size_t words) = nullptr;
     // bit c = (x[c] ≥ t[c]) ^ flip bit c → words_for(channels) words. The tail of flip is 0, and so is that
     // of out.
     void (*threshold_i32)(const int32_t* x, const int32_t* t, const uint64_t* flip, size_t channels,
-                          uint64_t* out);
+                          uint64_t* out) = nullptr;
     void (*threshold_f32)(const float* x, const float* t, const uint64_t* flip, size_t channels,
-                          uint64_t* out);
+                          uint64_t* out) = nullptr;
     void (*levels_i32)(const Levels<int32_t>&) = nullptr;
     void (*levels_f32)(const Levels<float>&) = nullptr;
     void (*gemm_select)(const GemmSelect&) = nullptr;  // for panels of the shape above
@@ -190,7 +190,10 @@ struct Kernels : KernelTable {
     bool (*supported)();  // by this CPU and its operating system
 };
 
-// Does the operating system lend this process the tile registers? Asks once (native/kernels/amx.cpp).
+// Are there int8 tiles, and does the operating system lend them to this process? Asks once (native/cpu.cpp).
 bool amx_permitted();
+
+// FEAT_DotProd (native/cpu.cpp).
+bool cpu_has_dotprod();
 
 }  // namespace binarynet

@@ -174,8 +174,10 @@ int default_threads() {
     for (const char* name : {"BINARYNET_NUM_THREADS", "OMP_NUM_THREADS"})
         if (const int threads = from_environment(name)) return threads;
     int threads = static_cast<int>(std::thread::hardware_concurrency());
+#if defined(__linux__)
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) threads = CPU_COUNT(&allowed);
+#endif
     if (const int quota = cgroup_quota()) threads = std::min(threads, quota);
     return std::clamp(threads, 1, kMaxThreads);
 }

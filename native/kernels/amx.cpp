@@ -25,8 +25,6 @@
 // high as the rows divide evenly (100 rows: 8 tiles of 13), because the matrix unit's time is the rows it is
 // given.
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -199,43 +197,10 @@ void gemm(const typename Store::Args& g) {
     }
 }
 
-void split(const uint8_t* codes, size_t count, int planes, uint64_t* out, size_t words) {
-    avx512_kernels.split(codes, count, planes, out, words);
-}
-
-void threshold_i32(const int32_t* x, const int32_t* t, const uint64_t* flip, size_t channels, uint64_t* out) {
-    avx512_kernels.threshold_i32(x, t, flip, channels, out);
-}
-
-void threshold_f32(const float* x, const float* t, const uint64_t* flip, size_t channels, uint64_t* out) {
-    avx512_kernels.threshold_f32(x, t, flip, channels, out);
-}
-
 }  // namespace
 
-// Linux keeps the 8 KB of tile registers from a process until it asks for them (arch_prctl(2)).
-bool amx_permitted() {
-    static const bool permitted = [] {
-        constexpr long kRequestPermission = 0x1023, kTileData = 18;
-        return __builtin_cpu_supports("amx-int8") && __builtin_cpu_supports("amx-tile") &&
-               syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-    }();
-    return permitted;
-}
-
-extern const KernelTable amx_kernels = {{kLanes, 4},
-                                        gemm<ToBits>,
-                                        gemm<ToI32>,
-                                        split,
-                                        threshold_i32,
-                                        threshold_f32,
-                                        nullptr,
-                                        nullptr,
-                                        nullptr,
-                                        nullptr,
-                                        nullptr,
-                                        amx_expand,
-                                        amx_strips_bits,
-                                        amx_strips_i32};
+extern const KernelTable amx_kernels = {{kLanes, 4}, gemm<ToBits>, gemm<ToI32>,     nullptr,       nullptr,
+                                        nullptr,     nullptr,      nullptr,         nullptr,       nullptr,
+                                        nullptr,     amx_expand,   amx_strips_bits, amx_strips_i32};
 
 }  // namespace binarynet

@@ -10,6 +10,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace binarynet {
@@ -37,6 +39,11 @@ inline __attribute__((always_inline)) Reals load(const int8_t* from) {
     return _mm512_maskz_cvtepi32_ps(kAll, _mm512_maskz_cvtepi8_epi32(kAll, bytes));
 #elif defined(__AVX2__)
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+#elif defined(__aarch64__)
+    int32_t bytes;
+    __builtin_memcpy(&bytes, from, sizeof bytes);
+    const int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(bytes)));
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
 #else
     return Reals{float(from[0]), float(from[1]), float(from[2]), float(from[3])};
 #endif
@@ -48,6 +55,8 @@ inline __attribute__((always_inline)) void multiply_add(float x, const Reals& w,
     sum = _mm512_fmadd_ps(_mm512_set1_ps(x), w, sum);
 #elif defined(__FMA__)
     sum = _mm256_fmadd_ps(_mm256_set1_ps(x), w, sum);
+#elif defined(__aarch64__)
+    sum = vfmaq_n_f32(sum, w, x);
 #else
     sum += x * w;
 #endif
