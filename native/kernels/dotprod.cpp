@@ -95,10 +95,12 @@ void to_codes(const Gemm& g, size_t row, size_t count, Codes& out) {
 
 // Bit M of each byte of two vectors of weights against the codes that belong to it, element M mod 4 of x.
 template <int M, size_t R>
-inline __attribute__((always_inline)) void add_bit(const uint8x16_t (&weight)[2], const uint8x16_t (&x)[R],
+inline __attribute__((always_inline)) void add_bit(uint8x16_t (&weight)[2], const uint8x16_t (&x)[R],
                                                    uint32x4_t (&sum)[R][2]) {
     BINARYNET_UNROLL
     for (int v = 0; v < 2; ++v) {
+        // One bit after the other: taken out early, four of them would not fit the registers.
+        __asm__("" : "+w"(weight[v]) : "w"(sum[R - 1][v]));
         const uint8x16_t bits = vtstq_u8(weight[v], vdupq_n_u8(1 << M));
         BINARYNET_UNROLL
         for (size_t r = 0; r < R; ++r) sum[r][v] = vdotq_laneq_u32(sum[r][v], bits, x[r], M % 4);
@@ -107,11 +109,12 @@ inline __attribute__((always_inline)) void add_bit(const uint8x16_t (&weight)[2]
 
 // 255 D of R rows × 8 channels, whose weights are two vectors of every unit.
 template <size_t R>
-__attribute__((noinline)) void dot(const Codes& c, const uint8_t* w, size_t units, uint32x4_t (&sum)[R][2]) {
+__attribute__((noinline)) void dot(const Codes& c, const uint8_t* w, size_t units, uint32x4_t (&out)[R][2]) {
+    uint32x4_t sum[R][2];
     BINARYNET_UNROLL
     for (size_t r = 0; r < R; ++r) sum[r][0] = sum[r][1] = vdupq_n_u32(0);
     for (size_t k = 0; k < units; ++k) {
-        const uint8x16_t weight[2] = {vld1q_u8(w + k * kUnit), vld1q_u8(w + k * kUnit + 16)};
+        uint8x16_t weight[2] = {vld1q_u8(w + k * kUnit), vld1q_u8(w + k * kUnit + 16)};
         uint8x16_t x[R];
         BINARYNET_UNROLL
         for (size_t r = 0; r < R; ++r) x[r] = vld1q_u8(c.values[r] + k * kValues);
@@ -125,6 +128,11 @@ __attribute__((noinline)) void dot(const Codes& c, const uint8_t* w, size_t unit
         add_bit<5>(weight, x, sum);
         add_bit<6>(weight, x, sum);
         add_bit<7>(weight, x, sum);
+    }
+    BINARYNET_UNROLL
+    for (size_t r = 0; r < R; ++r) {
+        out[r][0] = sum[r][0];
+        out[r][1] = sum[r][1];
     }
 }
 

@@ -190,16 +190,9 @@ void gemm_select(const GemmSelect& g) {
 
 }  // namespace
 
-extern const KernelTable neon_kernels = {{kLanes, 4},
-                                         gemm<GemmBits>,
-                                         gemm<GemmI32>,
-                                         split,
-                                         threshold<int32_t>,
-                                         threshold<float>,
-                                         count_levels<int32_t>,
-                                         count_levels<float>,
-                                         gemm_select,
-                                         gemm_real<6, 1, float>,
-                                         gemm_real<6, 1, int8_t>};
+extern const KernelTable neon_kernels = {
+    {kLanes, 4},        gemm<GemmBits>,         gemm<GemmI32>,          split,
+    threshold<int32_t>, threshold<float>,       count_levels<int32_t>,  count_levels<float>,
+    gemm_select,        gemm_real<6, 1, float>, gemm_real<6, 1, int8_t>};
 
 }  // namespace binarynet

@@ -27,7 +27,11 @@ bool throws(Body&& body, const std::string& part) {
     return false;
 }
 
+inline void report(const char* name, int checked, int failed) {
+    std::printf("  %-14s %8d checks, %d failures\n", name, checked, failed);
+}
+
 inline int report(const char* name) {
-    std::printf("%s: %d checks, %d failures\n", name, checks, failures);
+    report(name, checks, failures);
     return failures != 0;
 }

@@ -329,6 +329,7 @@ int main() {
     test_dispatch();
     const float inf = std::numeric_limits<float>::infinity(), tiny = std::numeric_limits<float>::denorm_min();
     for (const Kernels* k : available_kernels()) {
+        const int checks_before = checks, failures_before = failures;
         for (size_t depth : {1, 31, 32, 33, 63, 64, 65, 127, 128, 247, 248, 249, 784, 2000})
             for (size_t channels : {1, 8, 15, 17, 33, 130})
                 for (size_t rows : {1, 5}) test_gemm(*k, {rows, channels, depth, 1, 1, 1, depth % 2 == 0});
@@ -343,7 +344,11 @@ int main() {
         test_gemm(*k, {257, 290, 1700, 1, 1, 0, false});
         for (size_t depth : {1, 63, 64, 65, 831})
             for (int planes : {2, 5, 8}) test_gemm(*k, {49, 72, depth, planes, 2, planes % 2, true});
-        test_gemm(*k, {3, 33, 70001, 1, 1, 1, false});  // past every place where narrow sums are carried on
+        // Every number of rows in the last block of a kernel that turns planes into bytes.
+        for (size_t rows : {2, 3, 4, 8, 9, 12, 13, 15})
+            for (size_t depth : {31, 100}) test_gemm(*k, {rows, 200, depth, 8, 2, 1, true});
+        test_gemm(*k, {11, 129, 16400, 8, 1, 0, false});  // longer than the rows of such a block
+        test_gemm(*k, {3, 33, 70001, 1, 1, 1, false});    // past every place where narrow sums are carried on
         test_gemm(*k, {2, 3, 66000, 8, 1, 1, false});
         for (size_t count : {1, 7, 31, 32, 33, 63, 64, 65, 127, 784})
             for (int planes = 1; planes <= 8; ++planes) test_split(*k, count, planes);
@@ -368,6 +373,7 @@ int main() {
                 test_levels<float>(*k, channels, levels, {-inf, -1.5f, -tiny, -0.0f, tiny, 2.5f, inf, NAN});
             }
         }
+        report(k->name, checks - checks_before, failures - failures_before);
     }
     return report("kernels_test");
 }
