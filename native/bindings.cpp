@@ -9,6 +9,7 @@
 
 #include "dispatch.h"
 #include "network.h"
+#include "peaks.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -99,6 +100,11 @@ NB_MODULE(_native, m) {
     m.def("use", &binarynet::use_kernels, "name"_a);
     m.def("default_threads", &binarynet::default_threads);
     m.def("buffers_allocated", &binarynet::buffers_allocated);
+    m.def("arithmetic_units", &binarynet::arithmetic_units);
+    m.def("arithmetic_rate", &binarynet::arithmetic_rate, "unit"_a, "threads"_a,
+          nb::call_guard<nb::gil_scoped_release>());
+    m.def("read_rate", &binarynet::read_rate, "bytes"_a, "threads"_a,
+          nb::call_guard<nb::gil_scoped_release>());
 
     nb::class_<Network>(m, "Network")
         .def(nb::init<const std::string&, int>(), "isa"_a = "", "threads"_a = 0)

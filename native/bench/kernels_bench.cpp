@@ -20,13 +20,11 @@
 #include <vector>
 
 #include <time.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include "bits.h"
 #include "dispatch.h"
 #include "panels.h"
+#include "peaks.h"
 
 using namespace binarynet;
 
@@ -59,111 +57,16 @@ double cycles_per_second() {
     return kProducts * kLatency / best;
 }
 
-// Work a second of the best of many calls that do `work` each.
-template <class Call>
-double best_rate(double work, Call call) {
-    double best = 0;
-    for (int attempt = 0; attempt < 40; ++attempt) {
-        const double begin = now();
-        call();
-        best = std::max(best, work / (now() - begin));
-    }
-    return best;
-}
-
-// The arithmetic of each kernel on registers: MACs a second.
-#if defined(__x86_64__)
-constexpr int kTurns = 20000;
-
-// 4 rows × 4 panels, as in the kernel.
-__attribute__((target("avx512f,avx512vpopcntdq"))) void popcount512() {
-    const __m512i zero = _mm512_setzero_si512();
-    __m512i sum[16] = {zero, zero, zero, zero, zero, zero, zero, zero,
-                       zero, zero, zero, zero, zero, zero, zero, zero};
-    __m512i row = zero, weight[4] = {zero, zero, zero, zero};
-    BINARYNET_UNROLL
-    for (int p = 0; p < 4; ++p) __asm__ volatile("" : "+v"(weight[p]));
-    for (int i = 0; i < kTurns; ++i) {
-        BINARYNET_UNROLL
-        for (int r = 0; r < 4; ++r) {
-            __asm__ volatile("" : "+v"(row));
-            BINARYNET_UNROLL
-            for (int p = 0; p < 4; ++p)
-                sum[4 * r + p] =
-                    _mm512_add_epi32(sum[4 * r + p], _mm512_popcnt_epi32(_mm512_xor_si512(row, weight[p])));
-        }
-    }
-    BINARYNET_UNROLL
-    for (int j = 0; j < 16; ++j) __asm__ volatile("" : "+v"(sum[j]));
-}
-
-// 2 rows × 4 panels, as in the kernel: the nibbles of a weight vector serve both rows.
-__attribute__((target("avx2"))) void tables256() {
-    __m256i sum[8], weight = _mm256_set1_epi8(0x35), table[2] = {weight, weight};
-    const __m256i low = _mm256_set1_epi8(15);
-    for (__m256i& s : sum) s = _mm256_setzero_si256();
-    for (int i = 0; i < kTurns; ++i) {
-        BINARYNET_UNROLL
-        for (int p = 0; p < 4; ++p) {
-            __asm__ volatile("" : "+x"(weight));
-            const __m256i nibble = _mm256_and_si256(weight, low);
-            const __m256i other = _mm256_and_si256(_mm256_srli_epi16(weight, 4), low);
-            BINARYNET_UNROLL
-            for (int r = 0; r < 2; ++r) {
-                __m256i& s = sum[2 * p + r];
-                s = _mm256_add_epi8(s, _mm256_shuffle_epi8(table[r], nibble));
-                s = _mm256_add_epi8(s, _mm256_shuffle_epi8(table[r], other));
-                __asm__ volatile("" : "+x"(s));
-            }
-        }
-    }
-}
-
-__attribute__((target("amx-tile,amx-int8"))) void tiles() {
-    struct alignas(64) {
-        uint8_t palette = 1, start_row = 0, reserved[14] = {};
-        uint16_t bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-        uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-    } config;
-    __asm__ volatile("" : : "r"(&config) : "memory");  // GCC's _tile_loadconfig claims to read 8 bytes only
-    _tile_loadconfig(&config);
-    for (int i = 0; i < kTurns; ++i) {
-        _tile_dpbusd(0, 4, 6);
-        _tile_dpbusd(1, 5, 6);
-        _tile_dpbusd(2, 4, 7);
-        _tile_dpbusd(3, 5, 7);
-    }
-    _tile_release();
-}
-
-__attribute__((target("avx512f"))) void read512(const uint8_t* data, size_t bytes) {
-    __m512i any[4] = {};
-    for (size_t i = 0; i < bytes; i += 256)
-        for (size_t j = 0; j < 4; ++j) any[j] = _mm512_or_si512(any[j], _mm512_load_si512(data + i + j * 64));
-    for (__m512i& a : any) __asm__ volatile("" : "+v"(a));
-}
-#endif
-
-void read_words(const uint8_t* data, size_t bytes) {
-    uint64_t any[4] = {};
-    const uint64_t* words = reinterpret_cast<const uint64_t*>(data);
-    for (size_t i = 0; i < bytes / 8; i += 4)
-        for (size_t j = 0; j < 4; ++j) any[j] |= words[i + j];
-    for (uint64_t& a : any) __asm__ volatile("" : "+r"(a));
-}
-
 struct Peak {
     double popcount = 0, tiles = 0;  // binary MACs and u8 × ±1 MACs a second; 0: not measured here
 };
 
 Peak measure_peak(const Kernels& k) {
     Peak peak;
-#if defined(__x86_64__)
     const std::string name = k.name;
-    if (name == "amx" || name == "avx512") peak.popcount = best_rate(kTurns * 16 * 512.0, popcount512);
-    if (name == "avx2") peak.popcount = best_rate(kTurns * 8 * 256.0, tables256);
-    if (name == "amx") peak.tiles = best_rate(kTurns * 4 * 16384.0, tiles);
-#endif
+    if (name == "amx" || name == "avx512") peak.popcount = arithmetic_rate("avx512 popcount", 1);
+    if (name == "avx2") peak.popcount = arithmetic_rate("avx2 popcount", 1);
+    if (name == "amx") peak.tiles = arithmetic_rate("amx int8", 1);
     std::printf("%s: at most", k.name);
     if (peak.popcount > 0) std::printf(" %.0f GMAC/s by counting bits", peak.popcount / 1e9);
     if (peak.tiles > 0) std::printf(", %.0f by tiles", peak.tiles / 1e9);
@@ -179,16 +82,7 @@ struct Bandwidth {
 std::vector<Bandwidth> measure_bandwidths() {
     std::vector<Bandwidth> all;
     for (size_t kib : {32, 512, 1536, 2048, 8192, 65536}) {
-        const size_t bytes = kib << 10, repeat = std::max<size_t>(1, (8 << 20) / bytes);
-        Buffer data(bytes);
-        std::memset(data.as<uint8_t>(), 1, bytes);
-        auto read = read_words;
-#if defined(__x86_64__)
-        if (__builtin_cpu_supports("avx512f")) read = read512;
-#endif
-        all.push_back({bytes, best_rate(double(bytes) * double(repeat), [&] {
-                           for (size_t i = 0; i < repeat; ++i) read(data.as<uint8_t>(), bytes);
-                       })});
+        all.push_back({kib << 10, read_rate(kib << 10, 1)});
         std::printf("read %5zu KB: %5.0f GB/s\n", kib, all.back().rate / 1e9);
     }
     return all;

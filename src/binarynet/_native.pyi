@@ -20,6 +20,15 @@ def default_threads() -> int: ...
 def buffers_allocated() -> int:
     """How often the engine has taken memory for weights, tables or activations since the process began."""
 
+def arithmetic_units() -> list[str]:
+    """The arithmetic units of this CPU whose peak can be measured: "avx512 popcount", "amx int8" and so on."""
+
+def arithmetic_rate(unit: str, threads: int) -> float:
+    """Multiply-adds a second on registers alone, of all threads together; 0 for a unit that is not there."""
+
+def read_rate(bytes: int, threads: int) -> float:
+    """Bytes a second when each thread reads its own equal part of so many bytes over and over."""
+
 class Network:
     """Values and steps; each ``add_…`` returns the number of the value it makes. ValueError for what cannot run."""
 
