@@ -12,13 +12,14 @@ SOURCE = Path(__file__).parents[1] / "src" / "binarynet"
 MAY_IMPORT = {
     "errors": set(),
     "data": {"errors"},
+    "models": {"errors"},
     "nn": {"errors"},
     "optim": {"errors", "nn"},
     "recipes": {"errors", "data", "nn", "optim"},
     "train": {"errors", "recipes", "data", "nn", "optim"},
     "graph": {"errors"},
     "lower": {"errors", "nn", "graph"},
-    "format": {"errors", "graph"},
+    "format": {"errors", "graph", "models"},
     "runtime": {"errors", "format", "graph", "_native"},
     "export": {"errors", "graph", "format"},
     "gpu": {"errors", "graph", "format"},
@@ -26,7 +27,7 @@ MAY_IMPORT = {
     "cli": None,  # all
     "__init__": {"errors", "graph", "format", "runtime"},
 }
-TORCH_FREE = {"errors", "data", "graph", "format", "runtime", "export", "__init__"}
+TORCH_FREE = {"errors", "data", "models", "graph", "format", "runtime", "export", "__init__"}
 FILES = sorted(SOURCE.rglob("*.py"))
 
 

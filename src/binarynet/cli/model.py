@@ -13,8 +13,12 @@ import typer
 from binarynet.cli.app import app, console, human_bytes, show_json, table
 from binarynet.errors import InputError
 from binarynet.graph import Graph
+from binarynet.models import find
 
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.bnn", help="A model file.")]
+ModelFile = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL.bnn", callback=find, help="A model file, or the name of a model that comes along."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Isa = Annotated[
     str | None,
@@ -31,7 +35,7 @@ def inspect(
     analysis: Annotated[
         bool, typer.Option("--analysis", help="Repeated filters, memory and energy against float32, as the papers do.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for the analysis; default: the model's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the analysis; default: this one.")] = None,
 ) -> None:
     """Show a model layer by layer: shapes, encodings, bits, binary MACs, and the kernel that will run."""
     from binarynet.format import load
@@ -42,7 +46,7 @@ def inspect(
     session = Session(graph, isa=isa)
     summary = summarise(graph, file.stat().st_size, session.kernels)
     if analysis:
-        _analyse(graph, (out or file.parent) / f"{file.stem}-analysis", as_json)
+        _analyse(graph, (out or Path()) / f"{file.stem}-analysis", as_json)
         return
     if as_json:
         show_json({**asdict(summary), "meta": dict(graph.meta), "isa": session.isa})

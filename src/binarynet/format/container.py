@@ -28,6 +28,7 @@ from binarynet.graph.encoding import Encoding
 from binarynet.graph.ir import OPS, Conv2d, Graph, Linear, Op
 from binarynet.graph.verify import verify
 from binarynet.graph.weights import Weight, held
+from binarynet.models import find, names
 
 VERSION = 1
 KEY = "binarynet"
@@ -57,15 +58,16 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Graph:
-    """Read and check a `.bnn` file.
+    """Read and check a `.bnn` file, given by its path or by the name of a model of `binarynet.models`.
 
     Raises:
         FormatError: the file is missing, or anything in it is not as docs/format.md says; the text names the place.
     """
     try:
-        blob = Path(path).read_bytes()
+        blob = find(path).read_bytes()
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror}") from None
+        also = "" if Path(path).suffix else f"; the models that come along are {', '.join(names())}"
+        raise FormatError(f"{path}: cannot be read: {error.strerror}{also}") from None
     try:
         return from_bytes(blob)
     except FormatError as error:

@@ -13,7 +13,7 @@ __all__ = ["Session", "isa", "load"]
 
 
 def load(path: str | os.PathLike[str], **options: Any) -> Session:
-    """Read a `.bnn` file and make it ready to run; ``options`` are those of `Session`.
+    """Read a `.bnn` file (or a model of `binarynet.models`, by name) and make it ready; ``options`` are `Session`'s.
 
     Raises:
         FormatError: the file is missing or damaged.

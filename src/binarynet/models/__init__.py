@@ -1,0 +1,30 @@
+"""Small trained models that come with the package: ``binarynet.load("digits")`` classifies at once.
+
+Each is NAME.bnn with its card, NAME.md: what it was trained on, by which command, and how well it does.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+__all__ = ["card", "find", "names"]
+
+_FOLDER = Path(str(files(__name__)))
+
+
+def names() -> tuple[str, ...]:
+    """The models that are there."""
+    return tuple(sorted(file.stem for file in _FOLDER.glob("*.bnn")))
+
+
+def find(model: str | os.PathLike[str]) -> Path:
+    """A path as it is; where no such file exists, the name of a model of this package becomes the path of its file."""
+    path = Path(model)
+    return _FOLDER / f"{model}.bnn" if str(model) in names() and not path.exists() else path
+
+
+def card(name: str) -> str:
+    """What one should know of a model before using it, as Markdown."""
+    return (_FOLDER / f"{name}.md").read_text(encoding="utf-8")

@@ -1,0 +1,53 @@
+"""The models that come with the package: small, with a card, and as good as the card says."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import binarynet
+from binarynet import models
+from binarynet.cli import main
+from binarynet.data import load_split
+from binarynet.errors import BinarynetError, FormatError
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_model_is_small_and_has_a_card(name):
+    assert models.find(name).stat().st_size < 500_000
+    for entry in ("data", "command", "test error"):
+        assert f"| {entry} |" in models.card(name)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_model_makes_as_many_mistakes_as_its_card_says(name):
+    wrong, images = map(int, re.search(r"\((\d+) of ([\d,]+)\)", models.card(name).replace(",", "")).groups())
+    try:
+        test = load_split(binarynet.load_graph(name).meta["data"], "test")
+    except BinarynetError as error:
+        pytest.skip(f"{name} was trained on data that is not here: {error}")
+    assert len(test) == images
+    assert (binarynet.load(name).predict(test.images) != test.labels).sum() == wrong
+
+
+def test_a_file_of_that_name_goes_before_a_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").write_bytes(b"not a model")
+    with pytest.raises(FormatError):
+        binarynet.load("digits")
+
+
+def test_an_unknown_name_is_answered_with_those_that_there_are():
+    with pytest.raises(FormatError, match="digits"):
+        binarynet.load("digit")
+
+
+def test_the_command_line_takes_names(capsys):
+    assert main(["verify", "digits"]) == 0
+    assert "valid" in capsys.readouterr().out
+
+
+def test_a_model_runs_without_torch():
+    code = "import sys, numpy, binarynet; binarynet.load('digits').predict(numpy.zeros((1, 1, 8, 8), numpy.uint8)); "
+    subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True)
