@@ -84,7 +84,10 @@ def _codes(array: Array, encoding: Encoding) -> Array:
         return np.ascontiguousarray(np.rint(array * array.dtype.type(highest)), np.uint8)
     if kind == "b" and highest > 1:
         raise InputError(f"images are bool; the model takes {encoding} codes 0 … {highest} or intensities in [0, 1]")
-    if highest < 255 or array.dtype != np.uint8:
+    if array.dtype == np.uint8:
+        if highest < 255 and array.max(initial=0) > highest:  # one fast pass in the common case that all is well
+            _refuse(array, array > highest, f"is not a code 0 … {highest} of {encoding}")
+    else:
         _refuse(array, (array < 0) | (array > highest), f"is not a code 0 … {highest} of {encoding}")
     return np.ascontiguousarray(array, np.uint8)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from binarynet.errors import RuntimeUnavailable
+from binarynet.errors import InputError, RuntimeUnavailable
 from binarynet.graph import Encoding, Graph, interpret, verify
 from binarynet.runtime.images import Layout, adapt
 from binarynet.runtime.plan import build
@@ -70,16 +70,26 @@ class Session:
             return dict(self._network.kernels())
         return {op.name: "oracle" for op in self._graph.ops[1:]}
 
-    def logits(self, images: ArrayLike, *, layout: Layout | None = None) -> NDArray[Any]:
+    def logits(
+        self, images: ArrayLike, *, layout: Layout | None = None, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
         """The graph's answers, (n, *output_shape): float32 reals, or the int32 numbers that integer answers mean.
 
-        `binarynet.runtime.images.adapt` says which ``images`` are taken.
+        `binarynet.runtime.images.adapt` says which ``images`` are taken. ``out``, a contiguous array of that shape and
+        type, takes the answers and is returned: large answers cost more to allocate than to write.
 
         Raises:
             InputError: shape, type or values do not fit; NaN is named with its index.
         """
         codes = adapt(images, self.input_shape, self._encoding, layout)
-        answers = np.empty((len(codes), *self.output_shape), self._dtype)
+        answers = np.empty((len(codes), *self.output_shape), self._dtype) if out is None else out
+        if (answers.shape, answers.dtype) != ((len(codes), *self.output_shape), self._dtype):
+            raise InputError(
+                f"out is {answers.dtype} of shape {answers.shape}; these answers are "
+                f"{self._dtype.__name__} of shape {(len(codes), *self.output_shape)}"
+            )
+        if not (answers.flags.c_contiguous and answers.flags.writeable):
+            raise InputError("out must be contiguous and writeable")
         if self.engine == "native":
             self._network.run(codes, answers)
         else:

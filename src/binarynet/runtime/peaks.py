@@ -1,0 +1,7 @@
+"""What this machine can do at most, measured: arithmetic on registers alone, and reading. Speed is judged by it."""
+
+from __future__ import annotations
+
+from binarynet._native import arithmetic_rate, arithmetic_units, read_rate
+
+__all__ = ["arithmetic_rate", "arithmetic_units", "read_rate"]
