@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from binarynet.errors import BinarynetError
@@ -24,6 +25,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Neural networks of +1 and −1: train, lower, prove, run.",
 )
+
+
+class _ModelFirst(TyperGroup):
+    """``bench FILE`` is short for ``bench model FILE``: what names no command and asks no help belongs to that one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["model", *args]
+        return super().parse_args(ctx, args)
+
+
+bench = typer.Typer(cls=_ModelFirst, no_args_is_help=True, help="Time a model (bench MODEL.bnn), or something else.")
+app.add_typer(bench, name="bench")
 # Into a pipe or a file nothing is wrapped at 80 columns.
 console = Console(width=None if sys.stdout.isatty() else 200)
 
@@ -49,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point. Returns (and exits with) 0, 1 for a check that failed, 2 for bad input, 130 after Ctrl-C."""
     # Waiting threads that spin make torch ten times slower as soon as another process wants a core. Read at its import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from binarynet.cli import demo, export, measure, model, train  # noqa: F401  (each module adds its verbs to the app)
+    from binarynet.cli import demo, export, measure, model, suite, train  # noqa: F401  (each adds its verbs to the app)
 
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)

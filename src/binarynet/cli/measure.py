@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from binarynet.cli.app import app, console, show_json, table
+from binarynet.cli.app import bench, console, show_json, table
 from binarynet.cli.model import AsJson, Isa, ModelFile
 from binarynet.errors import InputError
 
 
-@app.command()
-def bench(
+@bench.command("model")
+def model(
     file: ModelFile,
     batch: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,100",
     threads: Annotated[int, typer.Option(min=1, help="Threads for both.")] = 1,

@@ -116,7 +116,7 @@ def _layers(graph: Graph) -> Iterator[Layer]:
                 yield layer
             weight = op.weight
             if isinstance(op, Conv2d):
-                assert op.padding == ((1, 1), (1, 1)) and op.stride == (1, 1) and weight.shape[1:3] == (3, 3)
+                assert (op.padding, op.stride, weight.shape[1:3]) == (((1, 1), (1, 1)), (1, 1), (3, 3))
                 weight = weight.transpose(0, 3, 1, 2)
                 shape = (*shape[:2], len(weight))
             elif flattens:
@@ -132,7 +132,7 @@ def _layers(graph: Graph) -> Iterator[Layer]:
         elif isinstance(op, Affine) and layer:
             layer.affine = op
         elif isinstance(op, MaxPool2d) and layer:
-            assert op.kernel == op.stride == (2, 2) and not op.minimum.any()
+            assert (op.kernel, op.stride, op.minimum.any()) == ((2, 2), (2, 2), False)
             layer.pools, shape = True, (shape[0] // 2, shape[1] // 2, shape[2])
     assert layer is not None
     yield layer

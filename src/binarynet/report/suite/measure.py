@@ -1,4 +1,4 @@
-"""The whole comparison: every peer in its own process, asked in turn, round after round, on a machine kept an eye on."""
+"""The whole comparison: every peer in its own process, asked in turn, round after round, on a watched machine."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def run(
 
 
 def chosen(names: Sequence[str]) -> tuple[list[tuple[str, str]], dict[str, str], dict[str, str]]:
-    """"peer" or "peer:way" → the (peer, way) to measure, versions, and for each peer that is missing one line why."""
+    """ "peer" or "peer:way" → the (peer, way) to measure, versions, and for each peer that is missing one line why."""
     from binarynet.errors import InputError
 
     asked: dict[str, list[str]] = {}

@@ -43,7 +43,7 @@ class Process:
         """The worker's answer, or ``{"error": why}``: it crashed, or took longer than ``timeout`` seconds."""
         if self.process is None:
             self.start()
-        assert self.process is not None and self.process.stdin is not None and self.process.stdout is not None
+        assert self.process and self.process.stdin and self.process.stdout
         try:
             self.process.stdin.write((json.dumps(request) + "\n").encode())
             ready, _, _ = select.select([self.process.stdout], [], [], timeout)

@@ -54,7 +54,7 @@ class Workload:
         return self.kind == "W1" and not self.is_product
 
     def images(self) -> Array:
-        """The input, (batch, *shape) uint8: codes 0 / 1 of a product, else the bytes of NHWC images. Always the same."""
+        """The input, (batch, *shape) uint8: codes 0 / 1 of a product, else bytes of NHWC images. Always the same."""
         rng = np.random.default_rng(self.batch)
         highest = 2 ** Encoding.parse(self.graph.input.encoding).bits
         return rng.integers(0, highest, (self.batch, *self.graph.input.shape), np.uint8)

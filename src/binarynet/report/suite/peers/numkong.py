@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,7 +40,7 @@ class This(Peer):
         # The library leaves threads to its caller: each takes a range of rows.
         self.pool = ThreadPoolExecutor(self.threads)
         edges = np.linspace(0, work.batch, self.threads + 1).astype(int)
-        self.ranges = [(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+        self.ranges = [(int(a), int(b)) for a, b in pairwise(edges) if b > a]
 
     def run(self) -> Any:
         rows: Array = np.packbits(self.images, axis=1) if self.way == "u1" else self.images

@@ -122,7 +122,7 @@ class This(Peer):
         return self.op.multiply(real, self._real(scale))
 
     def _binary(self, x: Any, layer: Layer) -> Any:
-        """x: a product's sums, or ±1, or at first the bytes. Channels that fall are turned, so that pools may be max."""
+        """x: sums, or ±1, or at first the bytes. Channels that fall are turned, so that pools may be max."""
         weight = layer.weight if layer.is_conv else layer.weight[:, :, None, None]
         bound = None
         if layer.threshold is not None:
@@ -152,7 +152,9 @@ class This(Peer):
 
     def _two_levels(self, x: Any, bound: Array) -> Any:
         ends = self._real(_beside(bound, True))
-        return self.op.fake_quantize(x, ends, ends, self._real(np.zeros((1, 1, 1, 1))), self._real(np.ones((1, 1, 1, 1))), 2)
+        return self.op.fake_quantize(
+            x, ends, ends, self._real(np.zeros((1, 1, 1, 1))), self._real(np.ones((1, 1, 1, 1))), 2
+        )
 
     def _counted(self, x: Any, weight: Array, around: list[int]) -> Any:
         shape = x.get_output_shape(0)

@@ -1,0 +1,151 @@
+"""``binarynet bench suite``: fixed workloads on this package and on other libraries, in one run, with the limits."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from binarynet.cli.app import bench, console, show_json, table
+from binarynet.cli.model import AsJson
+from binarynet.errors import InputError, RuntimeUnavailable
+
+RESULTS = Path("benchmarks/results")
+
+
+@bench.command("suite")
+def suite(
+    peers: Annotated[
+        str, typer.Option(help="Libraries, separated by commas: torch, or one way of it, torch:int8. Default: all.")
+    ] = "",
+    workloads: Annotated[str, typer.Option(help="Of W1, W2 (products), W3 (MLP), W4 (ConvNet).")] = "W1,W2,W3,W4",
+    threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
+    seconds: Annotated[float, typer.Option(min=0.0, help="Timing of each cell, in all its rounds.")] = 0.6,
+    quick: Annotated[bool, typer.Option("--quick", help="Tiny shapes, no waiting: only to see that it runs.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for JSON, Markdown and PNG; default benchmarks/results, or runs if quick."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time fixed workloads here and in other libraries: ratios, and the distance to what the machine can do."""
+    from binarynet.report import machine
+    from binarynet.report.suite import run
+    from binarynet.report.suite.page import document, page
+    from binarynet.runtime import isa
+
+    counts = _numbers(threads)
+    command = ["binarynet", "bench", "suite", *(["--peers", peers] if peers else []), "--workloads", workloads]
+    command += ["--threads", threads, "--seconds", str(seconds), *(["--quick"] if quick else [])]
+    begin = datetime.datetime.now().astimezone()
+    found = run(
+        _words(peers),
+        _words(workloads),
+        counts,
+        seconds,
+        tiny=quick,
+        say=lambda text: None if as_json else console.print(text, style="dim", highlight=False),
+    )
+    setting = {
+        "command": shlex.join(command),
+        "began": begin.isoformat(timespec="seconds"),
+        "took": f"{(datetime.datetime.now().astimezone() - begin).total_seconds():.0f} s",
+        **machine(),
+        "instruction sets": ", ".join(isa.available()),
+    }
+    stem = f"{begin:%Y-%m-%d}-{_slug(setting['processor'])}-{isa.active()}"
+    target = (out or (Path("runs/bench-quick") if quick else RESULTS)) / stem
+    told = document(found, setting)
+    picture = _picture(found)
+    _write(target.with_name(f"{stem}.json"), json.dumps(told, indent=1).encode())
+    if picture:
+        _write(target.with_name(f"{stem}.png"), picture)
+    _write(target.with_name(f"{stem}.md"), page(found, setting, f"{stem}.png" if picture else None).encode())
+    if as_json:
+        show_json(told)
+        return
+    _show(found)
+    console.print(f"{target}.md, .json{', .png' if picture else ''}", style="dim", highlight=False)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    words = _words(text)
+    if not words or not all(word.isdigit() and int(word) for word in words):
+        raise InputError(f"--threads {text}: give positive whole numbers separated by commas")
+    return list(dict.fromkeys(map(int, words)))
+
+
+def _slug(processor: str) -> str:
+    """'Intel(R) Xeon(R) Gold 6430 CPU @ 2.10GHz' → 'intel-xeon-gold-6430'."""
+    plain = re.sub(r"\((R|TM|C)\)|@.*|\b(CPU|Processor|\d+-Core)\b", " ", processor, flags=re.IGNORECASE)
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "cpu"
+
+
+def _picture(found: Any) -> bytes | None:
+    from binarynet.report.suite.roofline import draw
+
+    made = io.BytesIO()
+    try:
+        draw(found, made)
+    except RuntimeUnavailable as error:
+        console.print(str(error), style="dim", highlight=False)
+        return None
+    return made.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """All of it or nothing: readers never see half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+
+
+def _show(found: Any) -> None:
+    from binarynet.report.suite.page import Table, percent, time, times
+
+    cells = Table(found)
+    shown = table(
+        "work",
+        ">threads",
+        ">binarynet",
+        ">× torch fp32",
+        ">× fastest",
+        "fastest peer",
+        ">× exact",
+        "fastest exact",
+        ">of the limit",
+    )
+    for work in found.works:
+        for roof in found.roofs:
+            row = cells.row(work, roof)
+            shown.add_row(
+                work.name,
+                str(roof.threads),
+                time(row["seconds"]),
+                times(row["ratio_to_torch_float32"]),
+                times(row["ratio_to_fastest"]),
+                row["fastest"] or "—",
+                times(row["ratio_to_fastest_exact"]),
+                row["fastest_exact"] or "—",
+                percent(row["share_of_limit"]),
+            )
+    console.print(shown)
+    disturbed = sum(cell.disturbed for cell in found.cells)
+    if disturbed:
+        console.print(
+            f"The machine was busy during {disturbed} of {len(found.cells)} cells: do not believe these figures."
+        )
+    for cell in found.cells:
+        if cell.answers == "wrong" or (cell.note and "crashed" in cell.note):
+            console.print(f"{cell.work}, {cell.name}, {cell.threads} threads: {cell.note or 'wrong answers'}")
