@@ -104,6 +104,14 @@ def test_bench_prints_a_ratio_to_torch(run, capsys):
     assert found["machine"]["processor"]
 
 
+def test_bench_of_a_file_is_short_for_bench_model(run, capsys):
+    long = answer(capsys, "bench", "model", run / "model.bnn", "--batch", "1", "--seconds", "0.01")
+    short = answer(capsys, "bench", "--batch", "1", run / "model.bnn", "--seconds", "0.01")
+    assert [row["engine"] for row in long["rows"]] == [row["engine"] for row in short["rows"]]
+    assert main(["bench", "--help"]) == 0
+    assert "suite" in capsys.readouterr().out
+
+
 def test_recipes_lists_every_recipe_with_its_settings(capsys):
     found = answer(capsys, "recipes")
     assert found["bnn-mnist"]["settings"]["width"] == 4096
@@ -155,6 +163,10 @@ WRONG = {
     "run {convnet} {text}": "neither a .npy array nor an image",
     "run {convnet} {convnet} --isa z80": "unknown instruction set 'z80'",
     "bench {convnet} --batch 0": "positive whole numbers",
+    "bench nothing.bnn": r"nothing\.bnn: cannot be read",
+    "bench suite --peers abacus": "no peer 'abacus'",
+    "bench suite --workloads W9": "no workload 'W9'",
+    "bench suite --threads 0": "positive whole numbers",
     "lower nowhere": "nowhere",
     "inspekt": "No such command",
 }

@@ -84,6 +84,20 @@ def test_the_first_of_equal_logits_is_the_class():
     assert Session(make.graph()).predict(np.ones((2, 3))).tolist() == [0, 0]
 
 
+def test_answers_go_where_the_caller_wants_them():
+    graph, images, expected = convnet()
+    session = Session(graph)
+    into = np.empty_like(expected)
+    assert session.logits(images, out=into) is into
+    assert (into == expected).all()
+    with pytest.raises(InputError, match=r"out is float64 of shape .*; these answers are float32"):
+        session.logits(images, out=np.empty(expected.shape))
+    with pytest.raises(InputError, match="out is float32 of shape"):
+        session.logits(images[1:], out=into)
+    with pytest.raises(InputError, match="contiguous and writeable"):
+        session.logits(images, out=np.empty((10, len(images)), np.float32).T)
+
+
 @pytest.mark.parametrize("engine", ["native", "oracle"])
 def test_an_empty_batch_has_empty_answers_of_the_right_shape(engine):
     session = Session(small_convnet(), engine=engine)

@@ -83,7 +83,7 @@ class Session:
         """
         codes = adapt(images, self.input_shape, self._encoding, layout)
         answers = np.empty((len(codes), *self.output_shape), self._dtype) if out is None else out
-        if (answers.shape, answers.dtype) != ((len(codes), *self.output_shape), self._dtype):
+        if answers.shape != (len(codes), *self.output_shape) or answers.dtype != self._dtype:
             raise InputError(
                 f"out is {answers.dtype} of shape {answers.shape}; these answers are "
                 f"{self._dtype.__name__} of shape {(len(codes), *self.output_shape)}"

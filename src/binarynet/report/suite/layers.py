@@ -52,12 +52,13 @@ class Layer:
     def as_floats(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Weight and bias of the float layer; raw bytes enter it as they are."""
         channels = len(self.weight)
-        scale, offset = np.ones(channels), np.zeros(channels)
+        scale: Array = np.ones(channels)
+        offset: Array = np.zeros(channels)
         if self.threshold is not None:
             scale = np.where(self.threshold.rising, 1, -1) / sqrt(self.weight[0].size)
             offset = -scale * self.threshold.thresholds[:, 0]
         elif self.affine is not None:
-            scale, offset = np.float64(self.affine.scale), np.float64(self.affine.offset)
+            scale, offset = self.affine.scale.astype(np.float64), self.affine.offset.astype(np.float64)
         if self.first:
             offset = offset - 255 * scale * self.sums
             scale = 2 * scale
@@ -91,7 +92,7 @@ class Layer:
     def last_of_bytes(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Scale and offset that turn Σ w · q of the last layer into logits."""
         assert self.affine is not None
-        scale = np.float64(self.affine.scale) * self.byte_scale
+        scale = self.affine.scale.astype(np.float64) * self.byte_scale
         offset = self.affine.offset - self.affine.scale * self.byte_offset * self.sums
         return scale.astype(np.float32), offset.astype(np.float32)
 
@@ -132,7 +133,7 @@ def _layers(graph: Graph) -> Iterator[Layer]:
         elif isinstance(op, Affine) and layer:
             layer.affine = op
         elif isinstance(op, MaxPool2d) and layer:
-            assert (op.kernel, op.stride, op.minimum.any()) == ((2, 2), (2, 2), False)
+            assert (op.kernel, op.stride, bool(op.minimum.any())) == ((2, 2), (2, 2), False)
             layer.pools, shape = True, (shape[0] // 2, shape[1] // 2, shape[2])
     assert layer is not None
     yield layer

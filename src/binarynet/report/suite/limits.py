@@ -44,7 +44,8 @@ class Roof:
         if below >= above:
             return self.reads[below]
         share = log(size / below) / log(above / below)
-        return self.reads[below] ** (1 - share) * self.reads[above] ** share
+        between: float = self.reads[below] ** (1 - share) * self.reads[above] ** share
+        return between
 
     def arithmetic(self, work: Workload) -> float | None:
         """Seconds for the multiply-adds: each layer on the unit that is fastest for it.

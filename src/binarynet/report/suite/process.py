@@ -43,7 +43,9 @@ class Process:
         """The worker's answer, or ``{"error": why}``: it crashed, or took longer than ``timeout`` seconds."""
         if self.process is None:
             self.start()
-        assert self.process and self.process.stdin and self.process.stdout
+        assert self.process
+        assert self.process.stdin
+        assert self.process.stdout
         try:
             self.process.stdin.write((json.dumps(request) + "\n").encode())
             ready, _, _ = select.select([self.process.stdout], [], [], timeout)

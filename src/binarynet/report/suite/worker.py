@@ -25,7 +25,7 @@ _SLOW = 0.05  # a call as long as this warms itself up
 
 class Worker:
     def __init__(self, peer: str, way: str, threads: int) -> None:
-        self.make = lambda: peers.get(peer)(way, threads)
+        self.kind, self.way, self.threads = peers.get(peer), way, threads
         self.peer: peers.Peer | None = None
         self.seconds = 0.0  # of one call
 
@@ -34,7 +34,7 @@ class Worker:
         self.peer = None
         gc.collect()
         found = next(each for each in workloads(tiny=tiny) if each.name == work)
-        peer = self.make()
+        peer = self.kind(self.way, self.threads)
         try:
             if not peer.has(found):
                 raise peers.NotHere("its answers are no bits")

@@ -21,7 +21,7 @@ class This(Peer):
         if not work.is_product:
             raise NotHere("kernels only, no networks")
         faiss.omp_set_num_threads(self.threads)
-        self.library = faiss
+        self.library: Any = faiss
         weight = sole_weight(work)
         self.depth = weight.shape[1]
         self.images = work.images()
@@ -30,10 +30,11 @@ class This(Peer):
 
     def run(self) -> Array:
         rows = np.packbits(self.images, axis=1)
-        at = self.library.swig_ptr
+        at, call = self.library.swig_ptr, self.library.hammings
         bytes_each = self.depth // 8
-        self.library.hammings(at(rows), at(self.weight), len(rows), len(self.weight), bytes_each, at(self.into))
+        call(at(rows), at(self.weight), len(rows), len(self.weight), bytes_each, at(self.into))
         return self.into
 
     def answer(self, raw: Any) -> Array:
-        return self.depth - 2 * raw
+        array: Array = self.depth - 2 * raw
+        return array

@@ -28,7 +28,7 @@ class This(Peer):
         if images.ndim == 4:
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         elif work.is_product:
-            images = np.float32(2.0 * images - 1) if self.way == "float32" else images
+            images = 2 * images.astype(np.float32) - 1 if self.way == "float32" else images
         model = _Model(images, integer=self.way == "u8s8")
         chain = layers(work.graph)
         for layer in chain:
@@ -114,11 +114,11 @@ class _Model:
         weight, bias = layer.as_bytes(int(zero))
         one, fine = np.float32(1), np.float32(1 / STEEP)
         if layer.is_conv:
-            between = (one, zero, weight, one, np.int8(0), fine, np.uint8(0), bias)
-            self.add("QLinearConv", *between, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+            conv = (one, zero, weight, one, np.int8(0), fine, np.uint8(0), bias)
+            self.add("QLinearConv", *conv, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
         else:
-            between = (one, zero, weight.T, one, np.int8(0), bias, fine, np.uint8(0))
-            self.add("QGemm", *between, domain="com.microsoft")
+            gemm = (one, zero, weight.T, one, np.int8(0), bias, fine, np.uint8(0))
+            self.add("QGemm", *gemm, domain="com.microsoft")
         self.pool(layer)
 
     def flatten(self, layer: Layer) -> None:

@@ -37,7 +37,7 @@ class This(Peer):
         if images.ndim == 4:
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         elif work.is_product and self.way != "int8":
-            images = np.float32(2.0 * images - 1)
+            images = (2 * images.astype(np.float32) - 1).astype(np.float32)
         chain = layers(work.graph)
         if self.way == "binary" and images.ndim == 2:
             images = images[..., None, None]
@@ -83,7 +83,7 @@ class This(Peer):
         return "near" if self.way == "bfloat16" and work.is_product else super().promise(work)
 
     def details(self) -> str:
-        found = {}
+        found = dict[str, None]()
         for node in self.compiled.get_runtime_model().get_ops():
             kind = str(node.get_rt_info()["layerType"].astype(str))
             if any(word in kind for word in ("MatMul", "Convolution", "FullyConnected")):

@@ -17,7 +17,7 @@ from binarynet.report.suite.workloads import Workload
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Call = Callable[[Tensor], Tensor]
+    Call = Callable[[Tensor], Any]
 
 
 class This(Peer):
@@ -102,13 +102,16 @@ class This(Peer):
             out = (1 / STEEP, 0, torch.uint8)
         if not layer.is_conv:
             packed = operators.qlinear_prepack(weight, None)
-            return lambda x: operators.qlinear_pointwise(
-                x.flatten(1), 1.0, zero, packed, scale, zeros, bias, *out, "none", [], ""
-            )
+
+            def dense(x: Tensor) -> Any:
+                x = x.flatten(1)
+                return operators.qlinear_pointwise(x, 1.0, zero, packed, scale, zeros, bias, *out, "none", [], "")
+
+            return dense
         around = ([1, 1], [1, 1], [1, 1], 1)
         packed = operators.qconv_prepack(weight, scale, 1.0, zero, *around)
 
-        def call(x: Tensor) -> Tensor:
+        def call(x: Tensor) -> Any:
             x = operators.qconv_pointwise(x, 1.0, zero, packed, scale, zeros, bias, *around, *out, "none", [], "")
             if not layer.pools:
                 return x
