@@ -45,8 +45,7 @@ def _panel(axes: Any, table: Table, roof: Roof) -> None:
         if roof.macs.get(unit):
             axes.axhline(roof.macs[unit] / 1e9, color="0.4", linewidth=0.8)
             axes.text(span[1], roof.macs[unit] / 1e9, unit, ha="right", va="bottom", fontsize=7, color="0.3")
-    smallest, *_, largest = sorted(roof.reads)
-    for size in (smallest, 2 << 20, largest):
+    for size in dict.fromkeys((min(roof.reads), 2 << 20, max(roof.reads))):
         rate = roof.bandwidth(size) / 1e9
         axes.plot(span, np.minimum(span * rate, top), color="0.7", linewidth=0.8)
         axes.text(span[0], span[0] * rate, f"{rate:,.0f} GB/s ({size >> 10:,} KB)", fontsize=7, color="0.3")

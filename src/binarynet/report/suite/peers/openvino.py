@@ -75,6 +75,9 @@ class This(Peer):
         array: Array = raw.reshape(len(raw), -1)
         return array if self.sums is None else 2 * array - self.sums
 
+    def has(self, work: Workload) -> bool:
+        return self.way == "binary" or super().has(work)
+
     def promise(self, work: Workload) -> Answers:
         if self.way == "binary":
             return "equal" if work.is_product else "same"
