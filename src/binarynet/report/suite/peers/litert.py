@@ -1,7 +1,7 @@
 """LiteRT (TensorFlow Lite) with XNNPACK: float32 nets and int8 nets, written layer by layer as a .tflite model.
 
-A tensor has one zero point for the layer that writes it and the one that reads it, so between convolutions the rare sum 0
-becomes the code that pads: int8 ConvNets have numbers of their own.
+A tensor has one zero point for the layer that writes it and the one that reads it, so between convolutions the rare
+sum 0 becomes the code that pads: int8 ConvNets have numbers of their own.
 """
 
 from __future__ import annotations
