@@ -30,7 +30,7 @@ def test_every_peer_answers_what_it_promises(name, expected):
         pytest.skip(missing)
     assert peer.version()
     for way in peer.here():
-        process = Process(name, way, 2)
+        process = Process(name, way, 1)
         try:
             for work in workloads(tiny=True):
                 path = str(expected / f"{work.name}.npy".replace("/", "_"))

@@ -125,8 +125,6 @@ def page(suite: Suite, setting: dict[str, str], picture: str | None = None) -> s
         "and bytes ÷ bandwidth, both measured in this run; no program on these units can be faster. *Exact*: the "
         "answers are the oracle's.",
         _summary(table),
-        "## Share of the register peak",
-        "Products of this package against the peak of the unit that runs them; packing the activations is included.",
         _shares(table),
     ]
     if picture:
@@ -171,7 +169,12 @@ def _shares(table: Table) -> str:
         for roof in table.suite.roofs
         for name, unit, cell, part in table.shares(roof)
     ]
-    return markdown(["work", "way", "unit", "threads", "median", "of its peak"], lines)
+    if not lines:
+        return ""
+    return (
+        "## Share of the register peak\n\nProducts of this package against the peak of the unit that runs them; packing "
+        "the activations is included.\n\n"
+    ) + markdown(["work", "way", "unit", "threads", "median", "of its peak"], lines)
 
 
 def _all(table: Table, work: Workload) -> str:
@@ -202,7 +205,7 @@ def _all(table: Table, work: Workload) -> str:
     )
     heads = ["way"]
     for roof in table.suite.roofs:
-        heads += [f"{roof.threads} thread{'s' * (roof.threads > 1)}", "10 … 90 %", "× torch fp32"]
+        heads += [_threads(roof), "10 … 90 %", "× torch fp32"]
     return markdown([*heads, "answers", ""], lines) + ("\n\nNot run: " + "; ".join(failed) + "." if failed else "")
 
 
@@ -236,13 +239,13 @@ def _quiet(cells: Sequence[Cell], disturbed: Sequence[Cell]) -> str:
 def _peaks(roofs: Sequence[Roof]) -> str:
     units = list(dict.fromkeys(unit for roof in roofs for unit in roof.macs))
     lines = [[unit, *(f"{roof.macs[unit] / 1e9:,.0f}" for roof in roofs)] for unit in units]
-    return markdown(["10⁹ multiply-adds a second, on registers", *(f"{r.threads} threads" for r in roofs)], lines)
+    return markdown(["10⁹ multiply-adds a second, on registers", *map(_threads, roofs)], lines)
 
 
 def _reads(roofs: Sequence[Roof]) -> str:
     sizes = list(dict.fromkeys(size for roof in roofs for size in roof.reads))
     lines = [[f"{size >> 10:,} KB", *(f"{roof.reads[size] / 1e9:,.0f}" for roof in roofs)] for size in sizes]
-    return markdown(["GB/s, reading so much over and over", *(f"{r.threads} threads" for r in roofs)], lines)
+    return markdown(["GB/s, reading so much over and over", *map(_threads, roofs)], lines)
 
 
 def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -268,6 +271,10 @@ def times(factor: float | None) -> str:
 
 def percent(part: float | None) -> str:
     return "—" if part is None else f"{100 * part:.0f} %"
+
+
+def _threads(roof: Roof) -> str:
+    return f"{roof.threads} thread{'s' * (roof.threads > 1)}"
 
 
 def _seconds(cell: Cell | None) -> float | None:

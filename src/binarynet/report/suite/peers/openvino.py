@@ -113,7 +113,9 @@ class This(Peer):
         weight, bias = layer.as_bytes(128 if layer.is_conv else 0)
         x = self._product(x, layer, self._s8(weight))
         x = self.op.add(x, self._real(_beside(bias, layer.is_conv)))
-        return self._pool(self._codes(x, (0.25, 0.75), zero_after), layer)
+        # Sums of codes 0 / 255 are never near the bound, so the steep part may be wide enough for float32.
+        ends = (0.25, 0.75) if layer.first else (-30.0, 31.0)
+        return self._pool(self._codes(x, ends, zero_after), layer)
 
     def _codes(self, x: Any, ends: tuple[float, float], zero: int) -> Any:
         """Reals between the ends → 256 levels, less the code that stands for 0."""
