@@ -4,6 +4,7 @@
 // oracle.
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <new>
 #include <random>
 #include <stdexcept>
@@ -154,6 +155,32 @@ void test_equal_answers_for_all_threads_batches_and_callers(void (*build)(Networ
     }
 }
 
+void test_networks_at_once_do_not_disturb_each_other() {
+    const auto data = images();
+    const auto& available = available_kernels();
+    std::vector<std::unique_ptr<Network>> networks;
+    std::vector<std::vector<float>> expected;
+    for (size_t n = 0; n < 4; ++n) {
+        networks.push_back(
+            std::make_unique<Network>(available[n % available.size()]->name, static_cast<int>(1 + n)));
+        (n % 2 ? build_codes : build)(*networks[n]);
+        expected.emplace_back(kImages * kClasses);
+        networks[n]->run(data.data(), kImages, expected[n].data());
+    }
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> callers;
+    for (size_t i = 0; i < 8; ++i)
+        callers.emplace_back([&, n = i % 4] {
+            std::vector<float> answers(kImages * kClasses);
+            for (int round = 0; round < 4; ++round) {
+                networks[n]->run(data.data(), kImages, answers.data());
+                if (answers != expected[n]) ++wrong;
+            }
+        });
+    for (auto& caller : callers) caller.join();
+    CHECK(wrong == 0, "%d wrong answers", wrong.load());
+}
+
 void test_no_memory_is_taken_after_the_first_run(void (*build)(Network&)) {
     const auto data = images();
     std::vector<float> answers(kImages * kClasses);
@@ -230,6 +257,7 @@ int main() {
     test_wrong_networks_are_refused();
     test_equal_answers_for_all_threads_batches_and_callers(build, 0xcdae4798460e4229);
     test_equal_answers_for_all_threads_batches_and_callers(build_codes, 0x5cd50258b571911d);
+    test_networks_at_once_do_not_disturb_each_other();
     test_no_memory_is_taken_after_the_first_run(build);
     test_no_memory_is_taken_after_the_first_run(build_codes);
     return report("network_test");
