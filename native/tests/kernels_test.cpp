@@ -39,7 +39,8 @@ struct Problem {
     int planes;
     size_t classes;
     int shift;
-    bool wide_stride;  // rows further apart than they are long
+    bool wide_stride;       // rows further apart than they are long
+    bool opposite = false;  // every bit differs, so that narrow sums are as large as they can be
 };
 
 void test_gemm(const Kernels& k, const Problem& p) {
@@ -50,10 +51,13 @@ void test_gemm(const Kernels& k, const Problem& p) {
     const size_t stride = planes * words + (p.wide_stride ? 3 : 0);
     std::vector<uint64_t> rows(p.rows * stride, 0x5a5a5a5a5a5a5a5a);
     for (size_t r = 0; r < p.rows; ++r) {
-        const auto row = packed_rows(planes, p.depth);
+        auto row = packed_rows(planes, p.depth);
+        for (size_t i = 0; p.opposite && i < row.size(); ++i)
+            row[i] = low_bits(std::min(kWord, p.depth - i % words * kWord));
         std::copy(row.begin(), row.end(), rows.begin() + static_cast<ptrdiff_t>(r * stride));
     }
-    const auto weights = packed_rows(p.channels, p.depth);
+    auto weights = packed_rows(p.channels, p.depth);
+    if (p.opposite) std::fill(weights.begin(), weights.end(), uint64_t{0});
     const Panels panels(k.panel, weights.data(), p.channels, words, p.depth);
     const size_t padded = panels.padded_channels();
     CHECK(reinterpret_cast<uintptr_t>(panels.data()) % 64 == 0, "%s", where);
@@ -350,6 +354,11 @@ int main() {
         test_gemm(*k, {11, 129, 16400, 8, 1, 0, false});  // longer than the rows of such a block
         test_gemm(*k, {3, 33, 70001, 1, 1, 1, false});    // past every place where narrow sums are carried on
         test_gemm(*k, {2, 3, 66000, 8, 1, 1, false});
+        for (size_t rows : {1, 4, 33}) {
+            test_gemm(*k, {rows, 65, 2000, 1, 1, 1, false, true});
+            test_gemm(*k, {rows, 65, 70, 8, 1, 1, false, true});
+        }
+        test_gemm(*k, {1, 33, 70001, 1, 1, 1, false, true});
         for (size_t count : {1, 7, 31, 32, 33, 63, 64, 65, 127, 784})
             for (int planes = 1; planes <= 8; ++planes) test_split(*k, count, planes);
         for (size_t depth : {1, 3, 4, 5, 63, 64, 65, 255, 256, 257, 511, 512, 513, 1100})
