@@ -1,6 +1,10 @@
 # make demo   train, lower, save, load, prove and time a small net, from nothing
 # make test   everything that must hold before a change is committed
 # make papers every recipe, small: trained, lowered, compared, in one table
+# make check-isa        every instruction set of this machine, and those of AArch64 under emulation, with ==
+# make check-arm        those of AArch64 alone
+# make check-sanitized  the native tests under ASan + UBSan, and under TSan
+# make check-clang      the native tests as Clang compiles them
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -10,12 +14,12 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test papers lint check-native clean
+.PHONY: demo test papers lint check-native check-isa check-arm check-sanitized check-clang clean
 
 demo: $(VENV)/installed
 	$(BIN)/binarynet demo
 
-test: $(VENV)/installed lint check-native
+test: $(VENV)/installed lint check-native check-arm
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 papers: $(VENV)/installed
@@ -27,13 +31,61 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*.h native/*.cpp native/*/*.cpp native/*/*.h)
 
+# $(call configure,folder,what is different): the native code with its tests, warnings as errors.
+configure = $(BIN)/cmake -S . -B build/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
+	-DBINARYNET_TESTS=ON -DBINARYNET_WERROR=ON $(2) >build/$(1).log 2>&1 || { cat build/$(1).log; exit 1; }
+# $(call missing,tool:package …): what this machine lacks, as a sentence, or nothing.
+missing = $(foreach need,$(1),$(if $(shell command -v $(firstword $(subst :, ,$(need)))),,\
+	no $(firstword $(subst :, ,$(need))) (Debian package $(lastword $(subst :, ,$(need))));))
+ctest = $(BIN)/ctest --test-dir build/$(1) --output-on-failure $(CTEST_FLAGS)
+
 check-native: build/native/build.ninja
 	$(BIN)/cmake --build build/native
-	$(BIN)/ctest --test-dir build/native --output-on-failure
+	$(call ctest,native)
 
 build/native/build.ninja: $(VENV)/installed
-	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
-		-DBINARYNET_TESTS=ON -DBINARYNET_BENCH=ON -DBINARYNET_WERROR=ON
+	@mkdir -p build
+	$(call configure,native,-DBINARYNET_BENCH=ON)
+
+# The lines of the native tests, one for each instruction set, stand in the output.
+check-isa: CTEST_FLAGS = --verbose
+check-isa: check-native check-arm
+	$(BIN)/python -m pytest -q tests/runtime
+
+# A Cortex-A53 has no dot products, a Cortex-A76 has.
+ARM_MISSING := $(call missing,aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user)
+check-arm: $(VENV)/installed
+ifneq ($(strip $(ARM_MISSING)),)
+	@echo "check-arm: 1 skipped: $(strip $(ARM_MISSING))"
+else
+	@mkdir -p build
+	$(call configure,aarch64,-DBINARYNET_BENCH=ON --toolchain native/toolchains/aarch64-linux-gnu.cmake)
+	$(BIN)/cmake --build build/aarch64
+	QEMU_CPU=cortex-a53 $(call ctest,aarch64) -j 2
+	QEMU_CPU=cortex-a76 $(call ctest,aarch64) -j 2
+endif
+
+CLANG_MISSING := $(call missing,clang++:clang)
+check-clang: $(VENV)/installed
+ifneq ($(strip $(CLANG_MISSING)),)
+	@echo "check-clang: 1 skipped: $(strip $(CLANG_MISSING))"
+else
+	@mkdir -p build
+	$(call configure,clang,-DBINARYNET_BENCH=ON -DCMAKE_CXX_COMPILER=clang++)
+	$(BIN)/cmake --build build/clang
+	$(call ctest,clang)
+endif
+
+# Kernels run on one thread, so TSan is given the networks, which many threads call.
+check-sanitized: $(VENV)/installed
+	@mkdir -p build
+	$(call configure,asan,-DBINARYNET_SANITIZE=address$(comma)undefined -DCMAKE_CXX_FLAGS_RELEASE=-O1)
+	$(BIN)/cmake --build build/asan
+	$(call ctest,asan) -j 2
+	$(call configure,tsan,-DBINARYNET_SANITIZE=thread -DCMAKE_CXX_FLAGS_RELEASE=-O1)
+	$(BIN)/cmake --build build/tsan --target network_test
+	$(call ctest,tsan) -R network_test
+comma := ,
 
 # torch by its exact version first: an open range would be answered with a build that carries gigabytes of CUDA.
 $(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)

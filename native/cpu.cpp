@@ -17,7 +17,7 @@ namespace binarynet {
 
 #if defined(__x86_64__)
 
-// Intel SDM, volume 1, 13.3 and 18.3: CPUID leaf 7 has AMX-TILE and AMX-INT8 in bits 24 and 25 of EDX; bits
+// Clang 14 knows no AMX in __builtin_cpu_supports. Intel SDM, volume 1, 13.3 and 18.3: CPUID leaf 7 has AMX-TILE and AMX-INT8 in bits 24 and 25 of EDX; bits
 // 17 and 18 of XCR0 say whether the system saves tiles. Linux still keeps the 8 KB of tile registers from a
 // process until it asks for them (arch_prctl(2)).
 bool amx_permitted() {
@@ -38,6 +38,11 @@ bool amx_permitted() {
 #else
     return false;
 #endif
+}
+
+bool amx_has_bf16() {
+    unsigned eax, ebx, ecx, edx;
+    return amx_permitted() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && edx >> 22 & 1;
 }
 
 #elif defined(__aarch64__)

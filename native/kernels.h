@@ -192,6 +192,7 @@ struct Kernels : KernelTable {
 
 // Are there int8 tiles, and does the operating system lend them to this process? Asks once (native/cpu.cpp).
 bool amx_permitted();
+bool amx_has_bf16();  // their other product, which only benchmarks use
 
 // FEAT_DotProd (native/cpu.cpp).
 bool cpu_has_dotprod();

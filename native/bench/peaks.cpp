@@ -185,7 +185,7 @@ std::vector<Unit> units() {
         {"avx2 fma", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), kChains * 8.0, fma256},
         {"avx512 fma", bool(__builtin_cpu_supports("avx512f")), kChains * 16.0, fma512},
         {"avx512 vnni", bool(__builtin_cpu_supports("avx512vnni")), kChains * 64.0, vnni512},
-        {"amx bf16", tiles && __builtin_cpu_supports("amx-bf16"), 4 * 16 * 16 * 32.0, tiles_bf16},
+        {"amx bf16", tiles && amx_has_bf16(), 4 * 16 * 16 * 32.0, tiles_bf16},
         {"amx int8", tiles, 4 * 16 * 16 * 64.0, tiles_int8},
         {"avx2 popcount", bool(__builtin_cpu_supports("avx2")), 8 * 256.0, tables256},
         {"avx512 popcount", bool(__builtin_cpu_supports("avx512vpopcntdq")), 16 * 512.0, popcount512},
