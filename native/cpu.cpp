@@ -17,9 +17,9 @@ namespace binarynet {
 
 #if defined(__x86_64__)
 
-// Clang 14 knows no AMX in __builtin_cpu_supports. Intel SDM, volume 1, 13.3 and 18.3: CPUID leaf 7 has AMX-TILE and AMX-INT8 in bits 24 and 25 of EDX; bits
-// 17 and 18 of XCR0 say whether the system saves tiles. Linux still keeps the 8 KB of tile registers from a
-// process until it asks for them (arch_prctl(2)).
+// Clang 14 knows no AMX in __builtin_cpu_supports. Intel SDM, volume 1, 13.3 and 18.3: CPUID leaf 7 has
+// AMX-TILE and AMX-INT8 in bits 24 and 25 of EDX; bits 17 and 18 of XCR0 say whether the system saves tiles.
+// Linux still keeps the 8 KB of tile registers from a process until it asks for them (arch_prctl(2)).
 bool amx_permitted() {
 #if defined(__linux__)
     static const bool permitted = [] {
