@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from binarynet.errors import InputError
+from binarynet.nn import products
 from binarynet.nn.layer import BinaryLayer
 from binarynet.nn.quantizers import Quantizer
 
@@ -113,8 +114,9 @@ class BinaryConv2d(_BinaryConv, nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         x, padding = self._padded(self._quantized_input(x))
-        weight = self._quantized_weight()
-        return F.conv2d(x, weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return products.conv2d(
+            x, self.weight, self.weight_quantizer, self.bias, self.stride, padding, self.dilation, self.groups
+        )
 
 
 class BinaryConv1d(_BinaryConv, nn.Conv1d):

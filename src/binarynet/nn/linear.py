@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from binarynet.nn import products
 from binarynet.nn.layer import BinaryLayer
 from binarynet.nn.quantizers import Quantizer
 
@@ -35,4 +35,4 @@ class BinaryLinear(BinaryLayer, nn.Linear):
         self._set_quantizers(input_quantizer, weight_quantizer)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(self._quantized_input(x), self._quantized_weight(), self.bias)
+        return products.linear(self._quantized_input(x), self.weight, self.weight_quantizer, self.bias)

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from binarynet.errors import InputError
+from binarynet.nn import native
 
 
 def sign(x: Tensor) -> Tensor:
@@ -35,7 +36,10 @@ def sign(x: Tensor) -> Tensor:
     floor(clamp(x, -1, 0)) is 0 or -1. Unlike `torch.where(x >= 0, 1, -1)` this carries NaN along, and in
     eager mode it allocates once: a third of the time on a 4096 x 4096 weight.
     """
-    return x.detach().clamp(-1, 0).floor_().mul_(2).add_(1)
+    x = x.detach()
+    if x.numel() >= native.ELEMENTS and native.takes(x):
+        return native.sign(x)
+    return x.clamp(-1, 0).floor_().mul_(2).add_(1)
 
 
 class _WithPseudoGradient(torch.autograd.Function):
@@ -97,6 +101,13 @@ class Quantizer(nn.Module):
         """The gradient of x, given that of the value."""
         return gradient * self.pseudo_gradient(x).to(gradient.dtype)
 
+    @property
+    def is_plain_sign(self) -> bool:
+        """Whether its value is sign(x), in training too, so that whoever multiplies may read it off x."""
+        rule = type(self)
+        values = rule.value is Quantizer.value and rule.training_value is Quantizer.training_value
+        return values and rule.forward is Quantizer.forward
+
     def training_value(self, x: Tensor) -> Tensor:
         """The value in training mode; differs from `value` only where a quantizer draws at random."""
         return self.value(x)
@@ -134,6 +145,13 @@ class SteSign(Quantizer):
     def pseudo_gradient(self, x: Tensor) -> Tensor:
         return x.detach().abs().le_(self.clip)
 
+    def propagate(self, gradient: Tensor, x: Tensor) -> Tensor:
+        if x.numel() >= native.ELEMENTS and not torch.is_grad_enabled() and native.takes(gradient, x):
+            passed = native.window_gradient(gradient, x, self.clip)
+            if passed is not None:
+                return passed
+        return super().propagate(gradient, x)
+
     def extra_repr(self) -> str:
         return f"clip={self.clip:g}"
 
@@ -150,6 +168,13 @@ class StochasticSign(SteSign):
     """
 
     name = "stochastic_sign"
+
+    @property
+    def is_plain_sign(self) -> bool:
+        """Whether its value is sign(x), in training too, so that whoever multiplies may read it off x."""
+        rule = type(self)
+        values = rule.value is Quantizer.value and rule.training_value is Quantizer.training_value
+        return values and rule.forward is Quantizer.forward
 
     def training_value(self, x: Tensor) -> Tensor:
         # Noise uniform in (-1, 1]: x = 1 is never below it, x = -1 always is. In float32 whatever x is, as a

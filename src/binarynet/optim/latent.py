@@ -24,6 +24,7 @@ from binarynet.errors import InputError
 from binarynet.nn import latent_weights
 from binarynet.nn.ap2 import ap2
 from binarynet.optim.bop import Bop
+from binarynet.optim.clip import clip_groups
 
 # Their step is not proportional to lr, so a larger lr is not a larger step in the same direction.
 _NOT_LINEAR: dict[type[Optimizer], str] = {
@@ -112,7 +113,8 @@ def latent_optimizer(
     if others:
         groups.append({"params": others, "lr": lr, "latent": False, "step_scale": 1.0, "clip": None})
     optimizer = optimizer_class(groups, lr=lr, **kwargs)  # type: ignore[call-arg]
-    optimizer.register_step_post_hook(_clip_latent_weights)
+    if not getattr(optimizer_class, "clips", False):  # ours clip in the pass in which they step
+        optimizer.register_step_post_hook(_clip_latent_weights)
     return optimizer
 
 
@@ -125,8 +127,4 @@ def _scale(layer: nn.Module, step_scale: bool | str) -> float:
 
 def _clip_latent_weights(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
     """Step hook. Reads the groups, not a closure, so that a loaded state dict decides."""
-    for group in optimizer.param_groups:
-        if group.get("clip") is not None and group["params"]:
-            with torch.no_grad():
-                torch._foreach_clamp_min_(group["params"], -group["clip"])
-                torch._foreach_clamp_max_(group["params"], group["clip"])
+    clip_groups(optimizer.param_groups)

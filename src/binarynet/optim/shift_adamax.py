@@ -11,7 +11,9 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from binarynet.errors import InputError
+from binarynet.nn import native
 from binarynet.nn.ap2 import Rounding, ap2
+from binarynet.optim.clip import clip_of
 
 
 class ShiftAdaMax(Optimizer):
@@ -29,6 +31,8 @@ class ShiftAdaMax(Optimizer):
     of the authors' Torch7 code. That code stores the rounded v, which then can never decay, as
     AP2(0.999 2^k) = 2^k. Here the state is not rounded, only what enters the step.
     """
+
+    clips = True  # latent weights, in the pass in which it steps them
 
     def __init__(
         self,
@@ -55,6 +59,10 @@ class ShiftAdaMax(Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     self._update(parameter, parameter.grad, group)
+            if group.get("clip") is not None:
+                for parameter in group["params"]:
+                    if parameter.grad is None or not native.takes(parameter, parameter.grad):
+                        parameter.clamp_(-group["clip"], group["clip"])
         return loss
 
     def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
@@ -65,8 +73,23 @@ class ShiftAdaMax(Optimizer):
             state["exp_inf"] = torch.zeros_like(parameter)
         state["step"] += 1
         (beta1, beta2), rounding = group["betas"], group["rounding"]
-        average = state["exp_avg"].lerp_(gradient, 1 - beta1)
-        norm = torch.maximum(state["exp_inf"].mul_(beta2), gradient.abs(), out=state["exp_inf"])
         scale = group.get("step_scale", 1.0)
         rate = torch.tensor(group["lr"] / scale / (1 - beta1 ** state["step"]), dtype=torch.float64)
-        parameter.addcdiv_(average, ap2(norm + group["eps"], rounding), value=-scale * ap2(rate, rounding).item())
+        step = scale * ap2(rate, rounding).item()
+        if native.takes(parameter, gradient):
+            native.step(
+                "shift_adamax",
+                parameter,
+                state["exp_avg"],
+                state["exp_inf"],
+                beta1=beta1,
+                beta2=beta2,
+                eps=group["eps"],
+                rate=step,
+                nearest=rounding == "nearest",
+                clip=clip_of(group),
+            )
+            return
+        average = state["exp_avg"].lerp_(gradient, 1 - beta1)
+        norm = torch.maximum(state["exp_inf"].mul_(beta2), gradient.abs(), out=state["exp_inf"])
+        parameter.addcdiv_(average, ap2(norm + group["eps"], rounding), value=-step)

@@ -36,14 +36,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, squared_hinge
 from binarynet.nn.binaryconnect import BinaryConnect
-from binarynet.optim import geometric_decay, latent_optimizer
+from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 
 EPSILON = 1e-4  # of BatchNorm
@@ -66,7 +65,7 @@ class BinaryConnectNet(Recipe):
         return squared_hinge(logits, target)
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        optimizer = latent_optimizer(torch.optim.Adam, model, lr=self.lr_start)
+        optimizer = latent_optimizer(Adam, model, lr=self.lr_start)
         return optimizer, geometric_decay(optimizer, self.lr_start, self.lr_end, self.epochs)
 
     def quantizer(self, layer: int) -> BinaryConnect:

@@ -34,7 +34,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
@@ -43,7 +42,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from binarynet.errors import RecipeError
 from binarynet.nn import ApproxSign, BinaryConv2d, BinaryLinear, ByteInput
 from binarynet.nn.magnitude import MagnitudeAwareSign
-from binarynet.optim import geometric_decay, latent_optimizer
+from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 
 
@@ -119,7 +118,7 @@ class BiReal(Recipe):
         return F.cross_entropy(logits, target)
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        optimizer = latent_optimizer(torch.optim.Adam, model, lr=self.lr_start)
+        optimizer = latent_optimizer(Adam, model, lr=self.lr_start)
         return optimizer, geometric_decay(optimizer, self.lr_start, self.lr_end, self.epochs)
 
     def augment(self, images: Any, rng: Any) -> Any:

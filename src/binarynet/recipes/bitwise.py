@@ -29,13 +29,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from binarynet.nn import ByteInput, IdentitySign
 from binarynet.nn.bitwise import BitwiseLinear, BitwiseNet, BitwiseSign
+from binarynet.optim import Adam
 from binarynet.recipes.recipe import Recipe
 
 
@@ -98,7 +98,7 @@ class Bitwise(Recipe):
         return nn.functional.cross_entropy(logits / math.sqrt(self.width), target)
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        optimizer = torch.optim.Adam(model.parameters(), lr=self.lr_compression)
+        optimizer = Adam(model.parameters(), lr=self.lr_compression)
         return optimizer, LambdaLR(optimizer, self._rate)
 
     def _rate(self, epoch: int) -> float:

@@ -32,13 +32,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, SteSign, squared_hinge
-from binarynet.optim import geometric_decay, latent_optimizer
+from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 
 EPSILON, MOMENTUM = 1e-4, 0.1  # of BatchNorm; torch's momentum is Lasagne's alpha
@@ -61,7 +60,7 @@ class Bnn(Recipe):
         return squared_hinge(logits, target)
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        optimizer = latent_optimizer(torch.optim.Adam, model, lr=self.lr_start, fused=True)
+        optimizer = latent_optimizer(Adam, model, lr=self.lr_start, fused=True)
         return optimizer, geometric_decay(optimizer, self.lr_start, self.last_lr, self.epochs)
 
     @property

@@ -34,7 +34,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -42,7 +41,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from binarynet.errors import RecipeError
 from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, latent_weights
 from binarynet.nn.scaled import ScaledSign
-from binarynet.optim import geometric_decay, latent_optimizer
+from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.optim.center import center_latent_weights
 from binarynet.recipes.recipe import Recipe
 
@@ -167,7 +166,7 @@ class Bwn(Recipe):
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         clip = None if self.centered else 1.0  # centred weights are clamped behind the centring
-        optimizer = latent_optimizer(torch.optim.Adam, model, lr=self.lr_start, step_scale=False, clip=clip)
+        optimizer = latent_optimizer(Adam, model, lr=self.lr_start, step_scale=False, clip=clip)
         if self.centered:
             first = ("conv1", "linear1")
             center_latent_weights(optimizer, [m for name, m, _ in latent_weights(model) if name not in first])

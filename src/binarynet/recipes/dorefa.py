@@ -35,14 +35,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Quantizer
 from binarynet.nn.kbit import DorefaActivation, DorefaWeight, GradientQuantizer
-from binarynet.optim import latent_optimizer
+from binarynet.optim import Adam, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 
 EPSILON, MOMENTUM = 1e-4, 0.1  # of BatchNorm; torch's 0.1 is tensorpack's 0.9
@@ -76,7 +75,7 @@ class Dorefa(Recipe):
         return nn.functional.cross_entropy(logits, target)
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        optimizer = latent_optimizer(torch.optim.Adam, model, lr=self.lr, step_scale=False, clip=None, eps=1e-5)
+        optimizer = latent_optimizer(Adam, model, lr=self.lr, step_scale=False, clip=None, eps=1e-5)
         return optimizer, StepLR(optimizer, max(1, self.epochs // (self.halvings + 1)), gamma=0.5)
 
     def weights(self, end: bool = False) -> Quantizer | None:

@@ -29,12 +29,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from binarynet.nn import ByteInput, squared_hinge
+from binarynet.optim import Adam
 from binarynet.recipes.recipe import Recipe
 
 
@@ -57,7 +57,7 @@ class L2Svm(Recipe):
         margin = model.get_submodule("classes").weight
         others = [parameter for parameter in model.parameters() if parameter is not margin]
         groups: list[dict[str, Any]] = [{"params": others}, {"params": [margin], "weight_decay": self.penalty}]
-        optimizer = torch.optim.Adam(groups, lr=self.lr_start)
+        optimizer = Adam(groups, lr=self.lr_start)
         return optimizer, LambdaLR(optimizer, lambda epoch: max(0.0, 1 - epoch / self.epochs))
 
 

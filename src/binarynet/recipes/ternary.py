@@ -30,7 +30,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -38,7 +37,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Quantizer, latent_weights
 from binarynet.nn.kbit import DorefaActivation
 from binarynet.nn.ternary import TtqTernary, TwnTernary, UniformLevels
-from binarynet.optim import latent_optimizer
+from binarynet.optim import Adam, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 
 EPSILON, MOMENTUM = 1e-4, 0.1  # of BatchNorm
@@ -87,7 +86,7 @@ class Ternary(Recipe):
         return nn.functional.cross_entropy(logits, target)
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        optimizer = latent_optimizer(torch.optim.Adam, model, lr=self.lr_start, step_scale=False, clip=None)
+        optimizer = latent_optimizer(Adam, model, lr=self.lr_start, step_scale=False, clip=None)
         return optimizer, LambdaLR(optimizer, lambda epoch: self._decay(epoch))
 
     def _decay(self, epoch: int) -> float:

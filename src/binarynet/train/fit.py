@@ -26,6 +26,7 @@ from binarynet.train.folder import RunFolder, describe
 from binarynet.train.interrupt import interruptible
 from binarynet.train.load import best_model
 from binarynet.train.loader import EvaluationBatches, TrainingBatches
+from binarynet.train.memory import keep_freed
 from binarynet.train.module import RecipeModule
 
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}
@@ -153,6 +154,7 @@ def _train_in_new_processes(plan: _Plan) -> None:
 def _train(plan: _Plan, begin: bool = True) -> None:
     """What one process does: all of a run, or one rank of it."""
     torch.set_num_threads(plan.threads)
+    keep_freed()
     recipe, data, folder, seed = plan.recipe, plan.data, plan.folder, plan.config["seed"]
     with console.quiet():
         metrics = Metrics(folder)

@@ -1,0 +1,124 @@
+// The Python module binarynet._training. Its typed face is src/binarynet/_training.pyi. Tensors come as
+// addresses: binarynet.nn.native is the one caller, and has looked at their types, shapes and strides.
+#include <nanobind/nanobind.h>
+
+#include <cmath>
+
+#include "products.h"
+#include "steps.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using namespace binarynet::training;
+
+namespace {
+
+using Address = uintptr_t;
+
+template <typename T>
+T* at(Address address) {
+    return reinterpret_cast<T*>(address);
+}
+
+#if defined(__x86_64__)
+constexpr bool kCompiled = true;
+#else
+constexpr bool kCompiled = false;
+#endif
+
+}  // namespace
+
+NB_MODULE(_training, m) {
+    m.doc() =
+        "What training steps on a CPU need: matrix products on its matrix unit, updates in one pass over "
+        "memory.";
+    const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
+
+    m.def("products_supported", [] {
+        if constexpr (kCompiled) return products_supported();
+        return false;
+    });
+#if defined(__x86_64__)
+    nb::class_<LinearShape>(m, "LinearShape")
+        .def(nb::init<size_t, size_t, size_t>(), "batch"_a, "depth"_a, "channels"_a);
+    nb::class_<ConvShape>(m, "ConvShape")
+        .def(nb::init<size_t, size_t, size_t, size_t, size_t, size_t, size_t>(), "images"_a, "height"_a,
+             "width"_a, "channels"_a, "filters"_a, "kernel_height"_a, "kernel_width"_a);
+    m.def(
+        "pieces_of",
+        [](Address x, size_t count, int threads) { return pieces_of(at<float>(x), count, threads); }, "x"_a,
+        "count"_a, "threads"_a, unlocked);
+    m.def(
+        "linear",
+        [](const LinearShape& shape, Address x, int pieces, Address w, Address y, Address signs,
+           int threads) {
+            return linear(shape, at<float>(x), pieces, at<float>(w), at<float>(y), at<uint64_t>(signs),
+                          threads);
+        },
+        "shape"_a, "x"_a, "pieces"_a, "w"_a, "y"_a, "signs"_a, "threads"_a, unlocked);
+    m.def(
+        "linear_input_gradient",
+        [](const LinearShape& shape, Address g, int pieces, Address signs, Address dx, int threads) {
+            linear_input_gradient(shape, at<float>(g), pieces, at<uint64_t>(signs), at<float>(dx), threads);
+        },
+        "shape"_a, "g"_a, "pieces"_a, "signs"_a, "dx"_a, "threads"_a, unlocked);
+    m.def(
+        "linear_weight_gradient",
+        [](const LinearShape& shape, Address g, int g_pieces, Address x, int x_pieces, Address dw,
+           int threads) {
+            linear_weight_gradient(shape, at<float>(g), g_pieces, at<float>(x), x_pieces, at<float>(dw),
+                                   threads);
+        },
+        "shape"_a, "g"_a, "g_pieces"_a, "x"_a, "x_pieces"_a, "dw"_a, "threads"_a, unlocked);
+    m.def(
+        "conv",
+        [](const ConvShape& shape, Address x, int pieces, Address w, Address y, int threads) {
+            return conv(shape, at<float>(x), pieces, at<float>(w), at<float>(y), threads);
+        },
+        "shape"_a, "x"_a, "pieces"_a, "w"_a, "y"_a, "threads"_a, unlocked);
+    m.def(
+        "conv_input_gradient",
+        [](const ConvShape& shape, Address g, int pieces, Address w, Address dx, int threads) {
+            conv_input_gradient(shape, at<float>(g), pieces, at<float>(w), at<float>(dx), threads);
+        },
+        "shape"_a, "g"_a, "pieces"_a, "w"_a, "dx"_a, "threads"_a, unlocked);
+    m.def(
+        "conv_weight_gradient",
+        [](const ConvShape& shape, Address g, int g_pieces, Address x, int x_pieces, Address dw,
+           int threads) {
+            conv_weight_gradient(shape, at<float>(g), g_pieces, at<float>(x), x_pieces, at<float>(dw),
+                                 threads);
+        },
+        "shape"_a, "g"_a, "g_pieces"_a, "x"_a, "x_pieces"_a, "dw"_a, "threads"_a, unlocked);
+#endif
+    m.def(
+        "adam",
+        [](Address w, Address g, Address m1, Address v, size_t count, float beta1, float beta2, float eps,
+           float rate, float deviation, float clip, int threads) {
+            adam(at<float>(w), at<float>(g), at<float>(m1), at<float>(v), count,
+                 {beta1, beta2, eps, rate, deviation, clip}, threads);
+        },
+        "w"_a, "g"_a, "m"_a, "v"_a, "count"_a, nb::kw_only(), "beta1"_a, "beta2"_a, "eps"_a, "rate"_a,
+        "deviation"_a, "clip"_a, "threads"_a, unlocked);
+    m.def(
+        "shift_adamax",
+        [](Address w, Address g, Address m1, Address v, size_t count, float beta1, float beta2, float eps,
+           float rate, bool nearest, float clip, int threads) {
+            shift_adamax(at<float>(w), at<float>(g), at<float>(m1), at<float>(v), count,
+                         {beta1, beta2, eps, rate, nearest, clip}, threads);
+        },
+        "w"_a, "g"_a, "m"_a, "v"_a, "count"_a, nb::kw_only(), "beta1"_a, "beta2"_a, "eps"_a, "rate"_a,
+        "nearest"_a, "clip"_a, "threads"_a, unlocked);
+    m.def(
+        "sign",
+        [](Address x, Address y, size_t count, int threads) {
+            sign(at<float>(x), at<float>(y), count, threads);
+        },
+        "x"_a, "y"_a, "count"_a, "threads"_a, unlocked);
+    m.def(
+        "window_gradient",
+        [](Address g, Address x, float window, Address dx, size_t count, int threads) {
+            window_gradient(at<float>(g), at<float>(x), window, at<float>(dx), count, threads);
+        },
+        "g"_a, "x"_a, "window"_a, "dx"_a, "count"_a, "threads"_a, unlocked);
+}

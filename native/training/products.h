@@ -1,0 +1,52 @@
+// The matrix products of a training step on the CPU's matrix unit: bfloat16 operands, float32 sums.
+//
+// A number of 8 significant bits is a bfloat16 as it is: ±1, 0, 2x − 255 of a byte. A product of two of them
+// is exact, and so is every sum below 2^24, in any order: such a forward pass has the bits of the float32
+// one. What has more significant bits is cut into pieces, x = p0 + p1 + p2, each a bfloat16, and their
+// products meet in one sum: two pieces hold 16 bits, three any float32.
+//
+// The weights are sign(latent), read from the latent float32 weights on the way. Every output is the work of
+// one task in a fixed order, so results do not depend on the number of threads.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace binarynet::training {
+
+// Has this CPU a matrix unit for bfloat16, and lends the operating system its registers?
+bool products_supported();
+
+// The fewest pieces that hold each of x: 1, 2, or 3 (which is "any").
+int pieces_of(const float* x, size_t count, int threads);
+
+struct LinearShape {
+    size_t batch, depth, channels;
+};
+
+// y = x sign(w)^T. x (batch, depth), w (channels, depth), y (batch, channels); signs (channels,
+// words_for(depth)) are written for the next. False: w holds NaN, which has no sign, and y is nothing.
+bool linear(const LinearShape& shape, const float* x, int pieces, const float* w, float* y, uint64_t* signs,
+            int threads);
+// dx = g sign(w). g (batch, channels), dx (batch, depth).
+void linear_input_gradient(const LinearShape& shape, const float* g, int pieces, const uint64_t* signs,
+                           float* dx, int threads);
+// dw = g^T x, (channels, depth).
+void linear_weight_gradient(const LinearShape& shape, const float* g, int g_pieces, const float* x,
+                            int x_pieces, float* dw, int threads);
+
+// Stride 1, odd kernel, zeros outside, as many of them as keep the size: out (images, height, width,
+// filters).
+struct ConvShape {
+    size_t images, height, width, channels, filters, kernel_height, kernel_width;
+};
+
+// x (images, height, width, channels), w (filters, channels, kernel_height, kernel_width), y (images, height,
+// width, filters). False as above.
+bool conv(const ConvShape& shape, const float* x, int pieces, const float* w, float* y, int threads);
+void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const float* w, float* dx,
+                         int threads);
+void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const float* x, int x_pieces,
+                          float* dw, int threads);
+
+}  // namespace binarynet::training

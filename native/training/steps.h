@@ -1,0 +1,33 @@
+// What a training step does to every number of a tensor, in one pass over memory.
+#pragma once
+
+#include <stddef.h>
+
+namespace binarynet::training {
+
+// The factors of one step; `clip` is infinity where there is none. A parameter is stepped, then clamped.
+struct AdamStep {
+    float beta1, beta2, eps;
+    float rate;       // lr / (1 − β1^t)
+    float deviation;  // sqrt(1 − β2^t)
+    float clip;
+};
+// m ← m + (1 − β1)(g − m);  v ← β2 v + (1 − β2) g²;  w ← clamp(w − rate m / (sqrt(v) / deviation + ε))
+void adam(float* w, const float* g, float* m, float* v, size_t count, const AdamStep& step, int threads);
+
+struct ShiftAdaMaxStep {
+    float beta1, beta2, eps;
+    float rate;  // times ± a power of two
+    bool nearest;
+    float clip;
+};
+// m as above;  v ← max(β2 v, |g|);  w ← clamp(w − rate m / AP2(v + ε))
+void shift_adamax(float* w, const float* g, float* m, float* v, size_t count, const ShiftAdaMaxStep& step,
+                  int threads);
+
+// y = +1 where x ≥ 0, −1 where x < 0, NaN where x is NaN.
+void sign(const float* x, float* y, size_t count, int threads);
+// dx = g where |x| ≤ window, 0 elsewhere.
+void window_gradient(const float* g, const float* x, float window, float* dx, size_t count, int threads);
+
+}  // namespace binarynet::training

@@ -1,0 +1,62 @@
+"""Training steps on a CPU (native/training/bindings.cpp). Tensors are addresses; used by `binarynet.nn.native` only."""
+
+def products_supported() -> bool:
+    """Whether this CPU has a matrix unit for bfloat16; the products below work on such a CPU alone."""
+
+class LinearShape:
+    def __init__(self, batch: int, depth: int, channels: int) -> None: ...
+
+class ConvShape:
+    def __init__(
+        self, images: int, height: int, width: int, channels: int, filters: int, kernel_height: int, kernel_width: int
+    ) -> None: ...
+
+def pieces_of(x: int, count: int, threads: int) -> int:
+    """The fewest bfloat16 numbers whose sum is each of x exactly: 1, 2, or 3 (any float32)."""
+
+def linear(shape: LinearShape, x: int, pieces: int, w: int, y: int, signs: int, threads: int) -> bool:
+    """False: the latent weights hold NaN, and y is nothing."""
+
+def linear_input_gradient(shape: LinearShape, g: int, pieces: int, signs: int, dx: int, threads: int) -> None: ...
+def linear_weight_gradient(
+    shape: LinearShape, g: int, g_pieces: int, x: int, x_pieces: int, dw: int, threads: int
+) -> None: ...
+def conv(shape: ConvShape, x: int, pieces: int, w: int, y: int, threads: int) -> bool:
+    """False: the latent weights hold NaN, and y is nothing."""
+
+def conv_input_gradient(shape: ConvShape, g: int, pieces: int, w: int, dx: int, threads: int) -> None: ...
+def conv_weight_gradient(
+    shape: ConvShape, g: int, g_pieces: int, x: int, x_pieces: int, dw: int, threads: int
+) -> None: ...
+def adam(
+    w: int,
+    g: int,
+    m: int,
+    v: int,
+    count: int,
+    *,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    rate: float,
+    deviation: float,
+    clip: float,
+    threads: int,
+) -> None: ...
+def shift_adamax(
+    w: int,
+    g: int,
+    m: int,
+    v: int,
+    count: int,
+    *,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    rate: float,
+    nearest: bool,
+    clip: float,
+    threads: int,
+) -> None: ...
+def sign(x: int, y: int, count: int, threads: int) -> None: ...
+def window_gradient(g: int, x: int, window: float, dx: int, count: int, threads: int) -> None: ...
