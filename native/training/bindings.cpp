@@ -93,19 +93,22 @@ NB_MODULE(_training, m) {
 #endif
     m.def(
         "adam",
-        [](Address w, Address g, Address m1, Address v, size_t count, float beta1, float beta2, float eps,
+        [](Address w, Address g, Address m1, Address v, size_t count, double beta1, double beta2, float eps,
            float rate, float deviation, float clip, int threads) {
             adam(at<float>(w), at<float>(g), at<float>(m1), at<float>(v), count,
-                 {beta1, beta2, eps, rate, deviation, clip}, threads);
+                 {static_cast<float>(1 - beta1), static_cast<float>(beta2), static_cast<float>(1 - beta2),
+                  eps, rate, deviation, clip},
+                 threads);
         },
         "w"_a, "g"_a, "m"_a, "v"_a, "count"_a, nb::kw_only(), "beta1"_a, "beta2"_a, "eps"_a, "rate"_a,
         "deviation"_a, "clip"_a, "threads"_a, unlocked);
     m.def(
         "shift_adamax",
-        [](Address w, Address g, Address m1, Address v, size_t count, float beta1, float beta2, float eps,
+        [](Address w, Address g, Address m1, Address v, size_t count, double beta1, double beta2, float eps,
            float rate, bool nearest, float clip, int threads) {
             shift_adamax(at<float>(w), at<float>(g), at<float>(m1), at<float>(v), count,
-                         {beta1, beta2, eps, rate, nearest, clip}, threads);
+                         {static_cast<float>(1 - beta1), static_cast<float>(beta2), eps, rate, nearest, clip},
+                         threads);
         },
         "w"_a, "g"_a, "m"_a, "v"_a, "count"_a, nb::kw_only(), "beta1"_a, "beta2"_a, "eps"_a, "rate"_a,
         "nearest"_a, "clip"_a, "threads"_a, unlocked);

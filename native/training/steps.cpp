@@ -38,20 +38,18 @@ inline float clamped(float x, float limit) {
 
 EACH_LENGTH void adam_part(float* __restrict w, const float* __restrict g, float* __restrict m,
                            float* __restrict v, size_t count, AdamStep s) {
-    const float one_beta1 = 1 - s.beta1, one_beta2 = 1 - s.beta2;
     for (size_t i = 0; i < count; ++i) {
-        m[i] = m[i] + one_beta1 * (g[i] - m[i]);
-        v[i] = s.beta2 * v[i] + one_beta2 * (g[i] * g[i]);
+        m[i] = m[i] + s.gain1 * (g[i] - m[i]);
+        v[i] = s.beta2 * v[i] + s.gain2 * (g[i] * g[i]);
         w[i] = clamped(w[i] - s.rate * m[i] / (std::sqrt(v[i]) / s.deviation + s.eps), s.clip);
     }
 }
 
 EACH_LENGTH void shift_adamax_part(float* __restrict w, const float* __restrict g, float* __restrict m,
                                    float* __restrict v, size_t count, ShiftAdaMaxStep s) {
-    const float one_beta1 = 1 - s.beta1;
     const int32_t carry = s.nearest ? 0x800000 - 0x3504f4 : 0;
     for (size_t i = 0; i < count; ++i) {
-        m[i] = m[i] + one_beta1 * (g[i] - m[i]);
+        m[i] = m[i] + s.gain1 * (g[i] - m[i]);
         const float decayed = s.beta2 * v[i], size = std::fabs(g[i]);
         v[i] = size <= decayed ? decayed : size;  // NaN of g
         // Without its fraction a positive float is a power of two; what is to be rounded up carries over. The

@@ -7,16 +7,16 @@ namespace binarynet::training {
 
 // The factors of one step; `clip` is infinity where there is none. A parameter is stepped, then clamped.
 struct AdamStep {
-    float beta1, beta2, eps;
-    float rate;       // lr / (1 − β1^t)
-    float deviation;  // sqrt(1 − β2^t)
+    float gain1, beta2, gain2, eps;  // gain = 1 − β, rounded once
+    float rate;                      // lr / (1 − β1^t)
+    float deviation;                 // sqrt(1 − β2^t)
     float clip;
 };
-// m ← m + (1 − β1)(g − m);  v ← β2 v + (1 − β2) g²;  w ← clamp(w − rate m / (sqrt(v) / deviation + ε))
+// m ← m + gain1 (g − m);  v ← β2 v + gain2 g²;  w ← clamp(w − rate m / (sqrt(v) / deviation + ε))
 void adam(float* w, const float* g, float* m, float* v, size_t count, const AdamStep& step, int threads);
 
 struct ShiftAdaMaxStep {
-    float beta1, beta2, eps;
+    float gain1, beta2, eps;
     float rate;  // times ± a power of two
     bool nearest;
     float clip;
