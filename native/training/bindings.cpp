@@ -20,12 +20,6 @@ T* at(Address address) {
     return reinterpret_cast<T*>(address);
 }
 
-#if defined(__x86_64__)
-constexpr bool kCompiled = true;
-#else
-constexpr bool kCompiled = false;
-#endif
-
 }  // namespace
 
 NB_MODULE(_training, m) {
@@ -34,10 +28,7 @@ NB_MODULE(_training, m) {
         "memory.";
     const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
 
-    m.def("products_supported", [] {
-        if constexpr (kCompiled) return products_supported();
-        return false;
-    });
+    m.def("products_supported", &products_supported);
 #if defined(__x86_64__)
     nb::class_<LinearShape>(m, "LinearShape")
         .def(nb::init<size_t, size_t, size_t>(), "batch"_a, "depth"_a, "channels"_a);

@@ -5,7 +5,6 @@
 // expanded from its signs once, in the scratch of one task, and meets the whole batch there: in memory, a
 // weight is 32 bits for the forward pass, which must read the latent value, and one bit after it.
 #include "../bits.h"
-#include "../kernels.h"
 #include "../threads.h"
 #include "products.h"
 #include "tiles.h"
@@ -244,11 +243,6 @@ void linear_weight_gradient(const LinearShape& shape, const float* g, int g_piec
         }
         _mm_sfence();
     });
-}
-
-bool products_supported() {
-    return __builtin_cpu_supports("amx-bf16") && __builtin_cpu_supports("avx512bf16") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && amx_permitted();
 }
 
 int pieces_of(const float* x, size_t count, int threads) {

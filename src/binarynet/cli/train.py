@@ -90,7 +90,7 @@ def train(
     from binarynet.data import load
     from binarynet.train import fit, is_main_process
 
-    given = _pairs(settings or [])
+    given = pairs(settings or [])
     given |= ({"data": data} if data else {}) | ({"epochs": str(epochs)} if epochs else {})
     chosen = catalogue.get(recipe).with_settings(given)
     data_set = load(chosen.data, data_dir)
@@ -210,7 +210,7 @@ def write_model(model: Any, recipe: str, shape: tuple[int, int, int], classes: A
     return graph
 
 
-def _pairs(settings: list[str]) -> dict[str, str]:
+def pairs(settings: list[str]) -> dict[str, str]:
     pairs = {}
     for setting in settings:
         name, equals, value = setting.partition("=")

@@ -13,8 +13,8 @@ the latent weights that training updates, BatchNorm. Inputs are bytes.
 **At test time** the texts mean three different things, so it is a setting. ``test_weights=binary``: sign(W), one
 bit. ``real``: W itself, 32 bits, as the authors' code does after stochastic training, so that its 8.27 % and 2.15 %
 below are not those of a binary network. ``sampled``: one binary network, drawn once. BatchNorm has seen the weights
-of training, sign(W) if deterministic, else draws whose mean is W: `real` misfits the former, and in short runs, in
-which few weights have reached ±1, `binary` and `sampled` lose with the latter.
+of training, sign(W) if deterministic, else draws whose mean is W: `real` misfits the former; in short runs, in which
+few weights have reached ±1, `binary` and `sampled` lose with the latter, see Departures.
 
 ===================== ======================= ===============
 recipe                reported, deterministic stochastic
@@ -27,7 +27,9 @@ binaryconnect-digits  (not in it)             (not in it)
 
 **Departures.** The network and rates for MNIST are those of the script in the authors' repository, which says that
 it is not the article's experiment. No contrast normalization and no whitening of CIFAR-10 and SVHN: images are bytes.
-BatchNorm averages variances and adds ε to them (the authors' own layer: deviations). No bias before a BatchNorm.
+BatchNorm averages variances and adds ε to them (the authors' own layer: deviations). No bias before a BatchNorm. With
+stochastic weights and `binary` or `sampled` ones at test, BatchNorm's statistics are measured anew before each
+validation, on ``measured_batches`` training batches with the weights of evaluation (0: running averages, as theirs).
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ class BinaryConnectNet(Recipe):
     lr_start: float = 1e-3
     lr_end: float = 3e-6
     momentum: float = 0.1  # of BatchNorm's running statistics
+    measured_batches: int = 100
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return squared_hinge(logits, target)
@@ -67,6 +70,10 @@ class BinaryConnectNet(Recipe):
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         optimizer = latent_optimizer(Adam, model, lr=self.lr_start)
         return optimizer, geometric_decay(optimizer, self.lr_start, self.lr_end, self.epochs)
+
+    def norm_batches(self) -> int:
+        """Drawn weights are not those of evaluation, unless that is their mean, as `real` is."""
+        return self.measured_batches if self.weights == "stochastic" and self.test_weights != "real" else 0
 
     def quantizer(self, layer: int) -> BinaryConnect:
         """The weight quantizer of a layer; its number makes the draws of `sampled` independent."""

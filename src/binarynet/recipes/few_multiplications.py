@@ -14,8 +14,7 @@ W0 = sqrt(1.5 / (fan in + fan out)). Loss: squared hinge, summed over the classe
 
 **At test time** the authors' code, and so the numbers below, use the real W; that is ``test_weights=real``, 32 bits.
 ``quantized`` (here the default) is the nearest of the two or three values, 1 or 2 bits; ``sampled`` one network drawn
-once. BatchNorm has seen many draws, whose mean is W: short runs, in which few weights have reached ±W0, lose most by
-``sampled`` and least by ``real``.
+once. Short runs, in which few weights have reached ±W0, lose most by ``sampled`` and least by ``real``.
 
 =========================== ===================== =================
 recipe                      reported, binary      reported, ternary
@@ -27,8 +26,9 @@ few-multiplications-digits  (not in it)           (not in it)
 =========================== ===================== =================
 
 **Departures.** Inputs x below 2^low become 2^low or 0 without bias, and 0 stays 0 (the code: 2^low always). The code
-clips exponents in convolutions only; here in all layers. Running averages of BatchNorm instead of a pass over the
-training set. The fan out of a convolution is not divided by the pool's area. No contrast normalization or whitening.
+clips exponents in convolutions only; here in all layers. BatchNorm's statistics for evaluation are measured, with the
+weights of evaluation, on ``measured_batches`` training batches instead of all (0: running averages). The fan out of a
+convolution is not divided by the pool's area. No contrast normalization or whitening.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class FewMultiplications(Recipe):
     test_weights: Literal["quantized", "real", "sampled"] = "quantized"
     quantized_backprop: bool = True
     exponents: tuple[int, int] = (-4, 4)
+    measured_batches: int = 100
     lr_start: float = 0.3
     lr_end: float = 0.01
 
@@ -69,6 +70,9 @@ class FewMultiplications(Recipe):
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         optimizer = latent_optimizer(torch.optim.SGD, model, lr=self.lr_start, step_scale=False, clip="glorot")
         return optimizer, geometric_decay(optimizer, self.lr_start, self.lr_end, self.epochs)
+
+    def norm_batches(self) -> int:
+        return self.measured_batches
 
     def connect(self, model: nn.Sequential) -> nn.Module:
         """Give every layer its W0, latent weights uniform in ±2 W0 as in the code, and its own draws."""

@@ -52,6 +52,11 @@ class Recipe(ABC):
         """Whether the epoch's weights may be chosen as the best; False for the early stages of a longer way."""
         return True
 
+    def norm_batches(self) -> int:
+        """Training batches on which the norms' statistics are measured anew before each validation, with the weights
+        of evaluation; 0 where those are the weights of training."""
+        return 0
+
     def augment(self, images: Any, rng: Any) -> Any:
         """Change a training batch of uint8 images (n, c, h, w); none of the papers before 2019 does."""
         return images

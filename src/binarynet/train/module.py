@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from binarynet.errors import TrainingError
 from binarynet.recipes import Recipe
 from binarynet.train.evaluate import Scores, Tally, scores
 from binarynet.train.loader import Batch, TrainingBatches, torch_seed
+from binarynet.train.norms import reestimate
 
 CHECK_EVERY = 50  # steps between two looks at the loss, each of which waits for the device
 
@@ -58,8 +60,11 @@ class RecipeModule(LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Processes know the running statistics of their own parts only: evaluation uses their mean."""
+        """Norms as evaluation needs them. Processes know the statistics of their own parts only: it uses their mean."""
         self._validation = Tally()
+        if count := self.recipe.norm_batches():
+            with torch.autocast(self.device.type, enabled=False):
+                reestimate(self.model, (images.to(self.device) for images, _ in islice(self.batches, count)))
         if self.trainer.world_size > 1:
             for buffer in self.model.buffers():
                 if buffer.is_floating_point():
