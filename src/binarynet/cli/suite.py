@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +39,7 @@ def suite(
     from binarynet.report import machine
     from binarynet.report.suite import run
     from binarynet.report.suite.page import document, page
+    from binarynet.report.suite.roofline import draw
     from binarynet.runtime import isa
 
     counts = _numbers(threads)
@@ -62,8 +64,8 @@ def suite(
     stem = f"{begin:%Y-%m-%d}-{_slug(setting['processor'])}-{isa.active()}"
     target = (out or (Path("runs/bench-quick") if quick else RESULTS)) / stem
     told = document(found, setting)
-    picture = _picture(found)
     _write(target.with_name(f"{stem}.json"), json.dumps(told, indent=1).encode())
+    picture = _picture(draw, found)
     if picture:
         _write(target.with_name(f"{stem}.png"), picture)
     _write(target.with_name(f"{stem}.md"), page(found, setting, f"{stem}.png" if picture else None).encode())
@@ -91,9 +93,7 @@ def _slug(processor: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "cpu"
 
 
-def _picture(found: Any) -> bytes | None:
-    from binarynet.report.suite.roofline import draw
-
+def _picture(draw: Callable[[Any, io.BytesIO], None], found: Any) -> bytes | None:
     made = io.BytesIO()
     try:
         draw(found, made)

@@ -172,8 +172,8 @@ def _shares(table: Table) -> str:
     if not lines:
         return ""
     return (
-        "## Share of the register peak\n\nProducts of this package against the peak of the unit that runs them; packing "
-        "the activations is included.\n\n"
+        "## Share of the register peak\n\nProducts of this package against the peak of the unit that runs them; "
+        "packing the activations is included.\n\n"
     ) + markdown(["work", "way", "unit", "threads", "median", "of its peak"], lines)
 
 

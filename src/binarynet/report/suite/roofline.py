@@ -39,12 +39,12 @@ def draw(suite: Suite, target: str | IO[bytes]) -> None:
 def _panel(axes: Any, table: Table, roof: Roof) -> None:
     works = [work for work in table.suite.works if table.ours(work, roof.threads)]
     intensity = {work.name: sum(work.macs.values()) / work.bytes for work in works}
-    span = np.array([min(intensity.values(), default=1) / 3, max(intensity.values(), default=100) * 3])
+    span = np.geomspace(min(intensity.values(), default=1) / 3, max(intensity.values(), default=100) * 3, 200)
     top = max(roof.macs.values(), default=1e12) / 1e9
     for unit in _ROOFS:
         if roof.macs.get(unit):
             axes.axhline(roof.macs[unit] / 1e9, color="0.4", linewidth=0.8)
-            axes.text(span[1], roof.macs[unit] / 1e9, unit, ha="right", va="bottom", fontsize=7, color="0.3")
+            axes.text(span[-1], roof.macs[unit] / 1e9, unit, ha="right", va="bottom", fontsize=7, color="0.3")
     for size in dict.fromkeys((min(roof.reads), 2 << 20, max(roof.reads))):
         rate = roof.bandwidth(size) / 1e9
         axes.plot(span, np.minimum(span * rate, top), color="0.7", linewidth=0.8)
@@ -62,7 +62,7 @@ def _panel(axes: Any, table: Table, roof: Roof) -> None:
                 axes.plot(intensity[work.name], rate, _MARKS[name], color=colour, markersize=6, label=label)
     for name, mark in _MARKS.items():
         axes.plot([], [], mark, color="0.5", label=name)
-    axes.set(xscale="log", yscale="log", xlim=span)
+    axes.set(xscale="log", yscale="log", xlim=span[[0, -1]])
     axes.set_xlabel("multiply-adds a byte that must be moved")
     axes.set_ylabel("10⁹ multiply-adds a second")
     axes.set_title(f"{roof.threads} thread{'s' * (roof.threads > 1)}")
