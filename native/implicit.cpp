@@ -24,11 +24,11 @@ constexpr size_t kPatches = 16;
 // image its rows. Where windows move by s rows, every s-th row belongs together, so that the next position
 // down is always the next row.
 struct Implicit::Layout {
-    size_t steps;                 // of 64 values of a pixel, or of a patch
-    size_t copies;                // shifted: kernel columns
-    size_t pitch;                 // of a row
-    size_t slots, in_rows;        // rows that belong together; rows that the block sees
-    size_t image, plane, copy;    // sizes
+    size_t steps;               // of 64 values of a pixel, or of a patch
+    size_t copies;              // shifted: kernel columns
+    size_t pitch;               // of a row
+    size_t slots, in_rows;      // rows that belong together; rows that the block sees
+    size_t image, plane, copy;  // sizes
     size_t total;
 
     size_t row(size_t j, size_t stride) const { return (j % stride * slots + j / stride) * pitch; }
@@ -96,7 +96,9 @@ std::optional<Implicit> Implicit::plan(const Value& from, const Window& window, 
 }
 
 const char* Implicit::text() const {
-    return arrangement_ == Arrangement::rows ? "pixels" : arrangement_ == Arrangement::shifted ? "shifted pixels" : "patches";
+    return arrangement_ == Arrangement::rows      ? "pixels"
+           : arrangement_ == Arrangement::shifted ? "shifted pixels"
+                                                  : "patches";
 }
 
 // How images and rows are cut: into blocks of `images` images, or every image into `parts`.
@@ -157,7 +159,8 @@ void Implicit::expand_row(const Kernels& kernels, const uint8_t* row, size_t fir
         const size_t left = first < width ? 0 : 0 - first;  // pixels to the image's first
         before = first < width ? 0 : std::min(count, left > SIZE_MAX / 2 ? count : (left + step - 1) / step);
         const size_t at = first + before * step;
-        inside = before < count && at < width ? std::min(count, before + (width - 1 - at) / step + 1) : before;
+        inside =
+            before < count && at < width ? std::min(count, before + (width - 1 - at) / step + 1) : before;
     }
     run(pad_.data(), 0, before);
     if (inside > before) run(row + (first + before * step) * pixel_bytes_, step * pixel_bytes_, inside);
@@ -172,7 +175,8 @@ void Implicit::expand_image(const Kernels& kernels, const uint8_t* image, size_t
         const size_t iy = w.row(row, 0) + j;
         const uint8_t* const from = iy < w.height ? image + iy * w.width * pixel_bytes_ : nullptr;
         for (size_t copy = 0; copy < l.copies; ++copy)
-            expand_row(kernels, from, w.column(0, copy), arrangement_ == Arrangement::shifted ? w.stride_x : 1, l.pitch,
+            expand_row(kernels, from, w.column(0, copy),
+                       arrangement_ == Arrangement::shifted ? w.stride_x : 1, l.pitch,
                        out + (copy * l.copy + l.row(j, w.stride_y)) * kLine, l.plane * kLine);
     }
 }
@@ -266,7 +270,8 @@ Strips Implicit::expand(const Kernels& kernels, const uint8_t* source, const Blo
             return bytes + (image * l.image + y * l.pitch + t % each * height_ * w.stride_x) * kLine;
         };
         for (size_t t = 0; t < tiles; t += 2)
-            add(tile(t), tile(std::min(t + 1, tiles - 1)), t * height_, std::min<size_t>(2, tiles - t) * height_);
+            add(tile(t), tile(std::min(t + 1, tiles - 1)), t * height_,
+                std::min<size_t>(2, tiles - t) * height_);
         return s;
     }
     // Patches of all images follow one another; shifted rows do so within an image.

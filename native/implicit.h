@@ -1,6 +1,7 @@
 // A convolution's rows without a gather: pixels become bytes once, and tiles read them under every tap.
 //
-// A tile is 13 … 16 neighbouring positions. With the image in memory as bytes, 64 channels of a pixel together,
+// A tile is 13 … 16 neighbouring positions. With the image in memory as bytes, 64 channels of a pixel
+// together,
 //
 //     step k = (tap, 64 channels) of position x:   tile(x) + offset(k) + i · stride
 //
@@ -64,9 +65,9 @@ class Implicit {
     Window window_;
     uint8_t pad_code_;
     Arrangement arrangement_;
-    size_t pixel_bytes_;       // of the source
-    size_t height_ = 0;        // of a tile, if rows
-    size_t images_, rows_;     // of a block, at most
+    size_t pixel_bytes_;        // of the source
+    size_t height_ = 0;         // of a tile, if rows
+    size_t images_, rows_;      // of a block, at most
     std::vector<uint8_t> pad_;  // a pixel that lies outside
 };
 

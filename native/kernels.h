@@ -104,9 +104,9 @@ struct Pixels {
     const uint8_t* from;
     size_t stride;  // from pixel to pixel, in bytes
     size_t count;
-    size_t values;        // of a pixel; bytes of the last step that have none are 0
-    bool bits;            // packed, else one byte a value
-    uint8_t* out;         // 64-byte aligned
+    size_t values;  // of a pixel; bytes of the last step that have none are 0
+    bool bits;      // packed, else one byte a value
+    uint8_t* out;   // 64-byte aligned
     size_t step_stride;
 };
 

@@ -467,7 +467,8 @@ void Network::run(const void* input, size_t images, void* output, double* second
     const size_t output_bytes = value(output_).bytes();
     const size_t fitting =
         std::clamp<size_t>(kChunkBytes / std::max<size_t>(image_bytes_, 1), 1, kChunkImages);
-    const bool by_image = !seconds && threads_ > 1 && images >= kImagesPerThread * static_cast<size_t>(threads_);
+    const bool by_image =
+        !seconds && threads_ > 1 && images >= kImagesPerThread * static_cast<size_t>(threads_);
     const size_t workers = by_image ? static_cast<size_t>(threads_) : 1;
     // Equal chunks, and as many for each thread.
     const size_t chunks = round_up((images + fitting - 1) / fitting, workers);

@@ -1,14 +1,16 @@
 // Whole networks of the papers' sizes, from bytes to float logits, with random weights:
 //     network_bench [seconds per row] [instruction set] [threads ...]
 //
-// Wall time: median (lowest … highest) of repeated runs after a warm-up, so it wants a quiet machine. Under
-// each row, the median of what every step took in runs of their own.
+// Median (lowest … highest) of repeated runs after a warm-up: of one thread its CPU time, of more the wall
+// time, which wants a quiet machine. Under each row, what every step took in runs of their own: median
+// (lowest).
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <vector>
+
+#include <time.h>
 
 #include "dispatch.h"
 #include "network.h"
@@ -23,8 +25,8 @@ PackedWeights weights(size_t channels, size_t depth) {
     const size_t words = words_for(depth);
     std::vector<uint64_t> rows(channels * words);
     for (size_t i = 0; i < rows.size(); ++i)
-        rows[i] = random_bits() & (i % words + 1 < words || depth % kWord == 0 ? ~uint64_t{0}
-                                                                              : low_bits(depth % kWord));
+        rows[i] = random_bits() &
+                  (i % words + 1 < words || depth % kWord == 0 ? ~uint64_t{0} : low_bits(depth % kWord));
     return {Code::parse("b1"), channels, std::move(rows)};
 }
 
@@ -79,8 +81,10 @@ void conv_net(Network& network) {
     answer(network, x, 1024);
 }
 
-double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+double now(const Network& network) {
+    timespec t;
+    clock_gettime(network.threads() > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
 double median(std::vector<double>& times) {
@@ -94,17 +98,17 @@ void time_network(const char* name, Network& network, size_t images, double budg
     std::vector<float> output(images * network.output_numbers());
     std::vector<double> times;
     std::vector<std::vector<double>> steps(network.steps());
-    for (double start = now(); times.size() < 4 || now() - start < budget;) {
-        const double begin = now();
+    for (double start = now(network); times.size() < 4 || now(network) - start < budget;) {
+        const double begin = now(network);
         network.run(input.data(), images, output.data());
-        times.push_back(now() - begin);
+        times.push_back(now(network) - begin);
     }
     times.erase(times.begin());  // warm-up
     const double whole = median(times);
     std::printf("%-8s batch %4zu  %s, %d thread%s %10.4f ms (%.4f … %.4f)\n", name, images,
                 network.kernels().name, network.threads(), network.threads() > 1 ? "s" : " ", whole * 1e3,
                 times.front() * 1e3, times.back() * 1e3);
-    for (double start = now(); steps[0].size() < 4 || now() - start < budget / 2;) {
+    for (double start = now(network); steps[0].size() < 4 || now(network) - start < budget / 2;) {
         std::vector<double> seconds(steps.size());
         network.run(input.data(), images, output.data(), seconds.data());
         for (size_t i = 0; i < steps.size(); ++i) steps[i].push_back(seconds[i]);
@@ -112,7 +116,9 @@ void time_network(const char* name, Network& network, size_t images, double budg
     size_t i = 0;
     for (const auto& [op, kernel] : network.plan()) {
         if (kernel.rfind("part of", 0) == 0) continue;
-        std::printf("    %-8s %9.2f µs  %s\n", op.c_str(), median(steps[i++]) * 1e6, kernel.c_str());
+        const double middle = median(steps[i]);
+        std::printf("    %-8s %9.2f µs (%.2f)  %s\n", op.c_str(), middle * 1e6, steps[i++].front() * 1e6,
+                    kernel.c_str());
     }
 }
 

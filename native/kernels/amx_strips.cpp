@@ -1,10 +1,10 @@
 // compile (x86_64|AMD64): -mavx512vl -mavx512dq -mavx512vbmi -mavx512vpopcntdq -mgfni -mamx-tile -mamx-int8
 //
-// The matrix unit on rows that are bytes already: convolutions, whose windows overlap. Everything that amx.cpp
-// says holds here too, but for the rows: every pixel becomes bytes once and is read where it lies by each tap
-// that sees it, where rows gathered for the other kernels would be expanded tap by tap, nine times for 3 × 3.
-// The blocks are those of amx.cpp: 256 rows, two panels, 9 steps of depth. What becomes of a finished strip is
-// worked out between the tile instructions of the next.
+// The matrix unit on rows that are bytes already: convolutions, whose windows overlap. Everything that
+// amx.cpp says holds here too, but for the rows: every pixel becomes bytes once and is read where it lies by
+// each tap that sees it, where rows gathered for the other kernels would be expanded tap by tap, nine times
+// for 3 × 3. The blocks are those of amx.cpp: 256 rows, two panels, 9 steps of depth. What becomes of a
+// finished strip is worked out between the tile instructions of the next.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -18,9 +18,9 @@ namespace {
 constexpr size_t kMaxStrips = 8;  // of a block
 
 struct Scratch {
-    alignas(64) int8_t weights[kMaxSteps * 2 * kTile];                // (step, panel, 16, 64)
-    alignas(64) int32_t sums[kMaxStrips * kStripRows * 2 * kLanes];   // (strip, row, panel, channel)
-    alignas(64) int32_t done[2][kStripRows * 2 * kLanes];             // the same, of two strips
+    alignas(64) int8_t weights[kMaxSteps * 2 * kTile];               // (step, panel, 16, 64)
+    alignas(64) int32_t sums[kMaxStrips * kStripRows * 2 * kLanes];  // (strip, row, panel, channel)
+    alignas(64) int32_t done[2][kStripRows * 2 * kLanes];            // the same, of two strips
 };
 thread_local Scratch scratch;
 
@@ -44,11 +44,9 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Strips
             for (int p = 0; p < P; ++p)
                 ones[p] = _mm512_mullo_epi32(ones[p], _mm512_set1_epi32((1 << g.planes) - 1));
         }
-        const size_t share = (2 * height + steps - 1) / steps;  // rows to finish a step
         for (size_t i = 0; i < strip_count; ++i) {
             const Strip& strip = strips[i];
             const int8_t* w = s.weights;
-            size_t finished = 0, to_finish = last && i ? strips[i - 1].count : 0;
             before_tiles_read(&s);
             if (first == 0) {
                 _tile_zero(0);
@@ -69,19 +67,14 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Strips
                     _tile_dpbusd(2, 4, 7);
                     _tile_dpbusd(3, 5, 7);
                 }
-                if (finished < to_finish) {
-                    const size_t count = std::min(share, to_finish - finished);
-                    Store::template store<P>(g, strips[i - 1].row + finished, count, panel, ones,
-                                             s.done[(i - 1) % 2] + finished * P * kLanes);
-                    finished += count;
-                }
             }
-            store_sums<P>(last ? s.done[i % 2] : s.sums + i * strip_sums, height);
+            store_sums<P>(s.sums + i * strip_sums, height);
         }
         if (last) {
-            const Strip& strip = strips[strip_count - 1];
             before_tiles_read(&s);
-            Store::template store<P>(g, strip.row, strip.count, panel, ones, s.done[(strip_count - 1) % 2]);
+            for (size_t i = 0; i < strip_count; ++i)
+                Store::template store<P>(g, strips[i].row, strips[i].count, panel, ones,
+                                         s.sums + i * strip_sums);
         }
     }
 }
@@ -117,8 +110,8 @@ void amx_expand(const Pixels& p) {
             const uint8_t* from = p.from + first;
             const __mmask64 exist = low_bits(p.values - first);
             for (size_t i = 0; i < p.count; ++i, from += p.stride, out += kVector)
-                _mm512_store_si512(out, _mm512_maskz_permutexvar_epi8(
-                                            kAll, values, _mm512_maskz_loadu_epi8(exist, from)));
+                _mm512_store_si512(
+                    out, _mm512_maskz_permutexvar_epi8(kAll, values, _mm512_maskz_loadu_epi8(exist, from)));
         }
     }
 }
