@@ -74,7 +74,7 @@ void Matmul::run_block(const Frame& frame, const Implicit::Block& block, size_t 
 
 void Matmul::run_implicit(const Frame& frame) const {
     const size_t panels = panels_[0].count();
-    const double macs = double(frame.images * positions()) * double(channels_) * double(depth_);
+    const double macs = double(frame.images * positions()) * double(channels_) * double(depth_) * planes_;
     const size_t wanted =
         frame.worthwhile(macs / kMacsPerNanosecond) ? static_cast<size_t>(frame.threads) : 1;
     // Positions first; where there are few of them, channels. Threads that make bits share no word.

@@ -3,8 +3,8 @@
 // The matrix unit on rows that are bytes already: convolutions, whose windows overlap. Everything that
 // amx.cpp says holds here too, but for the rows: every pixel becomes bytes once and is read where it lies by
 // each tap that sees it, where rows gathered for the other kernels would be expanded tap by tap, nine times
-// for 3 × 3. The blocks are those of amx.cpp: 256 rows, two panels, 9 steps of depth. What becomes of a
-// finished strip is worked out between the tile instructions of the next.
+// for 3 × 3. The blocks are those of amx.cpp: 256 rows, two panels, 9 steps of depth. Sums of a
+// block become bits in one go at its end: between the tile instructions of the next strip was no faster.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -20,7 +20,6 @@ constexpr size_t kMaxStrips = 8;  // of a block
 struct Scratch {
     alignas(64) int8_t weights[kMaxSteps * 2 * kTile];               // (step, panel, 16, 64)
     alignas(64) int32_t sums[kMaxStrips * kStripRows * 2 * kLanes];  // (strip, row, panel, channel)
-    alignas(64) int32_t done[2][kStripRows * 2 * kLanes];            // the same, of two strips
 };
 thread_local Scratch scratch;
 
