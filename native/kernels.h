@@ -92,7 +92,7 @@ struct Strip {
 };
 
 struct Strips {
-    const Strip* strips;
+    Strip* strips;
     size_t count;
     const size_t* offsets;  // (steps)
     size_t height;          // of a tile, 1 … 16

@@ -48,25 +48,31 @@ void Matmul::run_block(const Frame& frame, const Implicit::Block& block, size_t 
         frame.kernels.strips_i32(i32, strips);
         return;
     }
-    const size_t part_panels = kFinishedChannels / lanes_, all = strips.count;
+    const size_t part_panels = kFinishedChannels / lanes_,
+                 panel_bytes = panels_[0].bytes() / panels_[0].count();
+    i32.out = acc;
     i32.out_stride = kFinishedChannels;
-    const Strip* strip = strips.strips;
-    for (const Strip* end = strip + all; strip < end; strip += strips.count) {
-        // As many strips as the accumulators hold.
-        const size_t row = strip->row;
+    i32.panel_begin = 0;
+    for (Strip* const end = strips.strips + strips.count; strips.strips < end;
+         strips.strips += strips.count) {
+        // As many strips as the accumulators hold; their rows count from the first.
+        const size_t row = strips.strips->row;
         size_t rows = 0;
-        for (strips.count = 0; strip + strips.count < end; ++strips.count) {
-            const Strip& next = strip[strips.count];
-            if (next.row + next.count - row > kFinishedRows) break;
-            rows = next.row + next.count - row;
+        strips.count = 0;
+        for (Strip* next = strips.strips; next < end; ++next, ++strips.count) {
+            if (next->row + next->count - row > kFinishedRows) break;
+            next->row -= row;
+            rows = next->row + next->count;
         }
-        strips.strips = strip;
+        i32.classes = g.classes ? g.classes + row : nullptr;
         for (size_t panel = panel_begin; panel < panel_end; panel += part_panels) {
-            i32.panel_begin = panel;
-            i32.panel_end = std::min(panel_end, panel + part_panels);
-            i32.out = acc - row * kFinishedChannels - panel * lanes_;
+            const size_t part = std::min(panel_end - panel, part_panels), begin = panel * lanes_;
+            i32.panels = g.panels + panel * panel_bytes;
+            i32.panel_end = part;
+            i32.terms = g.terms + begin;
+            i32.channels = channels_ - begin;
             frame.kernels.strips_i32(i32, strips);
-            finish(frame, first + row, rows, panel * lanes_, std::min(channels_, i32.panel_end * lanes_), acc,
+            finish(frame, first + row, rows, begin, std::min(channels_, begin + part * lanes_), acc,
                    kFinishedChannels);
         }
     }

@@ -103,6 +103,25 @@ void build_codes(Network& network) {
     network.finish(x);
 }
 
+// The same images, convolutions wide enough for the tiles of a matrix unit, on codes and on bits.
+void build_wide(Network& network) {
+    std::mt19937_64 random(13);
+    Window same{};
+    same.kernel_height = same.kernel_width = 3;
+    same.top = same.bottom = same.left = same.right = 1;
+    int x = network.add_input({10, 10, 3}, "b8");
+    x = network.add_conv2d("conv1", x, random_weights(random, 64, 27), same, 1, 0);
+    x = network.add_threshold("sign1", x, random_thresholds(random, 64));
+    x = network.add_conv2d("conv2", x, random_weights(random, 96, 576), same, 1, 0);
+    x = network.add_threshold("codes2", x, random_thresholds(random, 96, "b2"));
+    same.left = same.right = 4;  // 16 columns
+    x = network.add_conv2d("conv3", x, random_weights(random, 32, 864), same, 1, 1);
+    x = network.add_threshold("sign3", x, random_thresholds(random, 32));
+    x = network.add_linear("fc", network.add_flatten("flat", x), random_weights(random, 10, 5120));
+    x = network.add_affine("out", x, {std::vector<float>(10, 0.3f), std::vector<float>(10, -1.7f)});
+    network.finish(x);
+}
+
 constexpr size_t kPixels = 300, kClasses = 10, kImages = 40;
 
 std::vector<uint8_t> images() {
@@ -258,7 +277,9 @@ int main() {
     test_equal_answers_for_all_threads_batches_and_callers(build, 0xcdae4798460e4229);
     test_equal_answers_for_all_threads_batches_and_callers(build_codes, 0x5cd50258b571911d);
     test_networks_at_once_do_not_disturb_each_other();
+    test_equal_answers_for_all_threads_batches_and_callers(build_wide, 0xb2fbe97753c913ca);
     test_no_memory_is_taken_after_the_first_run(build);
     test_no_memory_is_taken_after_the_first_run(build_codes);
+    test_no_memory_is_taken_after_the_first_run(build_wide);
     return report("network_test");
 }
