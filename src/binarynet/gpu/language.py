@@ -1,0 +1,119 @@
+"""What all kernels share, in Triton: counting bits, finding the window of a convolution, finishing a tile.
+
+Each kernel makes tiles of an integer matrix ``raw`` (pixels, channels) and hands them to `finish`, which knows the
+four things that may leave a kernel: the accumulator itself, one bit a channel, a small code, or a float.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+INTERPRETED: bool = triton.knobs.runtime.interpret
+"""Whether this process runs kernels in Triton's interpreter, on the CPU; decided when this module is imported."""
+
+ACCUMULATOR, BITS, CODES, AFFINE = (tl.constexpr(n) for n in range(4))
+
+# Places in the tuple GEOMETRY that describes a convolution; None stands for a plain matrix product.
+FIELDS = (
+    "height", "width", "rows", "columns", "kernel_width", "stride_y", "stride_x", "dilation_y", "dilation_x",
+    "top", "left",
+)  # fmt: skip
+
+
+@triton.jit
+def popcount(x):
+    """Bits of each uint32. LLVM knows this form: the PTX holds one popc.b32 for it (tests/gpu/test_compile.py)."""
+    x = x - ((x >> 1) & 0x55555555)
+    x = (x & 0x33333333) + ((x >> 2) & 0x33333333)
+    x = (x + (x >> 4)) & 0x0F0F0F0F
+    return ((x * 0x01010101) >> 24).to(tl.int32)
+
+
+@triton.jit
+def window(pixel, k, units, GEOMETRY: tl.constexpr):
+    """Which input pixel and unit the k-th unit under output pixel ``pixel`` is, and whether it lies in the image.
+
+    A tap of the kernel has ``units`` units (words, bytes or channels), so k counts tap by tap.
+    """
+    tap, unit = k // units, k % units
+    row = (pixel // GEOMETRY[3]) % GEOMETRY[2]
+    column = pixel % GEOMETRY[3]
+    image = pixel // (GEOMETRY[2] * GEOMETRY[3])
+    y = row * GEOMETRY[5] + (tap // GEOMETRY[4]) * GEOMETRY[7] - GEOMETRY[9]
+    x = column * GEOMETRY[6] + (tap % GEOMETRY[4]) * GEOMETRY[8] - GEOMETRY[10]
+    inside = (y >= 0) & (y < GEOMETRY[0]) & (x >= 0) & (x < GEOMETRY[1])
+    return (image * GEOMETRY[0] + y) * GEOMETRY[1] + x, unit, inside
+
+
+@triton.jit
+def corrected(raw, base, kinds, pixel, live, n, limit, channels, SCALE: tl.constexpr, GEOMETRY: tl.constexpr):
+    """raw (BM, BN) → accumulators ``SCALE · raw + base``; ``base`` (kinds, channels) holds what each border needs."""
+    if GEOMETRY is None:
+        start = tl.load(base + n, mask=n < limit, other=0)[None, :]
+    else:
+        kind = tl.load(kinds + pixel % (GEOMETRY[2] * GEOMETRY[3]))
+        exists = live[:, None] & (n < limit)[None, :]
+        start = tl.load(base + kind[:, None] * channels + n[None, :], mask=exists, other=0)
+    return raw * SCALE + start
+
+
+@triton.jit
+def finish(
+    acc,
+    out,
+    pixel,
+    live,
+    first,
+    limit,
+    channels,
+    thresholds,
+    rising,
+    scale,
+    offset,
+    MODE: tl.constexpr,
+    LEVELS: tl.constexpr,
+    LOW: tl.constexpr,
+    STEP: tl.constexpr,
+):
+    """Store a tile of accumulators (BM, BN), as MODE says, at ``pixel`` (BM,) and channels from ``first``.
+
+    What is not ``live`` (BM,) and channels from ``limit`` on are not there. BITS packs 32 channels into a word and
+    stores whole 64-bit words, the bits behind the last channel as 0; BN is a multiple of 32, and so is ``first``.
+    CODES stores LOW + STEP · (how many of LEVELS thresholds are passed).
+    """
+    BM: tl.constexpr = acc.shape[0]
+    BN: tl.constexpr = acc.shape[1]
+    n = first + tl.arange(0, BN)
+    there = n < limit
+    exists = live[:, None] & there[None, :]
+    at = pixel[:, None] * channels + n[None, :]
+    if MODE == ACCUMULATOR:
+        tl.store(out + at, acc, mask=exists)
+    elif MODE == AFFINE:
+        # One rounded multiply, one rounded add: kernels that come here are compiled with enable_fp_fusion=False.
+        product = acc.to(tl.float32) * tl.load(scale + n, mask=there, other=0)[None, :]
+        tl.store(out + at, product + tl.load(offset + n, mask=there, other=0)[None, :], mask=exists)
+    elif MODE == CODES:
+        up = tl.load(rising + n, mask=there, other=0)[None, :] != 0
+        count = tl.zeros((BM, BN), tl.int32)
+        for level in range(LEVELS):
+            bar = tl.load(thresholds + n * LEVELS + level, mask=there, other=0)[None, :]
+            count += ((acc >= bar) == up).to(tl.int32)
+        tl.store(out + at, (count * STEP + LOW).to(tl.int8), mask=exists)
+    else:
+        up = tl.load(rising + n, mask=there, other=0)[None, :] != 0
+        bar = tl.load(thresholds + n, mask=there, other=0)[None, :]
+        store_words((((acc >= bar) == up) & exists).to(tl.int32), out, pixel, live, first, limit, channels)
+
+
+@triton.jit
+def store_words(bit, out, pixel, live, first, limit, channels):
+    """Store 0 / 1 (BM, BN) as words (BM, BN / 32), at the words that ``first`` … ``limit`` fill."""
+    BM: tl.constexpr = bit.shape[0]
+    BN: tl.constexpr = bit.shape[1]
+    place = tl.arange(0, 32)[None, None, :]
+    words = tl.sum(tl.reshape(bit, (BM, BN // 32, 32)) << place, axis=2)  # no two share a bit: the sum is the or
+    word = first // 32 + tl.arange(0, BN // 32)
+    exists = live[:, None] & (word < (limit + 63) // 64 * 2)[None, :]
+    tl.store(out + pixel[:, None] * ((channels + 63) // 64 * 2) + word[None, :], words, mask=exists)

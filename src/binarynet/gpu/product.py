@@ -1,0 +1,162 @@
+"""A Linear or Conv2d on the device: its packed weights, what its borders need, and the kernels that can run it.
+
+How ``acc`` comes from what a kernel counts, with Σ_in and Σ_out the sums of a channel's weights over the taps inside
+and outside the image, p the padding's value, and x read as zero words or zero codes outside:
+
+===================== ========================== ==============================================
+operands              a kernel counts            acc
+===================== ========================== ==============================================
+b1 … b8 × b1, xnor    P = Σ_n 2^n popcount(x_n^w) −2 P + max · depth + (max + p) Σ_out
+b1 × any, dot         R = Σ bit(x) · w           2 R − Σ_in + p Σ_out
+codes × any, dot      R = Σ c · w, x = s c + o   s R + o Σ_in + p Σ_out
+a real operand        acc itself                 p is read outside
+===================== ========================== ==============================================
+
+What stands beside P and R depends on the channel and on which taps lie outside: a small table with a row for each
+kind of border (``base``), and the kind of each output pixel (``kinds``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from binarynet.errors import RuntimeUnavailable
+from binarynet.format.bits import pack as pack_bits
+from binarynet.format.bits import planes
+from binarynet.gpu import ops
+from binarynet.gpu.codes import digit_values, stored
+from binarynet.graph import Encoding
+from binarynet.graph.ir import Conv2d, Linear, Value, window_output
+
+METHODS = ("xnor", "dot")
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What becomes of the accumulators: ``made`` and its arrays, as `binarynet.gpu.ops` takes them."""
+
+    made: str
+    thresholds: Tensor | None = None
+    rising: Tensor | None = None
+    scale: Tensor | None = None
+    offset: Tensor | None = None
+
+
+class Product:
+    """One product of a graph, its weights packed on ``device``.
+
+    ``packed`` says that it reads words; else it reads int8 codes or reals, in which case ±1 comes as int8 too.
+    ``methods`` are those of `METHODS` that can run it: ``xnor`` on the CUDA cores, ``dot`` on the tensor cores.
+
+    Raises:
+        RuntimeUnavailable: a sum over codes could leave 32 bits on the way.
+    """
+
+    def __init__(self, op: Linear | Conv2d, x: Value, device: torch.device) -> None:
+        self.reads, self.holds = x.encoding, Encoding.parse(op.weight_encoding)
+        self.real = self.reads.is_float or self.holds.is_float
+        self.groups = op.groups if isinstance(op, Conv2d) else 1
+        weight = op.weight if op.weight.ndim == 4 else op.weight[:, None, None, :]  # (out, kh, kw, in / groups)
+        self.out, kernel_height, kernel_width, inner = weight.shape
+        self.taps, self.inner, self.depth = kernel_height * kernel_width, inner, weight[0].size
+        self.pad = op.pad_value if isinstance(op, Conv2d) else 0
+        self.shape = (self.out,)
+        self.geometry: list[int] = []
+        if isinstance(op, Conv2d):
+            (top, _), (left, _) = op.padding
+            sides = zip(x.shape, weight.shape[1:3], op.stride, op.dilation, op.padding, strict=False)
+            rows, columns = (window_output(*side) for side in sides)
+            self.shape = (rows, columns, self.out)
+            self.geometry = [*x.shape[:2], rows, columns, kernel_width, *op.stride, *op.dilation, top, left]
+        self.packed = str(self.reads) == "b1" and not self.real and (self.groups == 1 or inner % 64 == 0)
+        bipolar = self.reads.kind == "b" and str(self.holds) == "b1" and (self.groups == 1 or inner % 64 == 0)
+        self.methods = ("xnor", "dot") if bipolar else ("dot",)
+        if not self.real and not self.packed and 128 * int(np.abs(weight.astype(np.int64)).max()) * self.depth >= 2**31:
+            raise RuntimeUnavailable(
+                f"{op.name} ({type(op).__name__}): a sum of {self.depth} codes × {self.holds} can leave 32 bits on the "
+                "way on the GPU; run it with engine='native'"
+            )
+        self.weight: dict[str, Tensor] = {}
+        self.base: dict[str, Tensor] = {}
+        self.kinds: Tensor | None = None
+        self._device = device
+        self._prepare(weight, op)
+
+    def _prepare(self, weight: NDArray[Any], op: Linear | Conv2d) -> None:
+        if self.holds.is_float:
+            rows = np.ascontiguousarray(weight.reshape(self.out, -1).T)  # (depth, out)
+            self.weight = {"dot": self._put(rows)}
+        else:
+            digits = planes(weight, self.holds)[: len(digit_values(self.holds))]  # (planes, out, kh, kw, in / groups)
+            by_tap = digits.reshape(len(digits), self.out, self.taps, self.inner)
+            flat = digits.reshape(len(digits), self.out, self.depth)
+            words = _halves(by_tap) if self.packed else _halves(flat)
+            self.weight = {"dot": self._put(words)}
+            if "xnor" in self.methods:
+                self.weight["xnor"] = self.weight["dot"][0] if self.packed else self._put(_halves(by_tap)[0])
+        self.base = {method: torch.zeros(1, self.out, dtype=torch.int32, device=self._device) for method in self.methods}
+        if not self.real:
+            inside, self.kinds = self._borders(op)
+            sums = weight.reshape(self.out, self.taps, self.inner).sum(axis=2, dtype=np.int64)  # (out, taps)
+            within, without = inside @ sums.T, ~inside @ sums.T  # (kinds, taps) @ (taps, out)
+            high, form = self.reads.high, stored(self.reads)
+            first = -1 if self.packed else form.offset
+            self.base["dot"] = self._put((first * within + self.pad * without).astype(np.int32))
+            if "xnor" in self.methods:
+                base = high * self.depth + (high + self.pad) * without
+                self.base["xnor"] = self._put(base.astype(np.int32))
+
+    def _borders(self, op: Linear | Conv2d) -> tuple[NDArray[np.bool_], Tensor | None]:
+        """Which taps lie inside, for each kind of border (kinds, taps), and the kind of each output pixel."""
+        if not isinstance(op, Conv2d):
+            return np.ones((1, self.taps), bool), None
+        height, width, rows, columns, _, stride_y, stride_x, dilation_y, dilation_x, top, left = self.geometry
+        kernel_height, kernel_width = op.weight.shape[1:3]
+        y = np.arange(rows)[:, None] * stride_y + np.arange(kernel_height) * dilation_y - top
+        x = np.arange(columns)[:, None] * stride_x + np.arange(kernel_width) * dilation_x - left
+        inside = ((y >= 0) & (y < height))[:, None, :, None] & ((x >= 0) & (x < width))[None, :, None, :]
+        kinds, kind = np.unique(inside.reshape(rows * columns, self.taps), axis=0, return_inverse=True)
+        return kinds, self._put(kind.reshape(-1).astype(np.int32))
+
+    def _put(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of weights on the device."""
+        held = {tensor.data_ptr(): tensor.nbytes for tensor in self.weight.values()}
+        return sum(held.values())
+
+    def __call__(self, x: Tensor, finish: Finish, method: str) -> Tensor:
+        """x (pixels, …) as ``packed`` says, for ``xnor`` on codes the planes of `ops.pack_planes` → (pixels, channels)."""
+        shared = (self.groups, self.geometry)
+        last = (finish.thresholds, finish.rising)
+        if method == "xnor":
+            units = self.weight["xnor"].shape[0] // self.taps
+            planes_ = x if x.ndim == 3 else x[None]
+            base, kinds = self.base["xnor"], self.kinds
+            return ops.xnor_gemm(
+                planes_, self.weight["xnor"], units, *shared, base, kinds, *last, finish.scale, finish.offset, finish.made
+            )  # fmt: skip
+        weight, base = self.weight["dot"], self.base["dot"]
+        if self.packed:
+            units = weight.shape[1] // self.taps
+            return ops.bit_gemm_dot(
+                x, weight, str(self.holds), units, *shared, base, self.kinds, *last, finish.scale, finish.offset, finish.made
+            )  # fmt: skip
+        return ops.flat_gemm_dot(
+            x, weight, str(self.reads), str(self.holds), self.depth, self.inner, self.groups, self.pad, self.geometry,
+            base, self.kinds, *last, finish.made,
+        )  # fmt: skip
+
+
+def _halves(digits: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Digits (planes, out, …, length) → 32-bit words (planes, words of all rows, out): channels stand side by side."""
+    words = pack_bits(digits).view("<i4")  # (planes, out, …, halves)
+    return np.ascontiguousarray(words.reshape(*words.shape[:2], -1).transpose(0, 2, 1))
