@@ -13,7 +13,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from binarynet.gpu.language import INTERPRETED, corrected, finish, window
+from binarynet.gpu.language import INTERPRETED, corrected, finish, lowest_digit, lowest_sign, next_digit, window
 
 # BM, BN, bytes of depth at a time (eight products of that depth), warps, stages
 _TUNED = [(128, 128, 64, 8, 3), (128, 256, 64, 8, 3), (64, 64, 64, 4, 4), (16, 64, 128, 4, 4), (16, 32, 256, 4, 3)]
@@ -77,10 +77,14 @@ def bit_dot(
         for plane in tl.static_range(PLANES):
             byte = (plane * (depth // 4) + k // 4)[:, None] * (channels * 4) + n[None, :] * 4 + (k % 4)[:, None]
             w = tl.load(weight + byte, mask=(k < depth)[:, None] & (n < limit)[None, :], other=0)
-            for bit in tl.static_range(8):
-                left = ((a >> bit) & 1).to(tl.int8)
-                right = ((w >> bit) & 1).to(tl.int8) * (DIGITS[plane][1] - DIGITS[plane][0]) + DIGITS[plane][0]
-                raw = tl.dot(left, right.to(tl.int8), raw, out_dtype=tl.int32)
+            left = a
+            for _ in tl.static_range(8):
+                if DIGITS[plane][0] == -1 and DIGITS[plane][1] == 1:
+                    right = lowest_sign(w)
+                else:
+                    right = lowest_digit(w) * (DIGITS[plane][1] - DIGITS[plane][0]) + DIGITS[plane][0]
+                raw = tl.dot(lowest_digit(left), right.to(tl.int8), raw, out_dtype=tl.int32)
+                left, w = next_digit(left), next_digit(w)
     acc = corrected(raw, base, kinds, pixel, live, n, limit, channels, 2, GEOMETRY)
     finish(acc, out, pixel, live, first, limit, channels, thresholds, rising, scale, offset, MODE, LEVELS, LOW, STEP)
 

@@ -11,6 +11,7 @@ import triton.language as tl
 
 INTERPRETED: bool = triton.knobs.runtime.interpret
 """Whether this process runs kernels in Triton's interpreter, on the CPU; decided when this module is imported."""
+_INTERPRETED = tl.constexpr(INTERPRETED)
 
 ACCUMULATOR, BITS, CODES, AFFINE = (tl.constexpr(n) for n in range(4))
 
@@ -28,6 +29,39 @@ def popcount(x):
     x = (x & 0x33333333) + ((x >> 2) & 0x33333333)
     x = (x + (x >> 4)) & 0x0F0F0F0F
     return ((x * 0x01010101) >> 24).to(tl.int32)
+
+
+@triton.jit
+def lowest_digit(octets):
+    """Bytes → their lowest bits as int8 0 / 1. On the GPU four bytes at a time, in the register that holds them."""
+    if _INTERPRETED:
+        return (octets & 1).to(tl.int8)
+    return tl.inline_asm_elementwise(
+        "and.b32 $0, $1, 0x01010101;", "=r,r", [octets], dtype=tl.int8, is_pure=True, pack=4
+    )
+
+
+@triton.jit
+def lowest_sign(octets):
+    """Bytes → ±1 as int8 by their lowest bits: 2 · bit − 1, where (2 · bit + 0x7f) ^ 0x80 never borrows."""
+    if _INTERPRETED:
+        return (octets & 1).to(tl.int8) * 2 - 1
+    return tl.inline_asm_elementwise(
+        "and.b32 $0, $1, 0x01010101; shl.b32 $0, $0, 1; add.u32 $0, $0, 0x7f7f7f7f; xor.b32 $0, $0, 0x80808080;",
+        "=r,r",
+        [octets],
+        dtype=tl.int8,
+        is_pure=True,
+        pack=4,
+    )
+
+
+@triton.jit
+def next_digit(octets):
+    """Each byte moved right by one; what comes in from the neighbour is behind the eight digits that are read."""
+    if _INTERPRETED:
+        return octets >> 1
+    return tl.inline_asm_elementwise("shr.u32 $0, $1, 1;", "=r,r", [octets], dtype=tl.uint8, is_pure=True, pack=4)
 
 
 @triton.jit

@@ -14,7 +14,7 @@ import triton.language as tl
 
 from binarynet.gpu.language import INTERPRETED, corrected, finish, popcount, window
 
-_TILES = [(16, 32, 1, 4)] if INTERPRETED else [(64, 64, 4, 4), (64, 128, 2, 4), (64, 128, 2, 8), (128, 64, 4, 8), (16, 64, 8, 4)]
+_TILES = [(16, 32, 2, 4)] if INTERPRETED else [(64, 64, 2, 4), (64, 128, 2, 4), (64, 128, 2, 8), (128, 128, 2, 8), (32, 64, 2, 4)]
 _STRIPS = [(32, 32, 4)] if INTERPRETED else [(32, 32, 4), (64, 32, 4), (128, 32, 8), (64, 64, 8)]
 ROWS = 16
 """Up to so many rows, a program makes one row: the time goes into reading weights, and all lanes share that."""
@@ -53,7 +53,7 @@ def xnor_tile(
     BN: tl.constexpr,
     UNROLL: tl.constexpr,
 ):
-    """A tile of BM pixels × BN channels. ``depth`` counts words; ``width`` is the channels of a group."""
+    """A tile of BM pixels × BN channels. ``depth`` counts words, always an even number; UNROLL divides it."""
     group = tl.program_id(1)
     tiles_m, tiles_n = tl.cdiv(pixels, BM), tl.cdiv((width + 63) // 64 * 64, BN)
     tile_m, tile_n = tl.swizzle2d(tl.program_id(0) // tiles_n, tl.program_id(0) % tiles_n, tiles_m, tiles_n, 8)
@@ -61,21 +61,22 @@ def xnor_tile(
     live = pixel < pixels
     first, limit = group * width + tile_n * BN, (group + 1) * width
     n = first + tl.arange(0, BN)
-    there = n < limit
+    # What lies past the end reads the last row or channel and is not stored, so that no load needs a mask.
+    columns = weight + tl.minimum(n, limit - 1)
+    source = tl.minimum(pixel, pixels - 1)
     count = tl.zeros((BM, BN), tl.int32)
     for start in range(0, depth, UNROLL):
         for step in tl.static_range(UNROLL):
             k = start + step
-            w = tl.load(weight + k * channels + n, mask=there & (k < depth), other=0).to(tl.uint32, bitcast=True)
-            if GEOMETRY is None:
-                at, unit, inside = pixel, k, live & (k < depth)
-            else:
-                at, unit, inside = window(pixel, k, UNITS, GEOMETRY)
-                inside &= live & (k < depth)
+            w = tl.load(columns + k * channels).to(tl.uint32, bitcast=True)
             for plane in tl.static_range(PLANES):
-                row = x + (plane * x_pixels + at) * x_words + group * UNITS + unit
-                a = tl.load(row, mask=inside, other=0).to(tl.uint32, bitcast=True)
-                count += popcount(a[:, None] ^ w[None, :]) << plane
+                if GEOMETRY is None:
+                    a = tl.load(x + plane * x_pixels * x_words + source * x_words + k)
+                else:
+                    at, unit, inside = window(source, k, UNITS, GEOMETRY)
+                    row = x + plane * x_pixels * x_words + at * x_words + group * UNITS + unit
+                    a = tl.load(row, mask=inside, other=0)
+                count += popcount(a.to(tl.uint32, bitcast=True)[:, None] ^ w[None, :]) << plane
     acc = corrected(count, base, kinds, pixel, live, n, limit, channels, -2, GEOMETRY)
     finish(acc, out, pixel, live, first, limit, channels, thresholds, rising, scale, offset, MODE, LEVELS, LOW, STEP)
 
