@@ -1,0 +1,61 @@
+"""The ops that are no products, on NHWC tensors: plain PyTorch, in the order of operations that the oracle has.
+
+None of them multiplies and adds in one expression, so that no compiler may round once where the oracle rounds twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from binarynet.graph.ir import MaxPool2d, Padding, SumPool2d, window_output
+
+
+def affine(x: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+    """x · scale + offset per channel in float32: one kernel multiplies, the next adds."""
+    product = x.to(torch.float32) * scale
+    return product + offset
+
+
+def prelu(x: Tensor, slope: Tensor) -> Tensor:
+    return torch.where(x >= 0, x, x * slope)
+
+
+def max_pool(x: Tensor, op: MaxPool2d, minimum: Tensor) -> Tensor:
+    """(n, height, width, channels) of any type. What lies outside the image never wins."""
+    if x.dtype.is_floating_point:
+        low, high = -torch.inf, torch.inf
+    else:
+        low, high = torch.iinfo(x.dtype).min, torch.iinfo(x.dtype).max
+    largest = _reduce(torch.maximum, x, op, low)
+    return torch.where(minimum, _reduce(torch.minimum, x, op, high), largest)
+
+
+def sum_pool(x: Tensor, op: SumPool2d) -> Tensor:
+    """The sums in int32, or in float32 tap by tap, row by row."""
+    return _reduce(torch.add, x, op, 0)
+
+
+def _reduce(join: object, x: Tensor, op: MaxPool2d | SumPool2d, outside: float) -> Tensor:
+    total: Tensor | None = None
+    for under in _windows(_padded(x, op.padding, outside), op.kernel, op.stride):
+        total = under if total is None else join(total, under)  # type: ignore[operator]
+    assert total is not None
+    return total
+
+
+def _padded(x: Tensor, padding: Padding, value: float) -> Tensor:
+    (top, bottom), (left, right) = padding
+    return pad(x, (0, 0, left, right, top, bottom), value=value) if any((top, bottom, left, right)) else x
+
+
+def _windows(x: Tensor, kernel: tuple[int, int], stride: tuple[int, int]) -> Iterator[Tensor]:
+    """For each place of the kernel: the part of x (n, h, w, c) that lies under it, (n, oh, ow, c)."""
+    rows = window_output(x.shape[1], kernel[0], stride[0], 1, (0, 0))
+    columns = window_output(x.shape[2], kernel[1], stride[1], 1, (0, 0))
+    for row in range(kernel[0]):
+        for column in range(kernel[1]):
+            yield x[:, row : row + rows * stride[0] : stride[0], column : column + columns * stride[1] : stride[1]]
