@@ -12,6 +12,7 @@ from binarynet.graph import Encoding, Graph, interpret, verify
 from binarynet.runtime.images import Layout, adapt
 from binarynet.runtime.plan import build
 
+_ENGINES = ("native", "oracle", "triton")
 _ORACLE_BATCH = 64  # images at a time: the oracle holds every value as int32
 
 
@@ -19,25 +20,36 @@ class Session:
     """Answers for one graph.
 
     Integer answers are the oracle's, bit for bit. Where an operand of a product is real (f32), the sums are float32
-    in an order that depends on the instruction set: they agree within 1e-5 of Σ |x · w|.
+    in an order that depends on the instruction set or the GPU: they agree within 1e-5 of Σ |x · w|.
 
     Args:
         graph: what to run; it is verified first.
         isa: an instruction set of `binarynet.runtime.isa.available`; None takes `isa.active`. Fixed for the session.
         threads: how many threads one call may use; None or 0 takes ``BINARYNET_NUM_THREADS``, else
             ``OMP_NUM_THREADS``, else the CPUs this process may use.
-        engine: ``"native"``, or ``"oracle"`` for the plain integer arithmetic that every engine must equal.
+        engine: ``"native"``; ``"oracle"`` for the plain integer arithmetic that every engine must equal; ``"triton"``
+            for the GPU's kernels. None takes what the device has: native on ``"cpu"``, triton on ``"cuda"``.
+        device: ``"cpu"``, or ``"cuda"``, ``"cuda:1"`` … with the extra ``gpu``. With engine triton, ``"cpu"`` is
+            Triton's interpreter: the GPU's kernels, slowly, for tests (it wants ``TRITON_INTERPRET=1``).
 
     Raises:
         GraphError: the graph breaks a rule.
-        RuntimeUnavailable: unknown engine or instruction set, or a negative number of threads.
+        RuntimeUnavailable: unknown engine, device or instruction set, a negative number of threads, or a graph that
+            the device cannot run.
     """
 
     def __init__(
-        self, graph: Graph, *, isa: str | None = None, threads: int | None = None, engine: str = "native"
+        self,
+        graph: Graph,
+        *,
+        isa: str | None = None,
+        threads: int | None = None,
+        engine: str | None = None,
+        device: str = "cpu",
     ) -> None:
         values = verify(graph)
-        self.engine = engine
+        engine = engine or ("native" if device == "cpu" else "triton")
+        self.engine, self.device = engine, device
         self.classes = graph.classes
         self.input_shape = graph.input.shape
         self.output_shape = values[graph.output.name].shape
@@ -45,18 +57,24 @@ class Session:
         self._dtype = np.float32 if values[graph.output.name].encoding.is_float else np.int32
         if threads is not None and threads < 0:
             raise RuntimeUnavailable(f"threads is {threads}; give a positive number, or 0 for the default")
+        if engine not in _ENGINES:
+            raise RuntimeUnavailable(f"unknown engine {engine!r}; there are 'native', 'oracle' and 'triton'")
+        if engine != "native" and isa is not None:
+            raise RuntimeUnavailable(f"the engine {engine!r} has no instruction sets; leave out isa={isa!r}")
+        if engine != "triton" and device != "cpu":
+            raise RuntimeUnavailable(f"the engine {engine!r} runs on 'cpu', not on {device!r}; leave one of them out")
         if engine == "native":
             self._network = build(graph, isa, threads)
-        elif engine != "oracle":
-            raise RuntimeUnavailable(f"unknown engine {engine!r}; there are 'native' and 'oracle'")
-        elif isa is not None:
-            raise RuntimeUnavailable(f"the oracle has no instruction sets; leave out isa={isa!r}")
+        elif engine == "triton":
+            from binarynet.gpu import Runner  # here, because it needs torch and triton
+
+            self._runner = Runner(graph, device)
         else:
             self._graph = graph  # the native engine has packed all of it, and need not keep it
 
     @property
     def isa(self) -> str | None:
-        """The instruction set in use; None for the oracle."""
+        """The instruction set in use; None for other engines than native."""
         return self._network.isa if self.engine == "native" else None
 
     @property
@@ -68,6 +86,8 @@ class Session:
         """What runs each op: op name → text. Ops that cost nothing (Flatten, Input) are left out."""
         if self.engine == "native":
             return dict(self._network.kernels())
+        if self.engine == "triton":
+            return self._runner.kernels()
         return {op.name: "oracle" for op in self._graph.ops[1:]}
 
     def logits(
@@ -92,6 +112,8 @@ class Session:
             raise InputError("out must be contiguous and writeable")
         if self.engine == "native":
             self._network.run(codes, answers)
+        elif self.engine == "triton":
+            self._runner.run(codes, answers)
         else:
             for start in range(0, len(codes), _ORACLE_BATCH):
                 part = slice(start, start + _ORACLE_BATCH)
@@ -104,6 +126,7 @@ class Session:
         return logits.reshape(len(logits), -1).argmax(axis=1) if len(logits) else np.empty(0, np.int64)
 
     def __repr__(self) -> str:
-        where = f"{self.isa}, {self.threads} threads" if self.engine == "native" else "plain integers"
+        native = f"{self.isa}, {self.threads} threads" if self.engine == "native" else ""
+        where = {"native": native, "oracle": "plain integers", "triton": self.device}[self.engine]
         shape = "×".join(map(str, self.input_shape))
         return f"Session({shape} {self._encoding} → {'×'.join(map(str, self.output_shape))}; {self.engine}: {where})"
