@@ -17,10 +17,10 @@ from binarynet.gpu.language import INTERPRETED, corrected, finish, lowest_digit,
 
 # BM, BN, bytes of depth at a time (eight products of that depth), warps, stages
 _TUNED = [(128, 128, 64, 8, 3), (128, 256, 64, 8, 3), (64, 64, 64, 4, 4), (16, 64, 128, 4, 4), (16, 32, 256, 4, 3)]
-_TILES = [(16, 32, 32, 4, 2)] if INTERPRETED else _TUNED
+_TILES = [(64, 64, 64, 4, 2)] if INTERPRETED else _TUNED
 # The same for operands that are not packed, with values of depth at a time.
 _FLAT_TUNED = [(128, 128, 64, 8, 3), (64, 64, 64, 4, 3), (16, 64, 128, 4, 4), (16, 32, 128, 4, 4)]
-_FLAT_TILES = [(16, 32, 32, 4, 2)] if INTERPRETED else _FLAT_TUNED
+_FLAT_TILES = [(64, 64, 64, 4, 2)] if INTERPRETED else _FLAT_TUNED
 
 
 def _configs(tiles: list[tuple[int, int, int, int, int]]) -> list[triton.Config]:

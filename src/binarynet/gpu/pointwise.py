@@ -7,7 +7,7 @@ import triton.language as tl
 
 from binarynet.gpu.language import BITS, INTERPRETED, finish, store_words
 
-_BLOCK = 32 if INTERPRETED else 1024
+_BLOCK = 512 if INTERPRETED else 1024
 
 
 @triton.jit

@@ -99,7 +99,8 @@ class Product:
             words = _halves(by_tap) if self.packed else _halves(flat)
             self.weight = {"dot": self._put(words)}
             if "xnor" in self.methods:
-                self.weight["xnor"] = self.weight["dot"][0] if self.packed else self._put(_halves(by_tap)[0])
+                same = self.packed or self.taps == 1
+                self.weight["xnor"] = self.weight["dot"][0] if same else self._put(_halves(by_tap)[0])
         self.base = {method: torch.zeros(1, self.out, dtype=torch.int32, device=self._device) for method in self.methods}
         if not self.real:
             inside, self.kinds = self._borders(op)
