@@ -63,7 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point. Returns (and exits with) 0, 1 for a check that failed, 2 for bad input, 130 after Ctrl-C."""
     # Waiting threads that spin make torch ten times slower as soon as another process wants a core. Read at its import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from binarynet.cli import bench_train, demo, export, measure, model, suite, train  # noqa: F401  (each adds its verbs)
+    from binarynet.cli import (  # noqa: F401  (each adds its verbs)
+        bench_gpu,
+        bench_train,
+        demo,
+        export,
+        measure,
+        model,
+        suite,
+        train,
+    )
 
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)

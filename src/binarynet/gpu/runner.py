@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class Runner:
     """
 
     def __init__(self, graph: Graph, device: str, method: str | None = None, replay: bool = True) -> None:
-        self.device = _device(device)
+        self.device = find_device(device)
         self.network = Network(graph, self.device, method)
         self.replay = replay and self.device.type == "cuda"
         self._recorded: OrderedDict[int, tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = OrderedDict()
@@ -75,23 +76,34 @@ class Runner:
             self._recorded.move_to_end(size)
             return self._recorded[size]
         given = codes.to(self.device)
-        # Compiling, tuning and the choice of methods launch and measure; all that must be over before the recording.
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(2):
-                self.network(given)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            answer = self.network(given)
+        graph, answer = record(lambda: self.network(given))
         self._recorded[size] = (graph, given, answer)
         if len(self._recorded) > KEPT:
             self._recorded.popitem(last=False)
         return self._recorded[size]
 
 
-def _device(name: str) -> torch.device:
+def record(call: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+    """Record what ``call`` launches on the current GPU: (the recording, the tensor that each replay fills)."""
+    # Compiling, tuning and the choice of methods launch and measure; all that must be over before the recording.
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(2):
+            call()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        answer = call()
+    return graph, answer
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        RuntimeUnavailable: as `Runner`.
+    """
     try:
         device = torch.device(name)
     except RuntimeError:
