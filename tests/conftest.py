@@ -20,7 +20,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         hardware = item.get_closest_marker("gpu") is not None
         if (hardware or "tests/gpu/" in item.nodeid) and importlib.util.find_spec("triton") is None:
-            item.add_marker(pytest.mark.skip(reason="the package triton is not installed: pip install 'binarynet[gpu]'"))
+            item.add_marker(
+                pytest.mark.skip(reason="the package triton is not installed: pip install 'binarynet[gpu]'")
+            )
         elif hardware and not _has_gpu(config):
             item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU, a torch built for it, and pytest -m gpu"))
 

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "graph": {"errors"},
     "lower": {"errors", "nn", "graph"},
     "format": {"errors", "graph", "models"},
-    "runtime": {"errors", "format", "graph", "_native"},
+    "runtime": {"errors", "format", "graph", "_native", "gpu"},
     "export": {"errors", "graph", "format"},
     "gpu": {"errors", "graph", "format"},
     "report": {"errors", "graph", "runtime"},

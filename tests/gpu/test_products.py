@@ -59,7 +59,8 @@ def test_a_convolution_is_exact_to_the_border_for_every_padding(encoding, pad_va
 
 
 @pytest.mark.parametrize(
-    ("stride", "dilation", "padding"), [((2, 1), (1, 2), SAME), ((1, 1), (2, 1), ((2, 0), (3, 1))), ((3, 2), (1, 1), SAME)]
+    ("stride", "dilation", "padding"),
+    [((2, 1), (1, 2), SAME), ((1, 1), (2, 1), ((2, 0), (3, 1))), ((3, 2), (1, 1), SAME)],
 )
 def test_strides_dilations_and_uneven_paddings_are_exact(stride, dilation, padding):
     make = Maker((5, 6, 65))

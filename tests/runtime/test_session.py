@@ -67,7 +67,7 @@ def test_the_oracle_is_an_engine_like_the_native_one():
 
 
 def test_unknown_engines_and_negative_threads_are_refused():
-    with pytest.raises(RuntimeUnavailable, match="'native' and 'oracle'"):
+    with pytest.raises(RuntimeUnavailable, match="'native', 'oracle' and 'triton'"):
         Session(small_mlp(), engine="gpu")
     with pytest.raises(RuntimeUnavailable, match="threads is -1"):
         Session(small_mlp(), threads=-1)

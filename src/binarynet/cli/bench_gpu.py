@@ -29,7 +29,9 @@ def gpu(
     from binarynet.report import machine
 
     device = find_gpu()
-    found = measure(device, papers_networks(), _numbers("sizes", sizes), batches=_numbers("batches", batches), seconds=seconds)
+    found = measure(
+        device, papers_networks(), _numbers("sizes", sizes), batches=_numbers("batches", batches), seconds=seconds
+    )
     import torch
     import triton
 

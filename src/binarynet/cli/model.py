@@ -128,14 +128,17 @@ def run(
     file: ModelFile,
     inputs: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".npy arrays or image files.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print classes and logits as JSON.")] = False,
-    engine: Annotated[str, typer.Option(help="native, or oracle (slow and obvious).")] = "native",
+    engine: Annotated[
+        str | None, typer.Option(help="native, oracle (slow and obvious) or triton; default: what the device has.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda with the extra gpu.")] = "cpu",
     isa: Isa = None,
     threads: Threads = 0,
 ) -> None:
     """Classify .npy arrays (one image or a batch) and image files."""
     from binarynet.runtime import load
 
-    session = load(file, engine=engine, isa=isa, threads=threads)
+    session = load(file, engine=engine, device=device, isa=isa, threads=threads)
     answers: list[dict[str, Any]] = []
     for path in inputs:
         logits = session.logits(_images(path, session.input_shape))

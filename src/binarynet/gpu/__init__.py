@@ -22,7 +22,8 @@ try:
     import triton  # noqa: F401
 except ModuleNotFoundError as error:
     raise RuntimeUnavailable(
-        f"the GPU engine needs the package {error.name!r}: pip install 'binarynet[gpu]' (torch builds for CUDA bring triton)"
+        f"the GPU engine needs the package {error.name!r}: pip install 'binarynet[gpu]' "
+        "(torch builds for CUDA bring triton)"
     ) from None
 
 from binarynet.gpu.network import Network

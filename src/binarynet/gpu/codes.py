@@ -19,7 +19,7 @@ def halves_for(length: int) -> int:
 
 @dataclass(frozen=True)
 class Stored:
-    """An int8 c of an encoding means ``scale · c + offset``; the count of passed thresholds is stored as low + step · count."""
+    """An int8 c means ``scale · c + offset``; the count of passed thresholds is stored as low + step · count."""
 
     scale: int
     offset: int

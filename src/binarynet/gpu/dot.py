@@ -82,8 +82,8 @@ def bit_dot(
                 if DIGITS[plane][0] == -1 and DIGITS[plane][1] == 1:
                     right = lowest_sign(w)
                 else:
-                    right = lowest_digit(w) * (DIGITS[plane][1] - DIGITS[plane][0]) + DIGITS[plane][0]
-                raw = tl.dot(lowest_digit(left), right.to(tl.int8), raw, out_dtype=tl.int32)
+                    right = tl.where(lowest_digit(w) != 0, DIGITS[plane][1], DIGITS[plane][0]).to(tl.int8)
+                raw = tl.dot(lowest_digit(left), right, raw, out_dtype=tl.int32)
                 left, w = next_digit(left), next_digit(w)
     acc = corrected(raw, base, kinds, pixel, live, n, limit, channels, 2, GEOMETRY)
     finish(acc, out, pixel, live, first, limit, channels, thresholds, rising, scale, offset, MODE, LEVELS, LOW, STEP)

@@ -24,7 +24,9 @@ FIELDS = (
 
 @triton.jit
 def popcount(x):
-    """Bits of each uint32. LLVM knows this form: the PTX holds one popc.b32 for it (tests/gpu/test_compile.py)."""
+    """Bits of each uint32 as int32: one instruction; in the interpreter, sums of neighbours 2, 4 and 8 bits wide."""
+    if not _INTERPRETED:
+        return tl.inline_asm_elementwise("popc.b32 $0, $1;", "=r,r", [x], dtype=tl.int32, is_pure=True, pack=1)
     x = x - ((x >> 1) & 0x55555555)
     x = (x & 0x33333333) + ((x >> 2) & 0x33333333)
     x = (x + (x >> 4)) & 0x0F0F0F0F

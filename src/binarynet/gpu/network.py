@@ -90,6 +90,12 @@ class Network:
 
     def __call__(self, codes: Tensor) -> Tensor:
         """codes (n, *input shape): uint8, or float32 for f32 → the answer (n, *output shape), int32 or float32."""
+        if self.device.type == "cuda":
+            with torch.cuda.device(self.device):  # Triton launches on the current one
+                return self._answer(codes)
+        return self._answer(codes)
+
+    def _answer(self, codes: Tensor) -> Tensor:
         images = len(codes)
         values = {self.input.name: self._enter(codes.reshape(-1, codes.shape[-1]))}
         for step, free in zip(self.steps, self._free, strict=True):
@@ -176,7 +182,9 @@ class Network:
         if key not in self.choices:
             from triton.testing import do_bench
 
-            times = {one: do_bench(lambda one=one: call(one), warmup=5, rep=20, return_mode="median") for one in allowed}
+            times = {
+                one: do_bench(lambda one=one: call(one), warmup=5, rep=20, return_mode="median") for one in allowed
+            }
             self.choices[key] = min(times, key=times.__getitem__)
         return self.choices[key]
 

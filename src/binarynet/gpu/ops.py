@@ -9,7 +9,7 @@ plain product. ``made`` says what leaves: i32 or f32 sums, b1 (words) or any oth
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import torch
 import triton
@@ -59,7 +59,14 @@ def _tiles(rows: int, width: int, groups: int) -> Any:
 
 
 def _product(
-    kernel: Any, x: Tensor, weight: Tensor, channels: int, groups: int, geometry: Sequence[int], finish: Sequence[Any], **given: Any
+    kernel: Any,
+    x: Tensor,
+    weight: Tensor,
+    channels: int,
+    groups: int,
+    geometry: Sequence[int],
+    finish: Sequence[Any],
+    **given: Any,
 ) -> Tensor:
     """Allocate, launch, return. ``finish``: base, kinds, thresholds, rising, scale, offset, made."""
     base, kinds, thresholds, rising, scale, offset, made = finish
@@ -103,11 +110,11 @@ def xnor_gemm(
     groups: int,
     geometry: Sequence[int],
     base: Tensor,
-    kinds: Optional[Tensor],
-    thresholds: Optional[Tensor],
-    rising: Optional[Tensor],
-    scale: Optional[Tensor],
-    offset: Optional[Tensor],
+    kinds: Tensor | None,
+    thresholds: Tensor | None,
+    rising: Tensor | None,
+    scale: Tensor | None,
+    offset: Tensor | None,
     made: str,
 ) -> Tensor:
     """x (planes, pixels, words) × weight (words of depth, channels): ``base − 2 · Σ_n 2^n popcount(x_n ^ w)``."""
@@ -138,19 +145,19 @@ def bit_gemm_dot(
     groups: int,
     geometry: Sequence[int],
     base: Tensor,
-    kinds: Optional[Tensor],
-    thresholds: Optional[Tensor],
-    rising: Optional[Tensor],
-    scale: Optional[Tensor],
-    offset: Optional[Tensor],
+    kinds: Tensor | None,
+    thresholds: Tensor | None,
+    rising: Tensor | None,
+    scale: Tensor | None,
+    offset: Tensor | None,
     made: str,
 ) -> Tensor:
-    """x (pixels, words) × weight (planes, words of depth, channels): ``base + 2 · Σ bit(x) · w`` on the tensor cores."""
+    """x (pixels, words) × weight (planes, words of depth, channels): ``base + 2 · Σ bit(x) · w``, tensor cores."""
     values = digit_values(Encoding.parse(encoding))
     return _product(
         bit_dot,
         x.view(torch.uint8),
-        weight.view(torch.uint8),
+        weight.reshape(-1).view(torch.uint8),
         weight.shape[2],
         groups,
         geometry,
@@ -176,12 +183,12 @@ def flat_gemm_dot(
     pad: int,
     geometry: Sequence[int],
     base: Tensor,
-    kinds: Optional[Tensor],
-    thresholds: Optional[Tensor],
-    rising: Optional[Tensor],
+    kinds: Tensor | None,
+    thresholds: Tensor | None,
+    rising: Tensor | None,
     made: str,
 ) -> Tensor:
-    """x (pixels, channels), codes of encoding ``reads`` or reals × weights as in `bit_gemm_dot`, or f32 (depth, channels).
+    """x (pixels, channels), codes of ``reads`` or reals × weights as in `bit_gemm_dot`, or f32 (depth, channels).
 
     With a real operand the sums are float32; tensor cores then have no part in it (their float32 is shorter).
     """
@@ -209,7 +216,7 @@ def flat_gemm_dot(
 
 
 @torch.library.custom_op("binarynet::pack", mutates_args=())
-def pack(x: Tensor, thresholds: Optional[Tensor], rising: Optional[Tensor], made: str) -> Tensor:
+def pack(x: Tensor, thresholds: Tensor | None, rising: Tensor | None, made: str) -> Tensor:
     """x (rows, channels) of any type → words (b1) or int8 codes by thresholds; without them, by sign (x >= 0 is 1)."""
     rows, channels = x.shape
     out = _answer(x, rows, channels, made)

@@ -66,7 +66,7 @@ class Product:
         self.out, kernel_height, kernel_width, inner = weight.shape
         self.taps, self.inner, self.depth = kernel_height * kernel_width, inner, weight[0].size
         self.pad = op.pad_value if isinstance(op, Conv2d) else 0
-        self.shape = (self.out,)
+        self.shape: tuple[int, ...] = (self.out,)
         self.geometry: list[int] = []
         if isinstance(op, Conv2d):
             (top, _), (left, _) = op.padding
@@ -101,7 +101,9 @@ class Product:
             if "xnor" in self.methods:
                 same = self.packed or self.taps == 1
                 self.weight["xnor"] = self.weight["dot"][0] if same else self._put(_halves(by_tap)[0])
-        self.base = {method: torch.zeros(1, self.out, dtype=torch.int32, device=self._device) for method in self.methods}
+        self.base = {
+            method: torch.zeros(1, self.out, dtype=torch.int32, device=self._device) for method in self.methods
+        }
         if not self.real:
             inside, self.kinds = self._borders(op)
             sums = weight.reshape(self.out, self.taps, self.inner).sum(axis=2, dtype=np.int64)  # (out, taps)
@@ -135,26 +137,20 @@ class Product:
         return sum(held.values())
 
     def __call__(self, x: Tensor, finish: Finish, method: str) -> Tensor:
-        """x (pixels, …) as ``packed`` says, for ``xnor`` on codes the planes of `ops.pack_planes` → (pixels, channels)."""
-        shared = (self.groups, self.geometry)
-        last = (finish.thresholds, finish.rising)
+        """x as ``packed`` says; for ``xnor`` on codes, the planes of `ops.pack_planes` → (pixels, channels)."""
+        levels, affine = (finish.thresholds, finish.rising), (finish.scale, finish.offset)
+        weight, base = self.weight[method], self.base[method]
+        shape = (self.groups, self.geometry)
         if method == "xnor":
-            units = self.weight["xnor"].shape[0] // self.taps
-            planes_ = x if x.ndim == 3 else x[None]
-            base, kinds = self.base["xnor"], self.kinds
-            return ops.xnor_gemm(
-                planes_, self.weight["xnor"], units, *shared, base, kinds, *last, finish.scale, finish.offset, finish.made
-            )  # fmt: skip
-        weight, base = self.weight["dot"], self.base["dot"]
+            planes_of_x = x if x.ndim == 3 else x[None]
+            units = weight.shape[0] // self.taps
+            return ops.xnor_gemm(planes_of_x, weight, units, *shape, base, self.kinds, *levels, *affine, finish.made)
+        holds = str(self.holds)
         if self.packed:
             units = weight.shape[1] // self.taps
-            return ops.bit_gemm_dot(
-                x, weight, str(self.holds), units, *shared, base, self.kinds, *last, finish.scale, finish.offset, finish.made
-            )  # fmt: skip
-        return ops.flat_gemm_dot(
-            x, weight, str(self.reads), str(self.holds), self.depth, self.inner, self.groups, self.pad, self.geometry,
-            base, self.kinds, *last, finish.made,
-        )  # fmt: skip
+            return ops.bit_gemm_dot(x, weight, holds, units, *shape, base, self.kinds, *levels, *affine, finish.made)
+        inner = (self.depth, self.inner, self.groups, self.pad, self.geometry)
+        return ops.flat_gemm_dot(x, weight, str(self.reads), holds, *inner, base, self.kinds, *levels, finish.made)
 
 
 def _halves(digits: NDArray[np.bool_]) -> NDArray[np.int32]:

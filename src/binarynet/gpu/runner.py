@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from binarynet.graph import Graph
 REPLAYED = 64
 """Batches up to this size are replayed; of the sizes seen, the last `KEPT` keep their recording."""
 KEPT = 16
+_INTERPRETER = threading.Lock()  # Triton's interpreter changes triton.language while a kernel runs
 
 
 class Runner:
@@ -63,7 +65,8 @@ class Runner:
 
     def _answer(self, codes: Tensor) -> NDArray[Any]:
         if not (self.replay and len(codes) <= REPLAYED):
-            return self.network(codes.to(self.device)).cpu().numpy()
+            with _INTERPRETER if INTERPRETED else nullcontext():
+                return self.network(codes.to(self.device)).cpu().numpy()
         with self._lock, torch.cuda.device(self.device):
             graph, given, answer = self._recording(codes)
             given.copy_(codes)
@@ -86,7 +89,7 @@ class Runner:
 def record(call: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
     """Record what ``call`` launches on the current GPU: (the recording, the tensor that each replay fills)."""
     # Compiling, tuning and the choice of methods launch and measure; all that must be over before the recording.
-    side = torch.cuda.Stream()
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(2):

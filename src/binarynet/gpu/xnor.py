@@ -7,14 +7,16 @@ weights (words, channels): lanes of a warp then read neighbouring channels, and 
 
 from __future__ import annotations
 
-from typing import Any
-
 import triton
 import triton.language as tl
 
 from binarynet.gpu.language import INTERPRETED, corrected, finish, popcount, window
 
-_TILES = [(64, 64, 2, 4)] if INTERPRETED else [(64, 64, 2, 4), (64, 128, 2, 4), (64, 128, 2, 8), (128, 128, 2, 8), (32, 64, 2, 4)]
+_TILES = (
+    [(64, 64, 2, 4)]
+    if INTERPRETED
+    else [(64, 64, 2, 4), (64, 128, 2, 4), (64, 128, 2, 8), (128, 128, 2, 8), (32, 64, 2, 4)]
+)
 _STRIPS = [(32, 64, 4)] if INTERPRETED else [(32, 32, 4), (64, 32, 4), (128, 32, 8), (64, 64, 8)]
 ROWS = 16
 """Up to so many rows, a program makes one row: the time goes into reading weights, and all lanes share that."""

@@ -33,7 +33,9 @@ def find_gpu() -> torch.device:
         RuntimeUnavailable: there is none, or kernels are interpreted.
     """
     if not torch.cuda.is_available():
-        raise RuntimeUnavailable(f"bench gpu needs a CUDA GPU and a torch built for it; torch {torch.__version__} finds none")
+        raise RuntimeUnavailable(
+            f"bench gpu needs a CUDA GPU and a torch built for it; torch {torch.__version__} finds none"
+        )
     return find_device("cuda")
 
 

@@ -19,7 +19,7 @@ from binarynet.graph.ir import Affine, Conv2d, Flatten, Input, Linear, MaxPool2d
 
 
 def papers_networks(width: int = 4096, filters: int = 128, side: int = 32) -> dict[str, Graph]:
-    """BNN's MNIST MLP and CIFAR-10 ConvNet (systems of the paper's section 2) with random weights and thresholds."""
+    """BNN's MNIST MLP and CIFAR-10 ConvNet (arXiv:1602.02830) with random weights and thresholds."""
     return {"MNIST MLP": _mlp(width), "CIFAR-10 ConvNet": _convnet(filters, side)}
 
 
@@ -100,13 +100,14 @@ def measure_network(
     for batch in batches:
         shape = (batch, *graph.input.shape)
         codes = torch.from_numpy(np.random.default_rng(batch).integers(0, 256, shape, dtype=np.uint8)).to(device)
-        engines = {"ours": network, **methods, **twins}
+        engines: dict[str, Callable[[Tensor], Tensor]] = {"ours": network, **methods, **twins}
         with torch.inference_mode():
             classes = network(codes).argmax(1)
             same = {text: int((engine(codes).argmax(1) == classes).sum()) for text, engine in engines.items()}
-            calls = {text: _bound(engine, codes) for text, engine in engines.items()}
+            bound = {text: _bound(engine, codes) for text, engine in engines.items()}
+            calls: dict[str, Callable[[], object]] = {**bound}
             if device.type == "cuda" and batch <= REPLAYED:
-                calls = {text: record(call)[0].replay for text, call in calls.items()}
+                calls = {text: record(call)[0].replay for text, call in bound.items()}
             times = interleaved(device, calls, seconds)
         for text, (low, median, high) in times.items():
             rows.append(

@@ -78,13 +78,13 @@ def _calls(device: torch.device, left: Tensor, right: Tensor) -> tuple[dict[str,
         "xnor_gemm → bits": lambda: product(words, bits, "xnor"),
         "bit_gemm_dot": lambda: product(words, sums, "dot"),
         "bit_gemm_dot → bits": lambda: product(words, bits, "dot"),
-        "cuBLAS float32": lambda: _matmul(*real, tf32=False),
+        "cuBLAS float32": lambda: _matmul(real[0], real[1], tf32=False),
     }
     units = {name: "popcount" if "xnor" in name else "int8" for name in calls}
     units |= {"naive float32": "float32", "cuBLAS float32": "float32"}
     if device.type == "cuda":  # elsewhere these are other libraries, or missing
         half, brain = ([side.to(kind) for side in real] for kind in (torch.float16, torch.bfloat16))
-        calls["cuBLAS tf32"] = lambda: _matmul(*real, tf32=True)
+        calls["cuBLAS tf32"] = lambda: _matmul(real[0], real[1], tf32=True)
         calls["cuBLAS float16"] = lambda: torch.matmul(half[0], half[1].T)
         calls["cuBLAS bfloat16"] = lambda: torch.matmul(brain[0], brain[1].T)
         units |= {"cuBLAS tf32": "tf32", "cuBLAS float16": "float16", "cuBLAS bfloat16": "float16"}

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-_PRODUCTS = ("kernel", "median", "10 % … 90 %", "× naive", "× cuBLAS bfloat16", "of its unit's peak", "of packed bandwidth")
+_PRODUCTS = (
+    "kernel",
+    "median",
+    "10 % … 90 %",
+    "× naive",
+    "× cuBLAS bfloat16",
+    "of its unit's peak",
+    "of packed bandwidth",
+)
 _NETWORKS = ("batch", "engine", "median", "10 % … 90 %", "× naive", "× torch bfloat16", "same classes", "weights")
 
 

@@ -12,8 +12,8 @@ import torch
 
 _ROUNDS = 3
 
-# Multiply-adds a clock and multiprocessor, by compute capability: int8 and fp16 on the tensor cores (dense), fp32 on the
-# CUDA cores. From NVIDIA's architecture papers (A100, GA102, AD102, H100). A chip that is not here has no such shares.
+# Multiply-adds a clock and multiprocessor, by compute capability: int8 and fp16 on the tensor cores (dense), fp32 on
+# the CUDA cores. From NVIDIA's architecture papers (A100, GA102, AD102, H100). Other chips have no such shares.
 _RATES = {
     (8, 0): {"int8": 2048, "float16": 1024, "tf32": 512, "float32": 64},
     (8, 6): {"int8": 1024, "float16": 512, "tf32": 128, "float32": 128},
@@ -70,7 +70,9 @@ class Chip:
         return asdict(self)
 
 
-def interleaved(device: torch.device, calls: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
+def interleaved(
+    device: torch.device, calls: Mapping[str, Callable[[], object]], seconds: float
+) -> dict[str, list[float]]:
     """Seconds of each call: [10th percentile, median, 90th percentile], over rounds in which each has its turn.
 
     On a GPU the clock is CUDA events, and the cache is emptied before each call (`triton.testing.do_bench`).
