@@ -31,12 +31,14 @@ class Options:
     """What a user may choose.
 
     ``api`` begins every public name, ``word`` is the bits of a machine word (32 or 64), ``command`` is written into
-    the head of the files so that they can be made again.
+    the head of the files so that they can be made again. ``fold`` is for hardware: how many outputs and inputs of a
+    layer are computed in parallel (``8x32``, or ``conv1=4x9`` for one layer).
     """
 
     api: str = "model"
     word: int = 64
     command: str = ""
+    fold: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.word not in (32, 64):

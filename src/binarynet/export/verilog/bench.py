@@ -1,0 +1,192 @@
+"""The test bench of a design, and the vectors that it reads: images, and what the oracle answers to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from binarynet.export.emit import Options, provenance, put
+from binarynet.export.verilog import tables
+from binarynet.export.verilog.plan import Design
+from binarynet.export.verilog.text import class_bits, comment
+from binarynet.graph.interpret import trace
+
+
+def expected(design: Design, codes: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The oracle's integers of the last layer (n, classes), and the classes (n,) by its float32 logits where it has some."""
+    values = trace(design.graph, codes)
+    integers: NDArray[np.int32] = values[design.last.name]
+    return integers, values[design.graph.output.name].argmax(axis=1)
+
+
+def write_vectors(design: Design, folder: Path, api: str, codes: NDArray[Any]) -> list[Path]:
+    """NAME_images.hex, a word of the input a line, and NAME_expected.hex, the class and the integers of an image a line."""
+    stream = design.input
+    height, width, channels = stream.shape
+    words = -(-channels // stream.lanes)
+    padded = np.zeros((len(codes), height * width, words * stream.lanes), np.uint8)
+    padded[:, :, :channels] = codes.reshape(len(codes), height * width, channels)
+    lanes = padded.reshape(-1, stream.lanes)
+    bits = (lanes[..., None] >> np.arange(stream.digits, dtype=np.uint8)) & 1 == 1
+    images = tables.hexadecimal(bits.reshape(len(lanes), -1))
+    integers, classes = expected(design, codes)
+    wide = tables.logit_bits(design.last)
+    answers = np.array(tables.numbers(integers.reshape(-1).astype(np.int64), wide), object).reshape(integers.shape)
+    lines = [" ".join([f"{number:x}", *row]) for number, row in zip(classes, answers, strict=True)]
+    return [
+        put(folder, f"{api}_images.hex", "".join(f"{word}\n" for word in images)),
+        put(folder, f"{api}_expected.hex", "".join(f"{line}\n" for line in lines)),
+    ]
+
+
+def bench(design: Design, options: Options) -> str:
+    """NAME_tb.v."""
+    api, last = options.api, design.last
+    head = [
+        f"Runs {api} on the images of {api}_images.hex and compares every integer and every class with",
+        f"{api}_expected.hex. The last line says PASS or FAIL.",
+        "",
+        f"    $ iverilog -g2005 -y . -s {api}_tb -o {api}_tb {api}_tb.v && vvp {api}_tb",
+        f"    $ verilator --binary --top-module {api}_tb {api}_tb.v && obj_dir/V{api}_tb",
+        "",
+        "+stalls: input and reader pause at random. +answers: prints class and integers of each image.",
+        "",
+        *provenance(design.graph, options),
+    ]
+    beats = design.input.pixels * -(-design.input.shape[2] // design.input.lanes)
+    values = {
+        "api": api,
+        "width": design.input.lanes * design.input.digits,
+        "beats": beats,
+        "classes": last.channels,
+        "logit": tables.logit_bits(last),
+        "class": class_bits(design),
+        # Far more clocks than a design that works takes for one image, pauses included.
+        "patience": 100 * (sum(unit.window.clocks for unit in design.units) + beats + 1000),
+    }
+    text = _BENCH
+    for key, value in values.items():
+        text = text.replace(f"<{key}>", str(value)).replace(f"<{key} - 1>", str(int(value) - 1) if key != "api" else "")
+    return comment(head) + text
+
+
+_BENCH = """module <api>_tb;
+    localparam BEATS = <beats>;  // words of an image
+    localparam CLASSES = <classes>;
+
+    reg clk = 1'b0;
+    reg reset = 1'b1;
+    reg in_valid = 1'b0;
+    reg [<width - 1>:0] in_data = 0;
+    reg out_ready = 1'b0;
+    wire in_ready, logit_valid, out_valid;
+    wire signed [<logit - 1>:0] logit;
+    wire [<class - 1>:0] out_class;
+
+    <api> dut (
+        .clk(clk), .reset(reset), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data),
+        .logit_valid(logit_valid), .logit(logit), .out_valid(out_valid), .out_ready(out_ready), .out_class(out_class)
+    );
+
+    always #5 clk = !clk;
+
+    reg stalls, answers;
+    integer images, expected, seed, code;
+    integer beat, seen, wrong, right, clocks, start, first_out, last_out, idle;
+    reg [<width - 1>:0] word;
+    reg [<class - 1>:0] wanted_class;
+    reg signed [<logit - 1>:0] wanted;
+    reg signed [<logit - 1>:0] logits[0:CLASSES-1];
+    reg more, loaded, equal;
+    integer k;
+
+    initial begin
+        stalls = $test$plusargs("stalls") != 0;
+        answers = $test$plusargs("answers") != 0;
+        images = $fopen("<api>_images.hex", "r");
+        expected = $fopen("<api>_expected.hex", "r");
+        if (images == 0 || expected == 0) begin
+            $display("FAIL: <api>_images.hex or <api>_expected.hex is not here");
+            $finish;
+        end
+        seed = 1;
+        beat = 0;
+        seen = 0;
+        wrong = 0;
+        right = 0;
+        clocks = 0;
+        start = 0;
+        first_out = 0;
+        last_out = 0;
+        idle = 0;
+        loaded = 1'b0;
+        more = 1'b1;
+        repeat (4) @(negedge clk);
+        reset = 1'b0;
+    end
+
+    // What is driven changes at the falling edge, so that at the rising one everybody sees the same.
+    always @(negedge clk)
+        if (!reset) begin
+            if (!loaded && more) begin
+                code = $fscanf(images, "%h", word);
+                more = code == 1;
+                loaded = more;
+            end
+            in_valid = loaded && !(stalls && ($random(seed) & 32'd3) == 0);
+            in_data = word;
+            out_ready = !(stalls && ($random(seed) & 32'd3) != 0);
+        end
+
+    always @(posedge clk)
+        if (!reset) begin
+            clocks = clocks + 1;
+            idle = idle + 1;
+            if (in_valid && in_ready) begin
+                if (beat == 0) start = clocks;
+                beat = beat + 1;
+                loaded = 1'b0;
+                idle = 0;
+            end
+            if (logit_valid) begin
+                if (seen < CLASSES) logits[seen] = logit;
+                seen = seen + 1;
+                idle = 0;
+            end
+            if (out_valid && out_ready) begin
+                idle = 0;
+                code = $fscanf(expected, "%h", wanted_class);
+                equal = code == 1 && seen == CLASSES && out_class === wanted_class;
+                for (k = 0; k < CLASSES; k = k + 1) begin
+                    code = $fscanf(expected, "%h", wanted);
+                    equal = equal && code == 1 && logits[k] === wanted;
+                end
+                if (answers) begin
+                    $write("ANSWER %0d", out_class);
+                    for (k = 0; k < CLASSES; k = k + 1) $write(" %0d", logits[k]);
+                    $write("\\n");
+                end
+                if (!equal) begin
+                    wrong = wrong + 1;
+                    if (wrong <= 5) $display("image %0d: class %0d, wanted %0d", right + wrong - 1, out_class, wanted_class);
+                end else right = right + 1;
+                if (right + wrong == 1) first_out = clocks - start;
+                if (right + wrong == 1) start = clocks;
+                last_out = clocks;
+                seen = 0;
+            end
+            if ((!loaded && !more && (right + wrong) * BEATS == beat) || idle > <patience>) begin
+                code = $fscanf(expected, "%h", wanted_class);  // nothing may be left
+                if (right + wrong > 1)
+                    $display("CLOCKS %0d to the first class, %0d from one image to the next",
+                        first_out, (last_out - start) / (right + wrong - 1));
+                if (wrong == 0 && right > 0 && code != 1) $display("PASS %0d images", right);
+                else $display("FAIL %0d of %0d images, or answers are missing", wrong, right + wrong);
+                $finish;
+            end
+        end
+endmodule
+"""

@@ -1,0 +1,130 @@
+"""A generated design as a user meets it: its test bench built with a simulator and run on images."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from binarynet.errors import ExportError
+from binarynet.export.verilog.bench import expected, write_vectors
+from binarynet.export.verilog.plan import Folds, design
+from binarynet.graph import Graph, verify
+
+# Verilator first: it compiles to machine code and runs large nets a hundred times faster.
+PACKAGES = {"verilator": "verilator", "iverilog": "iverilog"}
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a test bench printed: ``equal`` of ``images`` have the oracle's integers and class, by the bench and by us.
+
+    ``latency`` and ``interval`` count clocks: from an image's first word to its class, and from one image to the next
+    (0 if there was one image).
+    """
+
+    simulator: str
+    images: int
+    equal: int
+    passed: bool
+    latency: int
+    interval: int
+
+    @property
+    def holds(self) -> bool:
+        return self.passed and self.equal == self.images
+
+    def __str__(self) -> str:
+        clocks = f", {self.latency:,} clocks to the first class, {self.interval:,} from image to image"
+        return f"{self.simulator}: {self.equal}/{self.images} equal integers and classes" + (
+            clocks if self.interval else ""
+        )
+
+
+def tool(name: str, package: str) -> str:
+    """The path of a program.
+
+    Raises:
+        ExportError: it is not there; the text names the Debian package.
+    """
+    found = shutil.which(name)
+    if found is None:
+        raise ExportError(f"{name} is not installed: apt-get install {package}")
+    return found
+
+
+def simulator(name: str | None = None) -> str:
+    """``name`` if it is one, or the first that is installed.
+
+    Raises:
+        ExportError: it is unknown, or there is none.
+    """
+    if name is not None and name not in PACKAGES:
+        raise ExportError(f"unknown simulator {name!r}; known: {', '.join(PACKAGES)}")
+    for known in [name] if name else PACKAGES:
+        if shutil.which(known):
+            return known
+    raise ExportError(f"no simulator ({name or ', '.join(PACKAGES)}): apt-get install {name or 'verilator'}")
+
+
+def run(command: Sequence[str | Path], folder: Path) -> str:
+    """What a program prints.
+
+    Raises:
+        ExportError: it fails; the text holds its first complaint.
+    """
+    done = subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stderr + done.stdout).splitlines()
+        complaint = next((line for line in lines if re.search("error", line, re.IGNORECASE)), " ".join(lines[:2]))
+        raise ExportError(f"{Path(command[0]).name}: {complaint.strip()}")
+    return done.stdout
+
+
+def built(folder: Path, api: str, name: str) -> list[str | Path]:
+    """Compile the test bench in ``folder``; returns the command that runs it there."""
+    bench = f"{api}_tb"
+    tool(name, PACKAGES[name])
+    if name == "iverilog":
+        run(["iverilog", "-g2005", "-y", ".", "-s", bench, "-o", f"{bench}.vvp", f"{bench}.v"], folder)
+        return ["vvp", "-n", f"{bench}.vvp"]
+    # Unoptimised C++ compiles in a third of the time, and runs ten times as long: -O1 lies between.
+    run(["verilator", "--binary", "-CFLAGS", "-O1", "--top-module", bench, f"{bench}.v"], folder)
+    return [folder.resolve() / "obj_dir" / f"V{bench}"]
+
+
+def simulate(
+    folder: Path, graph: Graph, api: str, fold: Sequence[str], codes: NDArray[Any], name: str, *plus: str
+) -> Simulation:
+    """Run the exported design in ``folder`` on a batch of input codes (n, …) and compare with the oracle.
+
+    ``fold`` is what it was exported with. The images and answers stay in the folder, for the test bench to read again.
+
+    Raises:
+        ExportError: the simulator is missing, refuses the design, or prints something else than answers.
+    """
+    plan = design(graph, verify(graph), Folds(fold))
+    command = built(folder, api, name)
+    write_vectors(plan, folder, api, codes)
+    text = run([*command, "+answers", *plus], folder)
+    integers, classes = expected(plan, codes)
+    rows = [line.split()[1:] for line in text.splitlines() if line.startswith("ANSWER")]
+    try:
+        found = np.array(rows, np.int64).reshape(len(rows), 1 + integers.shape[1])
+    except ValueError:
+        raise ExportError(f"{api}_tb prints something else than answers: {' '.join(rows[0])}") from None
+    wanted = np.column_stack([classes, integers])
+    if len(found) != len(wanted):
+        said = " ".join(text.splitlines()[-1:])
+        raise ExportError(f"{api}_tb answers to {len(found)} of {len(wanted)} images: {said}")
+    clocks = re.search(r"CLOCKS (\d+) to the first class, (\d+) from", text)
+    latency, interval = (int(clocks[1]), int(clocks[2])) if clocks else (0, 0)
+    passed = f"PASS {len(wanted)} images" in text
+    return Simulation(name, len(wanted), int((found == wanted).all(axis=1).sum()), passed, latency, interval)

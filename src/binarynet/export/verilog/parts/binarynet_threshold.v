@@ -1,0 +1,47 @@
+// Sums to codes: how many of a channel's thresholds a sum reaches, or for a falling channel does not reach.
+// Thresholds stand for the layer's norm and quantizer; with one of them the code is the bit of a sign.
+module binarynet_threshold #(
+    parameter OUTPUTS = 2,
+    parameter BITS = 8,
+    parameter LEVELS = 1,
+    parameter DIGITS = 1,  // of a code
+    parameter TILES = 1,
+    parameter FILE = ""  // per tile and output: thresholds, then one bit on top: falling
+) (
+    input wire clk,
+    input wire reset,
+    input wire in_valid,
+    output wire in_ready,
+    input wire [OUTPUTS*BITS-1:0] in_data,
+    output reg out_valid,
+    input wire out_ready,
+    output reg [OUTPUTS*DIGITS-1:0] out_data
+);
+    localparam ENTRY = LEVELS * BITS + 1;
+
+    wire [OUTPUTS*ENTRY-1:0] entries;
+    reg [OUTPUTS*DIGITS-1:0] codes;
+
+    assign in_ready = !out_valid | out_ready;
+
+    binarynet_sequence #(.WIDTH(OUTPUTS * ENTRY), .WORDS(TILES), .FILE(FILE)) rom (
+        .clk(clk), .reset(reset), .step(in_valid & in_ready), .data(entries));
+
+    integer p, k;
+    reg reached;
+    always @* begin
+        codes = {OUTPUTS * DIGITS{1'b0}};
+        for (p = 0; p < OUTPUTS; p = p + 1)
+            for (k = 0; k < LEVELS; k = k + 1) begin
+                reached = in_data[BITS*p+:BITS] >= entries[ENTRY*p+BITS*k+:BITS];
+                if (reached != entries[ENTRY*(p+1)-1])
+                    codes[DIGITS*p+:DIGITS] = codes[DIGITS*p+:DIGITS] + 1'b1;
+            end
+    end
+
+    always @(posedge clk) begin
+        if (in_ready) out_data <= codes;
+        if (reset) out_valid <= 1'b0;
+        else if (in_ready) out_valid <= in_valid;
+    end
+endmodule

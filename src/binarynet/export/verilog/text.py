@@ -1,0 +1,297 @@
+"""The text of NAME.v: what the design is, and one instance for each unit, from the input to the class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from binarynet.export.emit import Names, Options, provenance
+from binarynet.export.verilog import tables
+from binarynet.export.verilog.plan import Design, Pool, Product, Stream, Unit, Window, gear
+from binarynet.graph import Encoding
+
+# Of Verilog-2005, and of SystemVerilog, as which many tools read every file.
+KEYWORDS = frozenset(
+    """
+    always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign default defparam
+    design disable edge else end endcase endconfig endfunction endgenerate endmodule endprimitive endspecify endtable
+    endtask event for force forever fork function generate genvar highz0 highz1 if ifnone incdir include initial inout
+    input instance integer join large liblist library localparam macromodule medium module nand negedge nmos nor
+    noshowcancelled not notif0 notif1 or output parameter pmos posedge primitive pull0 pull1 pulldown pullup
+    pulsestyle_ondetect pulsestyle_onevent rcmos real realtime reg release repeat rnmos rpmos rtran rtranif0 rtranif1
+    scalared showcancelled signed small specify specparam strong0 strong1 supply0 supply1 table task time tran tranif0
+    tranif1 tri tri0 tri1 triand trior trireg unsigned use uwire vectored wait wand weak0 weak1 while wire wor xnor xor
+    accept_on alias always_comb always_ff always_latch assert assume before bind bins binsof bit break byte chandle
+    checker class clocking const constraint context continue cover covergroup coverpoint cross dist do endchecker
+    endclass endclocking endgroup endinterface endpackage endprogram endproperty endsequence enum eventually expect
+    export extends extern final first_match foreach forkjoin global iff ignore_bins illegal_bins implements implies
+    import inside int interconnect interface intersect join_any join_none let local logic longint matches modport
+    nettype new nexttime null package packed priority program property protected pure rand randc randcase randsequence
+    ref reject_on restrict return s_always s_eventually s_nexttime s_until s_until_with sequence shortint shortreal
+    soft solve static string strong struct super sync_accept_on sync_reject_on tagged this throughout timeprecision
+    timeunit type typedef union unique unique0 until until_with untyped var virtual void wait_order weak wildcard with
+    within
+    """.split()
+)
+_PORTS = "clk reset in_valid in_ready in_data logit_valid logit out_valid out_ready out_class".split()
+
+
+@dataclass(frozen=True)
+class Link:
+    """The wires of a stream: PREFIX_valid, PREFIX_ready, PREFIX_data of ``bits`` bits."""
+
+    prefix: str
+    bits: int
+
+    def declared(self) -> str:
+        return (
+            f"    wire {self.prefix}_valid, {self.prefix}_ready;\n    wire [{self.bits - 1}:0] {self.prefix}_data;\n"
+        )
+
+    def port(self, side: str) -> str:
+        return (
+            f".{side}_valid({self.prefix}_valid), .{side}_ready({self.prefix}_ready), "
+            f".{side}_data({self.prefix}_data)"
+        )
+
+
+def class_bits(design: Design) -> int:
+    return max(1, (design.last.channels - 1).bit_length())
+
+
+def comment(lines: Iterable[str]) -> str:
+    return "".join(f"// {line}".rstrip().encode("ascii", "replace").decode() + "\n" for line in lines)
+
+
+def instance(module: str, name: str, parameters: dict[str, Any], *ports: str) -> str:
+    """One instance, parameters and ports a few to a line."""
+    given = [f".{key}({_value(value)})" for key, value in parameters.items()]
+    body = _wrapped(given)
+    wires = _wrapped([".clk(clk), .reset(reset)", *ports])
+    return f"    {module} #(\n{body}\n    ) {name} (\n{wires}\n    );\n"
+
+
+def _value(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(int(value))
+
+
+def _wrapped(parts: list[str]) -> str:
+    lines = [""]
+    for part in parts:
+        joined = f"{lines[-1]}, {part}" if lines[-1] else part
+        if len(joined) > 104:
+            lines[-1] += ","
+            lines.append(part)
+        else:
+            lines[-1] = joined
+    return "\n".join(f"        {line}" for line in lines)
+
+
+def _window(window: Window) -> dict[str, int]:
+    (top, bottom), (left, right) = window.padding
+    parameters = {
+        "WORDS": window.words,
+        "HEIGHT": window.size[0],
+        "COLUMNS": window.size[1],
+        "KERNEL_Y": window.kernel[0],
+        "KERNEL_X": window.kernel[1],
+        "STRIDE_Y": window.stride[0],
+        "STRIDE_X": window.stride[1],
+        "DILATION_Y": window.dilation[0],
+        "DILATION_X": window.dilation[1],
+        "TOP": top,
+        "BOTTOM": bottom,
+        "LEFT": left,
+        "RIGHT": right,
+        "OUT_HEIGHT": window.places[0],
+        "OUT_COLUMNS": window.places[1],
+        "ROWS": window.rows,
+        "TILES": window.tiles,
+    }
+    if window.along:
+        for absent in ("DILATION_Y", "DILATION_X", "TILES"):
+            del parameters[absent]
+    return parameters
+
+
+class Top:
+    """Collects wires, instances and the contents of the ROMs while it walks along the design."""
+
+    def __init__(self, design: Design, options: Options) -> None:
+        self.design, self.api = design, options.api
+        self.names = Names([*KEYWORDS, *_PORTS, options.api])
+        self.roms: dict[str, list[str]] = {}
+        self.body: list[str] = []
+        link = Link("in", design.input.lanes * design.input.digits)
+        stream = design.input
+        for unit in design.units:
+            self.body.append(f"\n    // {_about(unit)}\n".encode("ascii", "replace").decode())
+            link = self._words(unit.name, link, stream, unit.reads.lanes)
+            if isinstance(unit, Pool):
+                link = self._pool(unit, link)
+            else:
+                link = self._product(unit, link)
+            stream = unit.makes or Stream((1, 1, unit.channels), unit.outputs, Encoding.parse("i32"))
+        self._classes(link)
+
+    def _rom(self, name: str, words: list[str]) -> str:
+        file = f"{self.api}_{name}.hex"
+        self.roms[file] = words
+        return file
+
+    def _put(self, *text: str) -> None:
+        self.body.extend(text)
+
+    def _words(self, name: str, link: Link, stream: Stream, lanes: int, bits: int | None = None) -> Link:
+        """Words of another width: first the greatest common divisor, then as many of those as are wanted."""
+        common = gear(stream, lanes)
+        bits = bits or stream.digits
+        total = stream.shape[2]
+        if stream.lanes != common:
+            narrow = Link(self.names.unique(f"{name}_narrow"), common * bits)
+            sizes = {"BITS": bits, "IN": stream.lanes, "OUT": common, "TOTAL": total}
+            made = self.names.unique(f"{name}_narrower")
+            self._put(narrow.declared(), instance("binarynet_narrow", made, sizes, link.port("in"), narrow.port("out")))
+            link = narrow
+        if lanes != common:
+            wide = Link(self.names.unique(f"{name}_wide"), lanes * bits)
+            sizes = {"BITS": bits, "IN": common, "OUT": lanes, "TOTAL": total}
+            made = self.names.unique(f"{name}_widener")
+            self._put(wide.declared(), instance("binarynet_widen", made, sizes, link.port("in"), wide.port("out")))
+            link = wide
+        return link
+
+    def _product(self, unit: Product, link: Link) -> Link:
+        name = self.names.unique(unit.name)
+        bits = tables.sum_bits(unit)
+        weights = tables.weights(unit)
+        sums = Link(self.names.unique(f"{unit.name}_sums"), unit.outputs * bits)
+        parameters = {
+            "INPUTS": unit.reads.lanes,
+            "OUTPUTS": unit.outputs,
+            "DIGITS": unit.reads.digits,
+            "PLANES": 2 if unit.encoding.kind == "t" else unit.encoding.bits,
+            "KIND": tables.kind(unit),
+            "SIGNED": unit.encoding.kind == "i",
+            "HALVES": tables.halves(unit),
+            "FILL": tables.fill(unit),
+            "TAIL": unit.reads.shape[2] - (unit.window.words - 1) * unit.reads.lanes,
+            "BITS": bits,
+            "START": tables.start(unit),
+            "WEIGHTS": self._rom(f"{name}_weights", weights),
+        }
+        parameters |= _window(unit.window)
+        self._put(sums.declared(), instance("binarynet_matrix", name, parameters, link.port("in"), sums.port("out")))
+        if unit.threshold is None or unit.makes is None:
+            return sums
+        made = self.names.unique(unit.threshold.name)
+        codes = Link(self.names.unique(f"{unit.threshold.name}_codes"), unit.outputs * unit.makes.digits)
+        parameters = {
+            "OUTPUTS": unit.outputs,
+            "BITS": bits,
+            "LEVELS": unit.threshold.thresholds.shape[1],
+            "DIGITS": unit.makes.digits,
+            "TILES": unit.window.tiles,
+            "FILE": self._rom(f"{made}_thresholds", tables.thresholds(unit, unit.threshold)),
+        }
+        self._put(
+            codes.declared(), instance("binarynet_threshold", made, parameters, sums.port("in"), codes.port("out"))
+        )
+        return codes
+
+    def _pool(self, unit: Pool, link: Link) -> Link:
+        name = self.names.unique(unit.name)
+        codes = Link(self.names.unique(f"{unit.name}_codes"), unit.reads.lanes * unit.reads.digits)
+        file = self._rom(f"{name}_minimum", tables.minimum(unit))
+        parameters = {"VALUES": unit.reads.lanes, "DIGITS": unit.reads.digits, "MINIMUM": file}
+        parameters |= _window(unit.window)
+        self._put(codes.declared(), instance("binarynet_pool", name, parameters, link.port("in"), codes.port("out")))
+        return codes
+
+    def _classes(self, link: Link) -> None:
+        unit, names = self.design.last, self.names
+        bits, wide = tables.sum_bits(unit), tables.logit_bits(unit)
+        self._put("\n    // one class after the other: its integer, and whether it is the largest so far\n")
+        made = Stream((1, 1, unit.channels), unit.outputs, Encoding.parse("i32"))
+        link = self._words(f"{unit.name}_sum", link, made, 1, bits)
+        counted = link.prefix
+        file = self._rom(f"{names.unique(unit.name)}_bases", tables.numbers(tables.bases(unit), wide))
+        key = Link(names.unique("key"), wide)
+        if tables.ranked(self.design) and self.design.affine:
+            ranks = tables.ranks(unit, self.design.affine)
+            key = Link(key.prefix, max(1, int(ranks.max()).bit_length()))
+        common = f".advance({key.prefix}_ready), .in_valid({counted}_valid), .in_data({counted}_data)"
+        self._put(key.declared(), f"    assign {counted}_ready = {key.prefix}_ready;\n")
+        self._put(f"    assign logit_valid = {key.prefix}_valid & {key.prefix}_ready;\n")
+        sizes = {"CLASSES": unit.channels, "BITS": bits, "LOGIT_BITS": wide, "FACTOR": tables.factor(unit)}
+        outs = f".valid({key.prefix}_valid), .logit(logit)"
+        self._put(instance("binarynet_logits", names.unique("logits"), sizes | {"BASES": file}, common, outs))
+        if tables.ranked(self.design):
+            file = self._rom(f"{names.unique('ranks')}", tables.numbers(ranks.reshape(-1), key.bits))
+            sizes = {"CLASSES": unit.channels, "STATES": ranks.shape[1], "BITS": bits, "RANK_BITS": key.bits}
+            rank = f".rank({key.prefix}_data)"
+            self._put(instance("binarynet_ranks", names.unique("order"), sizes | {"FILE": file}, common, rank))
+        else:  # the sign bit turned round, so that numbers without a sign are in order
+            flipped = f"{{~logit[{wide - 1}], logit[{wide - 2}:0]}}"
+            self._put(f"    assign {key.prefix}_data = {flipped};\n")
+        outs = ".out_valid(out_valid), .out_ready(out_ready), .out_data(out_class)"
+        sizes = {"CLASSES": unit.channels, "KEY_BITS": key.bits}
+        self._put(instance("binarynet_argmax", names.unique("argmax"), sizes, key.port("in"), outs))
+
+    def text(self, options: Options) -> str:
+        """The whole file."""
+        design = self.design
+        stream, width = design.input, design.input.lanes * design.input.digits
+        order = "height, width, channels"
+        beats = stream.pixels * -(-stream.shape[2] // stream.lanes)
+        values = f"{stream.lanes} values" if stream.lanes > 1 else "one value"
+        last = design.last
+        rows = [(_about(unit), unit.window.clocks, _folding(unit)) for unit in design.units]
+        wide = max(len(row[0]) for row in rows)
+        head = [
+            *provenance(design.graph, options),
+            "",
+            f"An image comes in as {beats} words of {values}, codes of {stream.encoding}, in the order {order};",
+            "value i of a word lies at bit "
+            + f"{stream.digits} * i, and where a pixel ends inside a word the rest of the word is not looked at.",
+            f"Its class is out_class. Before that its {last.channels} integers (the accumulators of {last.name}) go by",
+            "as logit, one a clock in which logit_valid is 1.",
+            "A word passes where valid and ready are both 1 at the rising edge of clk. Hold reset for one clock at least.",
+            "",
+            "Units, clocks an image, and what they compute in parallel:",
+            *(f"    {about:<{wide}}  {clocks:>9,}  {folding}" for about, clocks, folding in rows),
+            f"Clocks from one image to the next: {design.interval:,}, if input and reader are never late.",
+        ]
+        logit = tables.logit_bits(last)
+        ports = f"""    input wire clk,
+    input wire reset,
+    input wire in_valid,
+    output wire in_ready,
+    input wire [{width - 1}:0] in_data,
+    output wire logit_valid,
+    output wire signed [{logit - 1}:0] logit,
+    output wire out_valid,
+    input wire out_ready,
+    output wire [{class_bits(design) - 1}:0] out_class
+"""
+        return f"{comment(head)}module {self.api} (\n{ports});\n{''.join(self.body)}endmodule\n"
+
+
+def _about(unit: Unit) -> str:
+    """``conv1, sign1: 28x28x1 b8 -> 28x28x16 b1, 3x3 b1``."""
+    shape = "x".join(map(str, unit.reads.shape))
+    if isinstance(unit, Pool):
+        made, how = unit.makes, "x".join(map(str, unit.window.kernel))
+        return f"{unit.name}: {shape} {unit.reads.encoding} -> {'x'.join(map(str, made.shape))} {made.encoding}, {how}"
+    named = f"{unit.name}, {unit.threshold.name}" if unit.threshold else unit.name
+    end = unit.makes
+    result = f"{'x'.join(map(str, end.shape))} {end.encoding}" if end else f"{unit.channels} integers"
+    kernel = "x".join(map(str, unit.window.kernel))
+    return f"{named}: {shape} {unit.reads.encoding} -> {result}, {kernel} {unit.encoding}"
+
+
+def _folding(unit: Unit) -> str:
+    if isinstance(unit, Pool):
+        return f"{unit.reads.lanes} channels"
+    return f"{unit.outputs} outputs x {unit.reads.lanes} inputs"
