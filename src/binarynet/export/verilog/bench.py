@@ -151,11 +151,6 @@ _BENCH = """module <api>_tb;
                 loaded = 1'b0;
                 idle = 0;
             end
-            if (logit_valid) begin
-                if (seen < CLASSES) logits[seen] = logit;
-                seen = seen + 1;
-                idle = 0;
-            end
             if (out_valid && out_ready) begin
                 idle = 0;
                 code = $fscanf(expected, "%h", wanted_class);
@@ -177,6 +172,11 @@ _BENCH = """module <api>_tb;
                 if (right + wrong == 1) start = clocks;
                 last_out = clocks;
                 seen = 0;
+            end
+            if (logit_valid) begin  // while the class goes out, the next image's first integer may come
+                if (seen < CLASSES) logits[seen] = logit;
+                seen = seen + 1;
+                idle = 0;
             end
             if ((!loaded && !more && (right + wrong) * BEATS == beat) || idle > <patience>) begin
                 code = $fscanf(expected, "%h", wanted_class);  // nothing may be left

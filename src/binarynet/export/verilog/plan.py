@@ -26,18 +26,32 @@ WEIGHTS = frozenset([*(f"b{k}" for k in range(1, 8)), *(f"u{k}" for k in range(1
     f"i{k}" for k in range(2, 9)
 }
 
-# What the target takes: op → encodings of what it reads, and of what it holds (products) or makes (thresholds).
+# What the target takes: op → encodings of what it reads, and of what it holds (products) or makes (Input, Threshold).
 SUPPORTED: dict[type[Op], tuple[frozenset[str], frozenset[str]]] = {
     Input: (frozenset(), DIGITAL),
     Linear: (CODES, WEIGHTS),
     Conv2d: (CODES, WEIGHTS),
     Threshold: (frozenset({"i32"}), CODES),
-    MaxPool2d: (CODES, CODES),
-    Flatten: (CODES, CODES),
-    Affine: (frozenset({"i32"}), frozenset({"f32"})),  # as the last op: it decides the order of the classes
+    MaxPool2d: (CODES, frozenset()),
+    Flatten: (CODES, frozenset()),
+    Affine: (frozenset({"i32"}), frozenset()),  # as the last op: it decides the order of the classes
 }
 
 _REALS = "has no reals: lower a net whose layers end in a sign or a quantizer, or export it to c"
+
+
+def refuses(op: type[Op], reads: Encoding | None, holds: Encoding | None) -> str | None:
+    """Why the target does not take an op that reads and holds (or makes) these encodings; None if it does."""
+    if op not in SUPPORTED:
+        return "has no unit for it: lower a net of products, thresholds and max pools, or export it to c"
+    readable, holdable = SUPPORTED[op]
+    if any(encoding is not None and encoding.is_float for encoding in (reads, holds)):
+        return _REALS
+    if reads is not None and str(reads) not in readable:
+        return "takes accumulators to a Threshold or a last Affine only, which take nothing else"
+    if holds is not None and str(holds) not in holdable:
+        return f"has no {holds} here"
+    return None
 
 
 @dataclass(frozen=True)
@@ -191,23 +205,8 @@ class Folds:
         return self.named.get(op.name, (1, 1) if isinstance(op, Input) else self.all)
 
 
-def unsupported_encoding(op: Op, values: Mapping[str, Value]) -> str | None:
-    """Why this op, taken by itself, is none for the target; None if it is one."""
-    if type(op) not in SUPPORTED:
-        return f"has no unit for it and {_REALS}" if values[op.name].encoding.is_float else "has no unit for it"
-    reads, holds = SUPPORTED[type(op)]
-    own = op.weight_encoding if isinstance(op, Linear | Conv2d) else str(values[op.name].encoding)
-    for source in op.sources:
-        encoding = values[source].encoding
-        if str(encoding) not in reads:
-            return _REALS if encoding.is_float else f"cannot read {encoding}; it reads {_listed(reads)}"
-    if own not in holds:
-        return _REALS if own == "f32" else f"cannot hold {own}; it holds {_listed(holds)}"
-    return None
-
-
-def _listed(encodings: Iterable[str]) -> str:
-    return ", ".join(sorted(encodings))
+def _reads(values: Mapping[str, Value], source: str) -> Encoding | None:
+    return values[source].encoding if source else None
 
 
 def design(graph: Graph, values: Mapping[str, Value], folds: Folds) -> Design:
@@ -218,8 +217,10 @@ def design(graph: Graph, values: Mapping[str, Value], folds: Folds) -> Design:
     """
     folds.check(graph)
     for op in graph.ops:
-        why = unsupported_encoding(op, values)
-        if why:
+        held = op.weight_encoding if isinstance(op, Linear | Conv2d) else getattr(op, "encoding", None)
+        holds = Encoding.parse(held) if held else None
+        why = next((why for read in op.sources or [""] if (why := refuses(type(op), _reads(values, read), holds))), None)
+        if why is not None:
             raise unsupported("verilog", op, why)
         if len(graph.readers(op.name)) > 1:
             raise unsupported("verilog", op, "makes a value for one reader; this one has more")
