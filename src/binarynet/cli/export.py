@@ -17,7 +17,9 @@ from binarynet.errors import InputError
 @app.command()
 def export(
     file: ModelFile,
-    to: Annotated[str, typer.Option("--to", help="c, or weights (.npz, raw .bin, C arrays).", metavar="TARGET")],
+    to: Annotated[
+        str, typer.Option("--to", help="c, verilog, or weights (.npz, raw .bin, C arrays).", metavar="TARGET")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write; it is made.", metavar="DIR")],
     api: Annotated[
         str | None, typer.Option(help="What public names begin with; default: the file's name.", metavar="PREFIX")
@@ -26,11 +28,25 @@ def export(
     check: Annotated[
         str | None,
         typer.Option(
-            help="Compile what was written and compare it with the oracle on this data set.", metavar="DATASET"
+            help="Build and run what was written and compare it with the oracle on this data set.", metavar="DATASET"
         ),
     ] = None,
     data_dir: DataDir = None,
     split: Annotated[str, typer.Option(help="What --check reads: test, validation or train.")] = "test",
+    limit: Annotated[int | None, typer.Option(help="How many images --check takes at most.", min=1)] = None,
+    fold: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="verilog: OUTPUTSxINPUTS in parallel (8x32), for a layer LAYER=OUTPUTSxINPUTS; repeatable.",
+            metavar="FOLD",
+        ),
+    ] = None,
+    simulator: Annotated[
+        str | None, typer.Option(help="verilog: what --check runs, verilator or iverilog; default: what is there.")
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="verilog: LUTs, flip-flops and memories by yosys, the clock by nextpnr.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a model for a machine without Python. With --check, prove it equal; exit code 1 if it is not."""
@@ -38,37 +54,74 @@ def export(
     from binarynet.export.emit import identifier
     from binarynet.format import load
 
-    if check is not None and to != "c":
-        raise InputError(f"--check compiles and runs the target c, not {to}")
+    if check is not None and to not in ("c", "verilog"):
+        raise InputError(f"--check compiles and runs the targets c and verilog, not {to}")
+    if to != "verilog" and (fold or simulator or report):
+        raise InputError(f"--fold, --simulator and --report are for the target verilog, not {to}")
     graph = load(file)
     name = api if api is not None else identifier(file.stem)[:40]
     words = f" --word {word}" if word != 64 else ""
-    command = f"binarynet export {shlex.quote(file.name)} --to {to} --api {name}{words} --out {shlex.quote(out.name)}"
-    files = write(graph, to, out, Options(name, word, command))
-    agreement = _check(graph, out, name, check, split, data_dir) if check is not None else None
+    folds = tuple(fold or ())
+    folded = "".join(f" --fold {shlex.quote(text)}" for text in folds)
+    command = (
+        f"binarynet export {shlex.quote(file.name)} --to {to} --api {name}{words}{folded} --out {shlex.quote(out.name)}"
+    )
+    options = Options(name, word, command, fold=folds)
+    files = write(graph, to, out, options)
+    agreement, said = None, ""
+    if check is not None:
+        agreement, said = _check(graph, to, out, options, simulator, check, split, limit, data_dir)
+    lines = _report(out, name) if report else []
     if as_json:
         document: dict[str, Any] = {"target": to, "files": [str(path) for path in files]}
-        show_json(document | ({"check": vars(agreement)} if agreement else {}))
+        document |= {"check": vars(agreement)} if agreement else {}
+        show_json(document | ({"report": lines} if lines else {}))
     else:
         for path in files:
             console.print(f"{path}: {human_bytes(path.stat().st_size)}", highlight=False)
         if agreement:
-            console.print(f"{agreement} with the oracle")
+            console.print(f"{agreement} with the oracle{said}")
+        for line in lines:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     if agreement and not agreement.holds:
         raise typer.Exit(1)
 
 
-def _check(graph: Any, folder: Path, api: str, data: str, split: str, data_dir: Path | None) -> Any:
-    """Compile with the system's compiler, run on a whole split, compare with the oracle."""
+def _report(folder: Path, api: str) -> list[str]:
+    from binarynet.export.verilog.report import report
+
+    return report(folder, api)
+
+
+def _check(
+    graph: Any,
+    to: str,
+    folder: Path,
+    options: Any,
+    simulator: str | None,
+    data: str,
+    split: str,
+    limit: int | None,
+    data_dir: Path | None,
+) -> tuple[Any, str]:
+    """Build with the system's compiler or a simulator, run on a split, compare with the oracle; and what it says."""
     from binarynet.data import load_split
     from binarynet.export.c.check import answers, compiled
+    from binarynet.export.verilog import check as verilog
     from binarynet.graph import Encoding
     from binarynet.report import Agreement, oracle_logits
     from binarynet.runtime.images import adapt
 
-    images = load_split(data, split, data_dir).images  # type: ignore[arg-type]
+    images = load_split(data, split, data_dir).images[:limit]  # type: ignore[arg-type]
     codes = adapt(images, graph.input.shape, Encoding.parse(graph.input.encoding))
-    found = answers(compiled(folder, api), graph, codes)
+    said = ""
+    if to == "verilog":
+        made = verilog.simulate(folder, graph, options, codes, verilog.simulator(simulator))
+        found = verilog.logits(graph, made)
+        to = f"verilog by {made.simulator}"
+        said = f"; {made.latency:,} clocks to the first class, {made.interval:,} from image to image"
+    else:
+        found = answers(compiled(folder, options.api), graph, codes)
     expected = oracle_logits(graph, images)
     equal = (found == expected).reshape(len(images), -1).all(axis=1)
-    return Agreement(f"c on {data} {split}", "logits", int(equal.sum()), len(images))
+    return Agreement(f"{to} on {data} {split}", "logits", int(equal.sum()), len(images)), said

@@ -35,7 +35,9 @@ def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
         ExportError: an op has no counterpart in hardware, or NAME is a keyword of Verilog; the text names it.
     """
     if options.api in KEYWORDS or options.api in (name.removesuffix(".v") for name in parts()):
-        raise ExportError(f"api {options.api!r} is a keyword of Verilog or the name of one of its units; choose another")
+        raise ExportError(
+            f"api {options.api!r} is a keyword of Verilog or the name of one of its units; choose another"
+        )
     plan = design(graph, verify(graph), Folds(options.fold))
     top = Top(plan, options)
     text = top.text(options)

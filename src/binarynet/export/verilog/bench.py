@@ -16,14 +16,14 @@ from binarynet.graph.interpret import trace
 
 
 def expected(design: Design, codes: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The oracle's integers of the last layer (n, classes), and the classes (n,) by its float32 logits where it has some."""
+    """The oracle's integers of the last layer (n, classes), and its classes (n,), by float32 logits if it has some."""
     values = trace(design.graph, codes)
     integers: NDArray[np.int32] = values[design.last.name]
     return integers, values[design.graph.output.name].argmax(axis=1)
 
 
 def write_vectors(design: Design, folder: Path, api: str, codes: NDArray[Any]) -> list[Path]:
-    """NAME_images.hex, a word of the input a line, and NAME_expected.hex, the class and the integers of an image a line."""
+    """NAME_images.hex, a word of the input a line; NAME_expected.hex, class and integers of an image a line."""
     stream = design.input
     height, width, channels = stream.shape
     words = -(-channels // stream.lanes)
@@ -57,8 +57,7 @@ def bench(design: Design, options: Options) -> str:
         *provenance(design.graph, options),
     ]
     beats = design.input.pixels * -(-design.input.shape[2] // design.input.lanes)
-    values = {
-        "api": api,
+    sizes = {
         "width": design.input.lanes * design.input.digits,
         "beats": beats,
         "classes": last.channels,
@@ -67,9 +66,9 @@ def bench(design: Design, options: Options) -> str:
         # Far more clocks than a design that works takes for one image, pauses included.
         "patience": 100 * (sum(unit.window.clocks for unit in design.units) + beats + 1000),
     }
-    text = _BENCH
-    for key, value in values.items():
-        text = text.replace(f"<{key}>", str(value)).replace(f"<{key} - 1>", str(int(value) - 1) if key != "api" else "")
+    text = _BENCH.replace("<api>", api)
+    for key, size in sizes.items():
+        text = text.replace(f"<{key}>", str(size)).replace(f"<{key} - 1>", str(size - 1))
     return comment(head) + text
 
 
@@ -166,7 +165,8 @@ _BENCH = """module <api>_tb;
                 end
                 if (!equal) begin
                     wrong = wrong + 1;
-                    if (wrong <= 5) $display("image %0d: class %0d, wanted %0d", right + wrong - 1, out_class, wanted_class);
+                    if (wrong <= 5)
+                        $display("image %0d: class %0d, wanted %0d", right + wrong - 1, out_class, wanted_class);
                 end else right = right + 1;
                 if (right + wrong == 1) first_out = clocks - start;
                 if (right + wrong == 1) start = clocks;

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
+from binarynet.export.emit import Options
 from binarynet.export.verilog.bench import write_vectors
 from binarynet.export.verilog.plan import Folds, design
 from binarynet.graph import Graph, verify
@@ -89,17 +90,17 @@ def built(folder: Path, api: str, name: str) -> list[str | Path]:
     return [folder.resolve() / "obj_dir" / f"V{bench}"]
 
 
-def simulate(
-    folder: Path, graph: Graph, api: str, fold: Sequence[str], codes: NDArray[Any], name: str, *plus: str
-) -> Simulation:
+def simulate(folder: Path, graph: Graph, options: Options, codes: NDArray[Any], name: str, *plus: str) -> Simulation:
     """Run the exported design in ``folder`` on a batch of input codes (n, …); its test bench compares with the oracle.
 
-    ``fold`` is what it was exported with. The images and answers stay in the folder, for the test bench to read again.
+    ``options`` are those that it was exported with, ``plus`` more switches of the test bench (``+stalls``). The images
+    and answers stay in the folder, for the test bench to read again.
 
     Raises:
         ExportError: the simulator is missing, refuses the design, or prints something else than answers.
     """
-    plan = design(graph, verify(graph), Folds(fold))
+    api = options.api
+    plan = design(graph, verify(graph), Folds(options.fold))
     command = built(folder, api, name)
     write_vectors(plan, folder, api, codes)
     text = run([*command, "+answers", *plus], folder)

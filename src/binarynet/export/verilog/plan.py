@@ -219,7 +219,9 @@ def design(graph: Graph, values: Mapping[str, Value], folds: Folds) -> Design:
     for op in graph.ops:
         held = op.weight_encoding if isinstance(op, Linear | Conv2d) else getattr(op, "encoding", None)
         holds = Encoding.parse(held) if held else None
-        why = next((why for read in op.sources or [""] if (why := refuses(type(op), _reads(values, read), holds))), None)
+        why = next(
+            (why for read in op.sources or [""] if (why := refuses(type(op), _reads(values, read), holds))), None
+        )
         if why is not None:
             raise unsupported("verilog", op, why)
         if len(graph.readers(op.name)) > 1:

@@ -1,7 +1,7 @@
 """What stands in the ROMs, and the numbers that the units count by.
 
-A unit counts agreeing digits (``parts/binarynet_lane.v``). For codes c of the inputs (x = low + step · c, in K digits) and
-one row w of weights::
+A unit counts agreeing digits (``parts/binarynet_lane.v``). For codes c of the inputs (x = low + step · c, in K digits)
+and one row w of weights::
 
     b1 … b7    S = Σ 2^(n+j) · agreeing digits        c · w = S − (2^K − 1) · Σ 2^j · (digits of w that are −1)
     t2         the same with one digit, where w is not 0
@@ -12,8 +12,6 @@ zero outside the image lies between two codes, S is counted in halves and the fa
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,9 +85,9 @@ def bases(unit: Product) -> NDArray[np.int64]:
 def _negative(unit: Product, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Σ 2^j over the digits of each row that are −1."""
     if unit.encoding.kind == "t":
-        return (rows < 0).sum(axis=1)
+        return np.sum(rows < 0, axis=1, dtype=np.int64)
     # w = Σ 2^j d_j, so (2^J − 1 − w) / 2 is Σ 2^j over the digits that are −1.
-    return ((unit.encoding.high - rows) // 2).sum(axis=1)
+    return np.sum((unit.encoding.high - rows) // 2, axis=1, dtype=np.int64)
 
 
 def weights(unit: Product) -> list[str]:

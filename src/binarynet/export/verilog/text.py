@@ -12,8 +12,7 @@ from binarynet.export.verilog.plan import Design, Pool, Product, Stream, Unit, W
 from binarynet.graph import Encoding
 
 # Of Verilog-2005, and of SystemVerilog, as which many tools read every file.
-KEYWORDS = frozenset(
-    """
+_KEYWORDS = """
     always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign default defparam
     design disable edge else end endcase endconfig endfunction endgenerate endmodule endprimitive endspecify endtable
     endtask event for force forever fork function generate genvar highz0 highz1 if ifnone incdir include initial inout
@@ -32,9 +31,9 @@ KEYWORDS = frozenset(
     soft solve static string strong struct super sync_accept_on sync_reject_on tagged this throughout timeprecision
     timeunit type typedef union unique unique0 until until_with untyped var virtual void wait_order weak wildcard with
     within
-    """.split()
-)
-_PORTS = "clk reset in_valid in_ready in_data logit_valid logit out_valid out_ready out_class".split()
+"""
+KEYWORDS = frozenset(_KEYWORDS.split())
+_PORTS = "clk reset in_valid in_ready in_data logit_valid logit out_valid out_ready out_class"
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,11 @@ class Link:
     bits: int
 
     def declared(self) -> str:
-        return (
-            f"    wire {self.prefix}_valid, {self.prefix}_ready;\n    wire [{self.bits - 1}:0] {self.prefix}_data;\n"
-        )
+        return f"    wire {self.prefix}_valid, {self.prefix}_ready;\n    wire [{self.bits - 1}:0] {self.prefix}_data;\n"
 
     def port(self, side: str) -> str:
         return (
-            f".{side}_valid({self.prefix}_valid), .{side}_ready({self.prefix}_ready), "
-            f".{side}_data({self.prefix}_data)"
+            f".{side}_valid({self.prefix}_valid), .{side}_ready({self.prefix}_ready), .{side}_data({self.prefix}_data)"
         )
 
 
@@ -120,7 +116,7 @@ class Top:
 
     def __init__(self, design: Design, options: Options) -> None:
         self.design, self.api = design, options.api
-        self.names = Names([*KEYWORDS, *_PORTS, options.api])
+        self.names = Names([*KEYWORDS, *_PORTS.split(), options.api])
         self.roms: dict[str, list[str]] = {}
         self.body: list[str] = []
         link = Link("in", design.input.lanes * design.input.digits)
@@ -128,11 +124,8 @@ class Top:
         for unit in design.units:
             self.body.append(f"\n    // {_about(unit)}\n".encode("ascii", "replace").decode())
             link = self._words(unit.name, link, stream, unit.reads.lanes)
-            if isinstance(unit, Pool):
-                link = self._pool(unit, link)
-            else:
-                link = self._product(unit, link)
-            stream = unit.makes or Stream((1, 1, unit.channels), unit.outputs, Encoding.parse("i32"))
+            link = self._pool(unit, link) if isinstance(unit, Pool) else self._product(unit, link)
+            stream = unit.makes or stream
         self._classes(link)
 
     def _rom(self, name: str, words: list[str]) -> str:
@@ -257,7 +250,7 @@ class Top:
             + f"{stream.digits} * i, and where a pixel ends inside a word the rest of the word is not looked at.",
             f"Its class is out_class. Before that its {last.channels} integers (the accumulators of {last.name}) go by",
             "as logit, one a clock in which logit_valid is 1.",
-            "A word passes where valid and ready are both 1 at the rising edge of clk. Hold reset for one clock at least.",
+            "A word passes where valid and ready are both 1 at the rising edge of clk. Hold reset for a clock or more.",
             "",
             "Units, clocks an image, and what they compute in parallel:",
             *(f"    {about:<{wide}}  {clocks:>9,}  {folding}" for about, clocks, folding in rows),
