@@ -20,6 +20,10 @@ PACKAGES = {
     "nm": "binutils",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",
+    "iverilog": "iverilog",
+    "verilator": "verilator",
+    "yosys": "yosys",
+    "nextpnr-ice40": "nextpnr-ice40",
 }
 
 

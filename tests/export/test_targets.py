@@ -23,7 +23,7 @@ import_module("binarynet.cli.export")  # adds the verb to the app
 
 
 def test_targets_are_found_by_name():
-    assert {"c", "weights"} <= set(TARGETS)
+    assert {"c", "verilog", "weights"} <= set(TARGETS)
     assert "emit" not in TARGETS
     for target in TARGETS.values():
         assert (target.export.__doc__ or "").strip()
@@ -40,7 +40,7 @@ def test_a_graph_that_is_not_well_formed_is_not_exported(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("target", ["c", "weights"])
+@pytest.mark.parametrize("target", ["c", "verilog", "weights"])
 def test_every_file_that_is_written_is_returned(target, tmp_path):
     files = write(small_convnet(), target, tmp_path, Options("net"))
     assert sorted(files) == sorted(tmp_path.iterdir())
@@ -76,6 +76,21 @@ def test_the_command_exports_and_proves_it_equal_on_a_data_set(tmp_path, capsys)
     assert "Command: binarynet export 'digits net.bnn' --to c --api digits_net --out out" in head
 
 
+def test_the_command_simulates_hardware_and_says_how_long_it_takes(tmp_path, capsys):
+    need("iverilog")
+    save(small_mlp(features=64, classes=10), tmp_path / "digits.bnn")
+    out = tmp_path / "out"
+    arguments = ["--to", "verilog", "--out", str(out), "--fold", "4x16", "--fold", "linear1=5x8", "--limit", "12"]
+    assert (
+        main(["export", str(tmp_path / "digits.bnn"), *arguments, "--check", "digits", "--simulator", "iverilog"]) == 0
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert "verilog by iverilog on digits test: 12/12 equal logits with the oracle; " in said
+    assert "64 from image to image" in said
+    head = (out / "digits.v").read_text(encoding="ascii")
+    assert "--to verilog --api digits --fold 4x16 --fold linear1=5x8 --out out" in head
+
+
 def test_the_command_writes_the_bare_numbers(tmp_path, capsys):
     save(small_mlp(), tmp_path / "net.bnn")
     arguments = ["export", str(tmp_path / "net.bnn"), "--to", "weights", "--out", str(tmp_path / "out"), "--word", "32"]
@@ -90,6 +105,9 @@ def test_the_command_writes_the_bare_numbers(tmp_path, capsys):
         (["--to", "c", "--api", "int"], "identifier"),
         (["--to", "c", "--word", "16"], "choose 32 or 64"),
         (["--to", "weights", "--check", "digits"], "--check compiles"),
+        (["--to", "c", "--fold", "4x4"], "are for the target verilog"),
+        (["--to", "verilog", "--fold", "4"], "write OUTPUTSxINPUTS"),
+        (["--to", "verilog", "--api", "wire"], "keyword of Verilog"),
     ],
 )
 def test_bad_arguments_are_one_line_and_code_2(arguments, said, tmp_path, capsys):

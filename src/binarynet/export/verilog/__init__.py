@@ -13,7 +13,7 @@ import numpy as np
 from binarynet.errors import ExportError
 from binarynet.export.emit import Options, put
 from binarynet.export.verilog.bench import bench, write_vectors
-from binarynet.export.verilog.plan import SUPPORTED, Folds, design
+from binarynet.export.verilog.plan import SUPPORTED, Folds, design, refuses
 from binarynet.export.verilog.text import KEYWORDS, Top
 from binarynet.graph import Encoding, Graph, verify
 
@@ -50,4 +50,4 @@ def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
     return [*written, *write_vectors(plan, folder, options.api, noise)]
 
 
-__all__ = ["SUPPORTED", "export"]
+__all__ = ["SUPPORTED", "export", "refuses"]

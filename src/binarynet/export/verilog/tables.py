@@ -84,10 +84,10 @@ def bases(unit: Product) -> NDArray[np.int64]:
 
 def _negative(unit: Product, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Σ 2^j over the digits of each row that are −1."""
-    if unit.encoding.kind == "t":
-        return np.sum(rows < 0, axis=1, dtype=np.int64)
     # w = Σ 2^j d_j, so (2^J − 1 − w) / 2 is Σ 2^j over the digits that are −1.
-    return np.sum((unit.encoding.high - rows) // 2, axis=1, dtype=np.int64)
+    each = rows < 0 if unit.encoding.kind == "t" else (unit.encoding.high - rows) // 2
+    found: NDArray[np.int64] = each.sum(axis=1, dtype=np.int64)
+    return found
 
 
 def weights(unit: Product) -> list[str]:
