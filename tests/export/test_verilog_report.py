@@ -40,7 +40,7 @@ def test_a_float_multiplier_costs_hundreds_of_times_an_xnor(family):
 def test_a_missing_module_is_one_line(tmp_path):
     need("yosys")
     (tmp_path / "net.v").write_text("module net (input wire a, output wire b); absent x (a, b); endmodule\n")
-    with pytest.raises(ExportError, match=r"yosys: ERROR: Module .absent' referenced") as error:
+    with pytest.raises(ExportError, match=r"yosys: ERROR: Module .*absent' referenced") as error:
         report.area(tmp_path, "net", "ice40")
     assert "\n" not in str(error.value)
 

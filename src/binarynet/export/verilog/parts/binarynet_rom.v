@@ -12,7 +12,11 @@ module binarynet_rom #(
 );
     reg [WIDTH-1:0] words[0:WORDS-1];
 
-    initial $readmemh(FILE, words);
+    generate  // tools also look at a module by itself, with parameters as they stand above
+        if (FILE != "") begin : contents
+            initial $readmemh(FILE, words);
+        end
+    endgenerate
 
     always @(posedge clk) if (read) data <= words[address];
 endmodule

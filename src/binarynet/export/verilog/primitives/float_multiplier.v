@@ -17,7 +17,7 @@ module float_multiplier (
     // 1.f * 1.f lies in [1, 4): the leading one is bit 47 or bit 46.
     wire [47:0] exact = {1'b1, a[22:0]} * {1'b1, b[22:0]};
     wire high = exact[47];
-    wire [47:0] normal = high ? exact : exact << 1;
+    wire [46:0] normal = high ? exact[46:0] : {exact[45:0], 1'b0};  // behind the leading one
     wire round = normal[23] & (normal[24] | (normal[22:0] != 23'd0));
     wire [23:0] rounded = {1'b0, normal[46:24]} + {23'd0, round};  // the fraction, and its carry
     // Rounding up from 1.11...1 gives 10.0: the fraction is 0 then, and the exponent one more.
