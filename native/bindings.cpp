@@ -54,8 +54,10 @@ binarynet::ThresholdTable table(const Array<bool>& rising, const std::string& en
     return {{}, {}, {rising.data(), rising.data() + rising.size()}, binarynet::Code::parse(encoding)};
 }
 
-void run(Network& network, nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu> input,
-         nb::ndarray<nb::c_contig, nb::device::cpu> output) {
+using Input = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+using Output = nb::ndarray<nb::c_contig, nb::device::cpu>;
+
+void run(Network& network, Input input, Output output, double* seconds) {
     if (!network.finished()) throw std::invalid_argument("finish() the network before it runs");
     const size_t images = input.ndim() ? input.shape(0) : 0;
     const bool matches = network.input_is_float() ? input.dtype() == nb::dtype<float>()
@@ -72,7 +74,25 @@ void run(Network& network, nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu> in
                                     std::to_string(network.output_numbers()) + " numbers for each of " +
                                     std::to_string(images) + " images");
     nb::gil_scoped_release release;
-    network.run(input.data(), images, output.data());
+    network.run(input.data(), images, output.data(), seconds);
+}
+
+std::vector<double> run_timed(Network& network, Input input, Output output) {
+    std::vector<double> seconds(network.steps());
+    run(network, input, output, seconds.data());
+    return seconds;
+}
+
+nb::list plan(const Network& network, size_t images) {
+    nb::list list;
+    for (const auto& step : network.plan(images)) {
+        nb::dict work;
+        for (size_t i = 0; i < binarynet::Work::kCounts; ++i)
+            if (step.work.amount[i] > 0)
+                work[binarynet::name_of(static_cast<binarynet::Work::Count>(i))] = step.work.amount[i];
+        list.append(nb::make_tuple(step.op, step.kernel, step.seconds, step.weight_bytes, step.fused, work));
+    }
+    return list;
 }
 
 }  // namespace
@@ -107,7 +127,8 @@ NB_MODULE(_native, m) {
           nb::call_guard<nb::gil_scoped_release>());
 
     nb::class_<Network>(m, "Network")
-        .def(nb::init<const std::string&, int>(), "isa"_a = "", "threads"_a = 0)
+        .def(nb::init<const std::string&, int, const std::string&>(), "isa"_a = "", "threads"_a = 0,
+             "kernel"_a = "")
         .def("add_input", &Network::add_input, "shape"_a, "encoding"_a)
         .def(
             "add_linear",
@@ -189,8 +210,13 @@ NB_MODULE(_native, m) {
             "name"_a, "source"_a, "slope"_a)
         .def("add_flatten", &Network::add_flatten, "name"_a, "source"_a)
         .def("finish", &Network::finish, "output"_a)
-        .def("run", &run, "input"_a, "output"_a)
-        .def("kernels", &Network::plan, "Op and the kernel that runs it, in running order.")
+        .def(
+            "run", [](Network& n, Input input, Output output) { run(n, input, output, nullptr); }, "input"_a,
+            "output"_a)
+        .def("run_timed", &run_timed, "input"_a, "output"_a)
+        .def("plan", &plan, "images"_a)
+        .def_prop_ro("output_is_float", &Network::output_is_float)
+        .def_prop_ro("output_numbers", &Network::output_numbers)
         .def_prop_ro("isa", [](const Network& n) { return std::string(n.kernels().name); })
         .def_prop_ro("threads", &Network::threads)
         .def_prop_ro("arena_bytes", &Network::arena_bytes)

@@ -109,8 +109,7 @@ void Depthwise::run(const Frame& frame) const {
     const uint64_t* in = frame.at<uint64_t>(reads()[0]);
     const size_t words = from_.row_words(), channels = from_.channels, all = positions(),
                  width = window_.out_width();
-    const double cost = 1.5 * double(window_.taps() * words) + (threshold_ ? 0.0 : 0.5 * double(channels));
-    frame.split(frame.images * all, cost, 1, [&](size_t begin, size_t end, int) {
+    frame.split(work(frame), frame.images * all, 1, [&](size_t begin, size_t end, int) {
         for (size_t place = begin; place < end; ++place) {
             const size_t position = place % all, padding_class = classes_.empty() ? 0 : classes_[position];
             const uint64_t* image = in + place / all * from_.pixels() * words;
@@ -139,8 +138,15 @@ void Depthwise::run(const Frame& frame) const {
     });
 }
 
-std::string Depthwise::kernel(const Kernels&) const {
-    std::string text = "words, bitwise counters of " + std::to_string(planes_) + " planes";
+Work Depthwise::work(const Frame& frame) const {
+    const double places = double(frame.images) * double(positions());
+    Work work(Work::counters, places * double(window_.taps() * from_.row_words()));
+    if (!threshold_) work[Work::extracted] = places * double(from_.channels) * planes_;
+    return work;
+}
+
+std::string Depthwise::kernel(const Frame&) const {
+    std::string text = "counters of " + std::to_string(planes_) + " planes";
     if (correct_padding_) text += ", exact zero padding";
     if (threshold_) text += ", fused threshold";
     if (affine_) text += ", fused affine";

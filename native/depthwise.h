@@ -21,7 +21,8 @@ class Depthwise final : public Product {
     bool fuse(const AffineStep& step) override;
     void seal(const Kernels& kernels) override;
     void run(const Frame& frame) const override;
-    std::string kernel(const Kernels& kernels) const override;
+    Work work(const Frame& frame) const override;
+    std::string kernel(const Frame& frame) const override;
     size_t weight_bytes() const override;
 
  private:

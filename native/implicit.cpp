@@ -126,6 +126,11 @@ Implicit::Block Implicit::block(size_t i, size_t images, size_t wanted) const {
     return {image, images * (group + 1) / s.groups - image, row, rows * (part + 1) / s.parts - row};
 }
 
+size_t Implicit::expanded_bytes(size_t images) const {
+    const Block first = block(0, images, 1);
+    return block_count(images, 1) * layout(first.images, first.rows).total * kLine;
+}
+
 size_t Implicit::scratch_bytes() const {
     const Layout l = layout(images_, rows_);
     const size_t strips = block_positions() / (2 * kLeastRows) + images_ + 1;

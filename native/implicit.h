@@ -39,6 +39,8 @@ class Implicit {
     // them if there are enough positions.
     size_t block_count(size_t images, size_t wanted) const;
     Block block(size_t i, size_t images, size_t wanted) const;
+    // Of all blocks of so many images, roughly: blocks are taken to be as large as the first.
+    size_t expanded_bytes(size_t images) const;
     size_t block_positions() const { return images_ * rows_ * window_.out_width(); }
 
     size_t scratch_bytes() const;

@@ -55,6 +55,7 @@ struct Gemm {
     const uint8_t* panels;  // 64-byte aligned; panel p: panels + p · units · shape.channels · shape.bytes
     size_t units;           // units · shape.bytes ≤ 8 · words
     size_t panel_begin, panel_end;
+    bool tiles;               // on the matrix unit, for 64 · words ≤ tile_depth; else by popcount
     const uint32_t* classes;  // (row_count), or null: every row is of class 0
     const int32_t* terms;     // (classes, term_stride), term_stride ≥ channels'
     size_t term_stride;
@@ -181,6 +182,7 @@ struct KernelTable {
     void (*expand)(const Pixels&) = nullptr;
     void (*strips_bits)(const GemmBits&, const Strips&) = nullptr;
     void (*strips_i32)(const GemmI32&, const Strips&) = nullptr;
+    size_t tile_depth = 0;  // values of the longest row that the matrix unit takes; 0: there is none
 };
 
 // The same with what kernels.inc says about it.

@@ -1,5 +1,6 @@
 #include "matmul.h"
 
+#include <cmath>
 #include <cstring>
 #include <stdexcept>
 
@@ -33,7 +34,7 @@ struct Matmul::Scratch {
 };
 
 Matmul::Matmul(std::string op, int source, int target, const Value& from, PackedWeights weight,
-               std::optional<Window> window, size_t groups, int pad_value)
+               std::optional<Window> window, size_t groups, int pad_value, std::optional<Kernel> forced)
     : Product(std::move(op), {source}, target),
       from_(from),
       weight_(std::move(weight)),
@@ -41,6 +42,7 @@ Matmul::Matmul(std::string op, int source, int target, const Value& from, Packed
       groups_(groups),
       depth_(window ? checked_product(window->taps(), groups ? from.channels / groups : 0) : from.numbers()),
       window_(std::move(window)),
+      forced_(forced),
       planes_(from.code.bits),
       weight_planes_(weight_.code.bits),
       step_(from.code.step),
@@ -177,7 +179,7 @@ void Matmul::make_terms(const std::vector<std::vector<bool>>& outside, size_t pa
 }
 
 void Matmul::seal(const Kernels& kernels) {
-    if (window_ && groups_ == 1 && plain() && !direct())
+    if (window_ && groups_ == 1 && plain() && !direct() && forced_ != Kernel::popcount)
         implicit_ = Implicit::plan(from_, *window_, pad_code_, channels_, kernels);
     words_ = tail_words() ? tail_words() : words_for(depth_);
     const size_t used = tail_words() ? (words_ - from_.row_words()) * kWord + from_.channels : depth_;
@@ -190,6 +192,10 @@ void Matmul::seal(const Kernels& kernels) {
                 Panels(kernels.panel, &rows[g * per_group * words_], per_group, words_, used);
     }
     lanes_ = kernels.panel.channels;
+    if (forced_ == Kernel::tiles && !implicit_ && words_ * kWord > kernels.tile_depth)
+        throw std::invalid_argument(op() + ": its rows of " + std::to_string(words_ * kWord) +
+                                    " values are too long for the kernel 'tiles', which takes " +
+                                    std::to_string(kernels.tile_depth) + "; it can run on popcount");
     std::vector<std::vector<bool>> outside{std::vector<bool>(window_ ? window_->taps() : 1)};
     if (correct_padding_) {
         PaddingClasses padding(*window_);
@@ -237,10 +243,75 @@ size_t Matmul::weight_bytes() const {
     return bytes;
 }
 
-std::string Matmul::kernel(const Kernels& kernels) const {
-    std::string text = std::string(kernels.name) + (implicit_ ? " strips" : " gemm");
-    text += compares_ ? "_bits, " : "_i32, ";
-    text += std::to_string(planes_);
+Matmul::Cut Matmul::cut(const Frame& frame) const {
+    if (implicit_) return {Kernel::tiles, 1, 1, count_implicit(frame)};
+    if (forced_) return cut(frame, *forced_);
+    Cut best = cut(frame, Kernel::popcount);
+    if (words_ * kWord > frame.kernels.tile_depth) return best;
+    Cut tiles = cut(frame, Kernel::tiles);
+    return frame.nanoseconds(tiles.work) < frame.nanoseconds(best.work) ? tiles : best;
+}
+
+Matmul::Cut Matmul::cut(const Frame& frame, Kernel kernel) const {
+    Cut cut{kernel};
+    cut.work = count(frame, cut);
+    if (!frame.worthwhile(cut.work)) return cut;
+    // Blocks of rows first; where there are few rows, also blocks of channels. Four tasks a thread even out.
+    const size_t tasks = static_cast<size_t>(frame.threads) * 4, rows = frame.images * positions();
+    cut.blocks = std::min(tasks, (rows + 7) / 8);
+    if (groups_ == 1 && cut.blocks * 2 < tasks) {
+        const size_t step = panel_step(), steps = (panels_[0].count() + step - 1) / step;
+        cut.splits = std::clamp<size_t>(tasks / cut.blocks, 1, steps);
+    }
+    cut.work = count(frame, cut);
+    return cut;
+}
+
+// What run() and run_tile() do below, in numbers.
+Work Matmul::count(const Frame& frame, const Cut& cut) const {
+    const auto number = [](size_t n) { return static_cast<double>(n); };
+    const size_t rows = frame.images * positions(), block = (rows + cut.blocks - 1) / cut.blocks;
+    const double tiles = number(cut.blocks * ((block + tile_rows() - 1) / tile_rows()));
+    const double rows_of_tile = number(rows) / tiles;
+    const double groups = number(groups_), planes = number(static_cast<size_t>(planes_)),
+                 weight_planes = number(static_cast<size_t>(weight_planes_));
+    const size_t parts = compares_ || groups_ > 1 ? 1 : (channels_ + part_channels() - 1) / part_channels();
+    const double calls = tiles * number(std::max(parts, cut.splits)) * groups * weight_planes;
+    const double weights = weight_planes * groups * number(panels_[0].bytes()) / 1024;  // KB
+    const double sums = number(rows) * number(channels_) * weight_planes;
+
+    Work work(Work::calls, calls);
+    work[frame.weights()] = tiles * weights;
+    if (cut.kernel == Kernel::tiles) {
+        const double strips = std::ceil(rows_of_tile / 32);
+        // Below 13 rows of a tile its products wait for each other (native/kernels/amx.cpp).
+        const double height = std::max(13.0, std::ceil(rows_of_tile / (2 * strips)));
+        work[Work::tile_calls] = calls;
+        work[Work::tile_products] = tiles * strips * 2 * height * weights * 8;
+        work[Work::tile_weights] = tiles * std::ceil(strips / 8) * weights;
+        work[Work::tile_rows] = calls * rows_of_tile * number(words_) / 16;
+    } else {
+        work[Work::popcounts] = number(rows) * planes * weights * 8;
+    }
+    work[compares_ ? Work::bits : Work::stored] = sums;
+    if (!direct()) {
+        const double gathers = number(rows * cut.splits) * groups;
+        if (from_.store == Value::codes) work[Work::digits] = gathers * number(depth_) * planes / 1024;
+        if (window_) {
+            const bool whole = from_.store == Value::bits && groups_ == 1 && from_.channels % kWord == 0;
+            work[Work::gathered] = gathers * number(depth_) / (from_.store == Value::bits ? 8 : 1) / 1024;
+            work[Work::taps] = gathers * number(whole ? window_->kernel_height : window_->taps());
+        }
+    }
+    if (!plain()) work[Work::combined] = sums;
+    if (finishes())
+        work[Work::finished] =
+            number(rows) * number(channels_) * (thresholds_ ? number(thresholds_->levels()) : 1);
+    return work;
+}
+
+std::string Matmul::kernel(const Frame& frame) const {
+    std::string text = std::string(name_of(cut(frame).kernel)) + ", " + std::to_string(planes_);
     if (!plain()) text += " × " + std::to_string(weight_planes_);
     text += planes_ == 1 && plain() ? " plane" : " planes";
     if (window_)
@@ -418,8 +489,8 @@ void Matmul::finish(const Frame& frame, size_t first, size_t count, size_t begin
     }
 }
 
-void Matmul::run_tile(const Frame& frame, size_t first, size_t count, size_t panel_begin, size_t panel_end,
-                      int slot) const {
+void Matmul::run_tile(const Frame& frame, Kernel kernel, size_t first, size_t count, size_t panel_begin,
+                      size_t panel_end, int slot) const {
     const Scratch s = scratch(frame, slot);
     const size_t padded = panels_[0].padded_channels(), per_group = channels_ / groups_;
     const size_t bits_stride = words_for(channels_) * 8, acc_stride = part_channels();
@@ -437,6 +508,7 @@ void Matmul::run_tile(const Frame& frame, size_t first, size_t count, size_t pan
         g.words = words_;
         g.planes = planes_;
         g.units = panels_[0].units();
+        g.tiles = kernel == Kernel::tiles;
         g.classes = plain() ? s.classes : nullptr;
         if (compares_) {
             g.panels = panels_[group].data();
@@ -481,26 +553,16 @@ void Matmul::clear_tails(const Frame& frame, size_t first, size_t count) const {
 void Matmul::run(const Frame& frame) const {
     const size_t rows = frame.images * positions(), panels = panels_[0].count(), tile = tile_rows();
     if (implicit_) return run_implicit(frame);
-    // Threads that make bits share no word.
-    const size_t step = std::max<size_t>(4, kWord / lanes_);
-    const double macs = double(rows) * double(channels_) * double(depth_) * planes_ * weight_planes_;
-    size_t blocks = 1, splits = 1;
-    if (frame.worthwhile(macs / kMacsPerNanosecond)) {
-        // Blocks of rows first; where there are few rows, also blocks of channels. Four tasks a thread even
-        // out.
-        const size_t tasks = static_cast<size_t>(frame.threads) * 4;
-        blocks = std::min(tasks, (rows + 7) / 8);
-        if (groups_ == 1 && blocks * 2 < tasks)
-            splits = std::clamp<size_t>(tasks / blocks, 1, (panels + step - 1) / step);
-    }
-    parallel_for(blocks * splits, frame.threads, [&](size_t task, int slot) {
-        const size_t block = task / splits, split = task % splits;
+    const size_t step = panel_step();
+    const Cut how = cut(frame);
+    parallel_for(how.blocks * how.splits, frame.threads, [&](size_t task, int slot) {
+        const size_t block = task / how.splits, split = task % how.splits;
         const size_t quads = (rows + 3) / 4, panel_steps = (panels + step - 1) / step;
-        const size_t end = std::min(rows, quads * (block + 1) / blocks * 4);
-        const size_t panel_begin = panel_steps * split / splits * step;
-        const size_t panel_end = std::min(panels, panel_steps * (split + 1) / splits * step);
-        for (size_t first = quads * block / blocks * 4; first < end; first += tile)
-            run_tile(frame, first, std::min(tile, end - first), panel_begin, panel_end, slot);
+        const size_t end = std::min(rows, quads * (block + 1) / how.blocks * 4);
+        const size_t panel_begin = panel_steps * split / how.splits * step;
+        const size_t panel_end = std::min(panels, panel_steps * (split + 1) / how.splits * step);
+        for (size_t first = quads * block / how.blocks * 4; first < end; first += tile)
+            run_tile(frame, how.kernel, first, std::min(tile, end - first), panel_begin, panel_end, slot);
     });
 }
 

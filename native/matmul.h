@@ -24,7 +24,7 @@ class Matmul final : public Product {
     // The depth of the weights runs over (kernel row, kernel column, channel in group). A Linear is a window
     // of one tap that sees the whole value as one pixel, and has no window.
     Matmul(std::string op, int source, int target, const Value& from, PackedWeights weight,
-           std::optional<Window> window, size_t groups, int pad_value);
+           std::optional<Window> window, size_t groups, int pad_value, std::optional<Kernel> forced);
 
     size_t positions() const override { return window_ ? window_->positions() : 1; }
     bool fuse(const ThresholdStep& step, const Kernels& kernels) override;
@@ -32,15 +32,23 @@ class Matmul final : public Product {
     void seal(const Kernels& kernels) override;
 
     void run(const Frame& frame) const override;
-    std::string kernel(const Kernels& kernels) const override;
+    Work work(const Frame& frame) const override { return cut(frame).work; }
+    std::string kernel(const Frame& frame) const override;
     size_t scratch_bytes() const override;
     size_t weight_bytes() const override;
 
  private:
     struct Scratch;
+    // How a run is shared: blocks of rows × splits of channels, each a task.
+    struct Cut {
+        Kernel kernel;
+        size_t blocks = 1, splits = 1;
+        Work work = {};
+    };
 
-    // Binary MACs a nanosecond, only to tell work that deserves a region from work that does not.
-    static constexpr double kMacsPerNanosecond = 500;
+    Cut cut(const Frame& frame) const;  // by the cheaper kernel
+    Cut cut(const Frame& frame, Kernel kernel) const;
+    Work count(const Frame& frame, const Cut& cut) const;
     // Accumulators of implicit rows that something else reads: so many rows and channels at a time.
     static constexpr size_t kFinishedRows = 256, kFinishedChannels = 64;
 
@@ -51,6 +59,8 @@ class Matmul final : public Product {
     // Channels of a tile that are finished before the next are begun.
     size_t part_channels() const;
     size_t tile_rows() const;
+    // Threads that make bits share no word.
+    size_t panel_step() const { return std::max<size_t>(4, kWord / lanes_); }
     Scratch scratch(const Frame& frame, int slot) const;
     // Words of the weights in which each pixel, or each tap, has its own tail; 0: none has.
     size_t tail_words() const;
@@ -72,11 +82,12 @@ class Matmul final : public Product {
                 size_t stride) const;
     // Rows [first, first + count) of all positions of all images, panels [panel_begin, panel_end) of each
     // group.
-    void run_tile(const Frame& frame, size_t first, size_t count, size_t panel_begin, size_t panel_end,
-                  int slot) const;
+    void run_tile(const Frame& frame, Kernel kernel, size_t first, size_t count, size_t panel_begin,
+                  size_t panel_end, int slot) const;
 
     // Instead of tiles of gathered rows.
     void run_implicit(const Frame& frame) const;
+    Work count_implicit(const Frame& frame) const;
     void run_block(const Frame& frame, const Implicit::Block& block, size_t panel_begin, size_t panel_end,
                    int slot) const;
     // Bytes of the last word of rows of bits that no panel covers.
@@ -86,6 +97,7 @@ class Matmul final : public Product {
     PackedWeights weight_;  // until seal()
     size_t channels_, groups_, depth_;
     std::optional<Window> window_;
+    std::optional<Kernel> forced_;
     int planes_, weight_planes_;
     int32_t step_, weight_step_, extra_;  // extra: e above
     bool correct_padding_ = false;        // the number 0 stands outside and is no code: classes

@@ -1,4 +1,5 @@
 // Convolutions whose rows are not gathered (native/implicit.h).
+#include <cmath>
 #include <cstring>
 
 #include "matmul.h"
@@ -78,11 +79,25 @@ void Matmul::run_block(const Frame& frame, const Implicit::Block& block, size_t 
     }
 }
 
+Work Matmul::count_implicit(const Frame& frame) const {
+    const double blocks = double(implicit_->block_count(frame.images, 1)),
+                 rows = double(frame.images * positions());
+    const double weights = double(panels_[0].bytes()) / 1024, sums = rows * double(channels_);
+    // Weights are expanded for 256 rows at a time (native/kernels/amx_strips.cpp).
+    const double passes = blocks * std::ceil(rows / blocks / 256);
+    Work work(Work::tile_calls,
+              finishes() ? passes * std::ceil(double(channels_) / kFinishedChannels) : blocks);
+    work[frame.weights()] = work[Work::tile_weights] = passes * weights;
+    work[Work::tile_products] = rows * weights * 8;
+    work[Work::tile_pixels] = double(implicit_->expanded_bytes(frame.images)) / 1024;
+    work[compares_ ? Work::bits : Work::stored] = sums;
+    if (finishes()) work[Work::finished] = sums * (thresholds_ ? double(thresholds_->levels()) : 1);
+    return work;
+}
+
 void Matmul::run_implicit(const Frame& frame) const {
     const size_t panels = panels_[0].count();
-    const double macs = double(frame.images * positions()) * double(channels_) * double(depth_) * planes_;
-    const size_t wanted =
-        frame.worthwhile(macs / kMacsPerNanosecond) ? static_cast<size_t>(frame.threads) : 1;
+    const size_t wanted = frame.worthwhile(count_implicit(frame)) ? static_cast<size_t>(frame.threads) : 1;
     // Positions first; where there are few of them, channels. Threads that make bits share no word.
     const size_t blocks = implicit_->block_count(frame.images, wanted), step = kWord / lanes_;
     const size_t steps = (panels + step - 1) / step;

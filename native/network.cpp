@@ -23,6 +23,8 @@ constexpr size_t kImagesPerThread = 8;
     throw std::invalid_argument(op + ": " + why);
 }
 
+using Clock = std::chrono::steady_clock;
+
 }  // namespace
 
 // Memory of one run: activations of up to `images` images, and scratch for every slot.
@@ -40,9 +42,14 @@ struct Network::Arena {
     std::vector<void*> values;
 };
 
-Network::Network(const std::string& isa, int threads)
+Network::Network(const std::string& isa, int threads, const std::string& kernel)
     : kernels_(isa.empty() ? active_kernels() : kernels_named(isa)),
-      threads_(threads > 0 ? std::min(threads, kMaxThreads) : default_threads()) {}
+      threads_(threads > 0 ? std::min(threads, kMaxThreads) : default_threads()),
+      forced_(kernel.empty() ? kernel_from_environment() : kernel_named(kernel)) {
+    if (forced_ && !has(kernels_, *forced_))
+        throw std::invalid_argument("the instruction set '" + std::string(kernels_.name) +
+                                    "' has no kernel '" + name_of(*forced_) + "'");
+}
 
 Network::~Network() {
     for (auto& slot : spare_) delete slot.load();
@@ -136,28 +143,38 @@ int Network::add_product(const std::string& name, int source, PackedWeights weig
                          std::optional<Window> window, size_t groups, int pad_value) {
     Value to = product(name, source, window, weight.channels);
     if (value(source).is_number()) {
+        must_be({Kernel::lookup, Kernel::multiply}, name);
+        const bool looks_up = RealMatmul::looks_up(kernels_, weight.code.bits, weight.channels);
         source = reals(name, source);
         to.store = Value::f32;
         const int target = make(to);
-        steps_.push_back(std::make_unique<RealMatmul>(name, source, target, value(source), std::move(weight),
-                                                      window, groups, pad_value));
+        steps_.push_back(std::make_unique<RealMatmul>(
+            name, source, target, value(source), std::move(weight), window, groups, pad_value,
+            forced_.value_or(looks_up ? Kernel::lookup : Kernel::multiply)));
         return target;
     }
     const Value from = value(source);
     const int target = make(to);
-    if (window && from.store == Value::bits && from.code.is_sign() && weight.code.is_sign() && groups > 1 &&
-        groups == from.channels && groups == weight.channels)
+    const bool depthwise = window && from.store == Value::bits && from.code.is_sign() &&
+                           weight.code.is_sign() && groups > 1 && groups == from.channels &&
+                           groups == weight.channels;
+    std::vector<Kernel> possible{Kernel::popcount};
+    if (kernels_.tile_depth) possible.push_back(Kernel::tiles);
+    if (depthwise) possible.push_back(Kernel::counters);
+    must_be(possible, name);
+    if (depthwise && forced_.value_or(Kernel::counters) == Kernel::counters)
         steps_.push_back(
             std::make_unique<Depthwise>(name, source, target, from, std::move(weight), *window, pad_value));
     else
         steps_.push_back(std::make_unique<Matmul>(name, source, target, from, std::move(weight), window,
-                                                  groups, pad_value));
+                                                  groups, pad_value, forced_));
     return target;
 }
 
 int Network::add_product(const std::string& name, int source, const std::vector<float>& weight,
                          size_t channels, std::optional<Window> window, size_t groups, int pad_value) {
     Value to = product(name, source, window, channels);
+    must_be({Kernel::multiply}, name);
     source = reals(name, source);
     to.store = Value::f32;
     const int target = make(to);
@@ -355,6 +372,7 @@ void Network::finish(int output) {
     for (const auto& step : steps_) {
         if (auto* product = dynamic_cast<Product*>(step.get())) product->seal(kernels_);
         scratch_bytes_ = std::max(scratch_bytes_, round_up(step->scratch_bytes(), kLine));
+        weight_bytes_ += step->weight_bytes();
     }
     plan_memory();
 }
@@ -448,64 +466,84 @@ void Network::run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8
         else
             arena.values[i] = memory + offsets_[static_cast<size_t>(number)] * arena.images;
     }
-    const Frame frame{
-        kernels_, images, threads, arena.values.data(), memory + image_bytes_ * arena.images, scratch_bytes_};
+    const Frame frame{kernels_,      weight_bytes_,       images,
+                      threads,       arena.values.data(), memory + image_bytes_ * arena.images,
+                      scratch_bytes_};
     for (const auto& step : steps_) {
         if (!seconds) {
             step->run(frame);
             continue;
         }
-        const auto begin = std::chrono::steady_clock::now();
+        const auto begin = Clock::now();
         step->run(frame);
-        *seconds++ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        *seconds++ += std::chrono::duration<double>(Clock::now() - begin).count();
     }
+}
+
+Network::Chunks Network::chunks(size_t images) const {
+    const size_t fitting =
+        std::clamp<size_t>(kChunkBytes / std::max<size_t>(image_bytes_, 1), 1, kChunkImages);
+    const bool by_image = threads_ > 1 && images >= kImagesPerThread * static_cast<size_t>(threads_);
+    const size_t workers = by_image ? static_cast<size_t>(threads_) : 1;
+    // Equal chunks, and as many for each thread.
+    const size_t count = round_up((images + fitting - 1) / fitting, workers);
+    return {count, (images + count - 1) / count, workers, by_image ? 1 : threads_};
 }
 
 void Network::run(const void* input, size_t images, void* output, double* seconds) {
     if (!finished()) throw std::invalid_argument("finish() the network before it runs");
     if (!images) return;
     const size_t output_bytes = value(output_).bytes();
-    const size_t fitting =
-        std::clamp<size_t>(kChunkBytes / std::max<size_t>(image_bytes_, 1), 1, kChunkImages);
-    const bool by_image =
-        !seconds && threads_ > 1 && images >= kImagesPerThread * static_cast<size_t>(threads_);
-    const size_t workers = by_image ? static_cast<size_t>(threads_) : 1;
-    // Equal chunks, and as many for each thread.
-    const size_t chunks = round_up((images + fitting - 1) / fitting, workers);
-    const size_t most = (images + chunks - 1) / chunks;
-    auto chunk = [&](Arena& arena, size_t i, int threads) {
-        const size_t begin = images * i / chunks, end = images * (i + 1) / chunks;
+    const Chunks cut = chunks(images);
+    auto chunk = [&](Arena& arena, size_t i, double* times) {
+        const size_t begin = images * i / cut.count, end = images * (i + 1) / cut.count;
         run_chunk(arena, static_cast<const uint8_t*>(input) + begin * input_bytes_, end - begin,
-                  static_cast<uint8_t*>(output) + begin * output_bytes, threads, seconds);
+                  static_cast<uint8_t*>(output) + begin * output_bytes, cut.threads, times);
     };
-    if (!by_image) {
-        auto arena = take_arena(most, threads_);
-        for (size_t i = 0; i < chunks; ++i) chunk(*arena, i, threads_);
+    if (cut.workers == 1) {
+        auto arena = take_arena(cut.most, threads_);
+        for (size_t i = 0; i < cut.count; ++i) chunk(*arena, i, seconds);
         give_back(std::move(arena));
         return;
     }
     std::array<std::unique_ptr<Arena>, kMaxThreads> arenas;
     // The first has scratch for every thread, so that a later call with few images finds it large enough.
-    for (size_t slot = 0; slot < workers; ++slot) arenas[slot] = take_arena(most, slot ? 1 : threads_);
-    parallel_for(chunks, threads_,
-                 [&](size_t i, int slot) { chunk(*arenas[static_cast<size_t>(slot)], i, 1); });
-    for (size_t slot = 0; slot < workers; ++slot) give_back(std::move(arenas[slot]));
+    for (size_t slot = 0; slot < cut.workers; ++slot)
+        arenas[slot] = take_arena(cut.most, slot ? 1 : threads_);
+    std::vector<double> times(seconds ? cut.workers * steps_.size() : 0);
+    parallel_for(cut.count, threads_, [&](size_t i, int slot) {
+        const auto place = static_cast<size_t>(slot);
+        chunk(*arenas[place], i, seconds ? &times[place * steps_.size()] : nullptr);
+    });
+    for (size_t i = 0; i < times.size(); ++i)
+        seconds[i % steps_.size()] += times[i] / static_cast<double>(cut.workers);
+    for (size_t slot = 0; slot < cut.workers; ++slot) give_back(std::move(arenas[slot]));
 }
 
-std::vector<std::pair<std::string, std::string>> Network::plan() const {
-    std::vector<std::pair<std::string, std::string>> list;
+std::vector<Network::Planned> Network::plan(size_t images) const {
+    const Chunks cut = chunks(std::max<size_t>(images, 1));
+    const Frame frame{kernels_, weight_bytes_, cut.most, cut.threads};
+    const double share = static_cast<double>(cut.count) / static_cast<double>(cut.workers);
+    std::vector<Planned> list;
     for (const auto& step : steps_) {
-        list.emplace_back(step->op(), step->kernel(kernels_));
+        list.push_back({step->op(),
+                        step->kernel(frame),
+                        step->nanoseconds(frame) * 1e-9 * share,
+                        step->weight_bytes(),
+                        step->work(frame),
+                        {}});
+        for (double& amount : list.back().work.amount) amount *= static_cast<double>(cut.count);
         for (const auto& [op, into] : fused_)
-            if (into == step->op()) list.emplace_back(op, "part of " + into);
+            if (into == step->op()) list.back().fused.push_back(op);
     }
     return list;
 }
 
-size_t Network::weight_bytes() const {
-    size_t bytes = 0;
-    for (const auto& step : steps_) bytes += step->weight_bytes();
-    return bytes;
+void Network::must_be(const std::vector<Kernel>& possible, const std::string& op) const {
+    if (!forced_ || std::count(possible.begin(), possible.end(), *forced_)) return;
+    std::string names;
+    for (Kernel kernel : possible) names += (names.empty() ? "" : ", ") + std::string(name_of(kernel));
+    refuse(op, "cannot run on the kernel '" + std::string(name_of(*forced_)) + "'; it can run on " + names);
 }
 
 }  // namespace binarynet

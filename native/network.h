@@ -16,8 +16,10 @@ namespace binarynet {
 
 class Network {
  public:
-    // isa: a name of kernels.inc, or empty for active_kernels(). threads: 0 for default_threads().
-    Network(const std::string& isa, int threads);
+    // isa: a name of kernels.inc, or empty for active_kernels(). threads: 0 for default_threads(). kernel:
+    // what every Linear and Conv2d must run on, or empty for kernel_from_environment(), else the cheapest of
+    // each.
+    Network(const std::string& isa, int threads, const std::string& kernel = "");
     ~Network();
 
     // Each returns the number of the value that it makes, and throws std::invalid_argument for what it cannot
@@ -46,10 +48,8 @@ class Network {
     void finish(int output);
 
     // input: `images` images of codes (uint8) or float32; output: images × output_numbers() int32 or float32.
-    // seconds: null, or what each step of plan() that is not a part of another took, added to what is there;
-    // with it, threads share each step, none takes images for itself.
+    // seconds: null, or one number for each entry of plan(), to which the time of its step is added.
     void run(const void* input, size_t images, void* output, double* seconds = nullptr);
-    size_t steps() const { return steps_.size(); }
 
     bool finished() const { return output_ >= 0; }
     bool input_is_float() const;
@@ -59,10 +59,18 @@ class Network {
 
     const Kernels& kernels() const { return kernels_; }
     int threads() const { return threads_; }
-    // Op and kernel, in running order.
-    std::vector<std::pair<std::string, std::string>> plan() const;
+    // What runs for so many images, in running order.
+    struct Planned {
+        std::string op, kernel;
+        double seconds;                  // expected
+        size_t weight_bytes;             // in memory, laid out for the kernel
+        Work work;                       // of all threads together
+        std::vector<std::string> fused;  // ops that became part of it
+    };
+    std::vector<Planned> plan(size_t images) const;
+    size_t steps() const { return steps_.size(); }       // entries of plan()
     size_t arena_bytes() const { return image_bytes_; }  // activations of one image, at their peak
-    size_t weight_bytes() const;
+    size_t weight_bytes() const { return weight_bytes_; }
 
  private:
     struct Arena;
@@ -80,10 +88,19 @@ class Network {
                     size_t groups, int pad_value);
     int add_product(const std::string& name, int source, const std::vector<float>& weight, size_t channels,
                     std::optional<Window> window, size_t groups, int pad_value);
+    // Throws if another kernel than these is forced.
+    void must_be(const std::vector<Kernel>& possible, const std::string& op) const;
     int root(int number) const;
     std::vector<int> readers(int number) const;
     void fuse();
     void plan_memory();
+    // How a run of images is cut up.
+    struct Chunks {
+        size_t count, most;  // images of a chunk
+        size_t workers;      // that take chunks; 1: all threads share each chunk
+        int threads;         // of a chunk
+    };
+    Chunks chunks(size_t images) const;
     void run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8_t* output, int threads,
                    double* seconds);
     std::unique_ptr<Arena> take_arena(size_t images, int threads);
@@ -91,6 +108,7 @@ class Network {
 
     const Kernels& kernels_;
     int threads_;
+    std::optional<Kernel> forced_;
     std::vector<Value> values_;
     std::vector<std::unique_ptr<Step>> steps_;
     std::vector<std::pair<std::string, std::string>> fused_;  // op, the op that it became part of
@@ -99,7 +117,7 @@ class Network {
     size_t input_numbers_ = 0, input_bytes_ = 0;
 
     std::vector<size_t> offsets_;  // of values in an arena, for one image
-    size_t image_bytes_ = 0, scratch_bytes_ = 0;
+    size_t image_bytes_ = 0, scratch_bytes_ = 0, weight_bytes_ = 0;
     std::array<std::atomic<Arena*>, 64> spare_{};  // taken and given back without a lock
 };
 

@@ -1,5 +1,6 @@
 #include "real.h"
 
+#include <cmath>
 #include <cstring>
 #include <stdexcept>
 
@@ -7,9 +8,7 @@ namespace binarynet {
 
 namespace {
 
-constexpr size_t kTileBytes = 512 << 10;       // of gathered rows
-constexpr double kProductsPerNanosecond = 50;  // only to tell work that deserves a region
-constexpr int kLookedUp = 2;                   // bits of a weight, up to which look-ups are faster than bytes
+constexpr size_t kTileBytes = 512 << 10;  // of gathered rows
 
 }  // namespace
 
@@ -27,11 +26,11 @@ RealMatmul::RealMatmul(std::string op, int source, int target, const Value& from
 }
 
 RealMatmul::RealMatmul(std::string op, int source, int target, const Value& from, PackedWeights weight,
-                       std::optional<Window> window, size_t groups, int pad_value)
+                       std::optional<Window> window, size_t groups, int pad_value, Kernel kernel)
     : RealMatmul(std::move(op), source, target, from, weight.channels, std::move(window), groups, pad_value) {
     weight.check(depth_);
     const Code code = weight.code;
-    if (code.bits > kLookedUp) {
+    if (kernel == Kernel::multiply) {
         bytes_ = lay_out<int8_t>([&](size_t channel, size_t i) {
             int32_t c = 0;
             for (int n = 0; n < code.bits; ++n)
@@ -126,9 +125,35 @@ size_t RealMatmul::weight_bytes() const {
     return bytes;
 }
 
-std::string RealMatmul::kernel(const Kernels& kernels) const {
-    std::string text = kernels.name;
-    text += reals_.bytes() ? " gemm_real, float32" : bytes_.bytes() ? " gemm_real, bytes" : " gemm_select";
+bool RealMatmul::looks_up(const Kernels& kernels, int bits, size_t channels) {
+    const double* price = prices_of(kernels).of;  // of a product of reals, either way
+    const double looked_up = price[Work::lookups] / 4 + price[Work::tables] / double(channels);
+    return bits * looked_up < price[Work::products];
+}
+
+Work RealMatmul::work(const Frame& frame) const {
+    const double rows = double(frame.images) * double(positions()) * double(groups_);
+    const double channels = double(panel_count(frame.kernels) * lanes(frame.kernels)),
+                 reals = rows * double(depth_) / 1024, planes = double(planes_.size());
+    Work work(Work::stored, rows * channels * std::max(planes, 1.0));
+    // Once for 4 rows of look-ups, or 64 of products (native/kernels/shared.h).
+    const double passes = std::ceil(double(frame.images * positions()) / (planes_.empty() ? 64 : 4));
+    work[frame.weights()] = passes * double(weight_bytes()) / 1024;
+    if (planes_.empty()) {
+        work[Work::products] = reals * channels;
+    } else {
+        work[Work::lookups] = planes * reals * channels / 4;
+        work[Work::tables] = planes * reals;
+    }
+    if (!direct()) {
+        work[Work::gathered] = reals * sizeof(float);
+        work[Work::taps] = rows * double(window_->taps());
+    }
+    return work;
+}
+
+std::string RealMatmul::kernel(const Frame&) const {
+    std::string text = reals_.bytes() ? "multiply, float32" : bytes_.bytes() ? "multiply, bytes" : "lookup";
     if (!planes_.empty())
         text += planes_.size() == 1 ? ", 1 plane" : ", " + std::to_string(planes_.size()) + " planes";
     if (window_) text += direct() ? ", 1×1 in place" : ", gathered reals";
@@ -199,9 +224,8 @@ void RealMatmul::run_tile(const Frame& frame, size_t first, size_t count, size_t
 void RealMatmul::run(const Frame& frame) const {
     const size_t rows = frame.images * positions(), panels = panel_count(frame.kernels);
     const size_t tile = tile_rows();
-    const double products = double(rows) * double(channels_) * double(depth_);
     size_t blocks = 1, splits = 1;
-    if (frame.worthwhile(products / kProductsPerNanosecond)) {
+    if (frame.worthwhile(work(frame))) {
         const size_t tasks = static_cast<size_t>(frame.threads) * 4;
         blocks = std::min(tasks, (rows + 7) / 8);
         if (groups_ == 1 && blocks * 2 < tasks) splits = std::clamp<size_t>(tasks / blocks, 1, panels);

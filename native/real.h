@@ -8,24 +8,28 @@
 
 namespace binarynet {
 
-// Weights of up to two bits stay packed, and each plane of them is looked up (GemmSelect); of more bits they
-// are a byte each; real ones are float32. The sums are float32, in an order that is the instruction set's
-// own.
+// Weights of few bits stay packed, and each plane of them is looked up (GemmSelect); of more bits they are a
+// byte each and multiplied; real ones are float32. The sums are float32, in an order that is the instruction
+// set's own.
 class RealMatmul final : public Product {
  public:
-    // As for Matmul: no window means Linear.
+    // As for Matmul: no window means Linear. The kernel: lookup or multiply.
     RealMatmul(std::string op, int source, int target, const Value& from, PackedWeights weight,
-               std::optional<Window> window, size_t groups, int pad_value);
+               std::optional<Window> window, size_t groups, int pad_value, Kernel kernel);
     // weight: (channels, depth)
     RealMatmul(std::string op, int source, int target, const Value& from, const std::vector<float>& weight,
                size_t channels, std::optional<Window> window, size_t groups, int pad_value);
+
+    // Is it cheaper to look up weights of so many bits than to multiply them?
+    static bool looks_up(const Kernels& kernels, int bits, size_t channels);
 
     size_t positions() const override { return window_ ? window_->positions() : 1; }
     bool fuse(const ThresholdStep&, const Kernels&) override { return false; }
     bool fuse(const AffineStep&) override { return false; }
     void seal(const Kernels& kernels) override;
     void run(const Frame& frame) const override;
-    std::string kernel(const Kernels& kernels) const override;
+    Work work(const Frame& frame) const override;
+    std::string kernel(const Frame& frame) const override;
     size_t scratch_bytes() const override;
     size_t weight_bytes() const override;
 

@@ -107,13 +107,15 @@ class PackInput final : public Step {
         const uint8_t* in = frame.at<uint8_t>(reads()[0]);
         uint64_t* out = frame.at<uint64_t>(writes());
         const size_t channels = bits_.channels, words = bits_.row_words();
-        frame.split(frame.images * bits_.pixels(), 0.1 * double(channels), 1,
-                    [&](size_t row, size_t end, int) {
-                        for (; row < end; ++row)
-                            frame.kernels.split(in + row * channels, channels, 1, out + row * words, words);
-                    });
+        frame.split(work(frame), frame.images * bits_.pixels(), 1, [&](size_t row, size_t end, int) {
+            for (; row < end; ++row)
+                frame.kernels.split(in + row * channels, channels, 1, out + row * words, words);
+        });
     }
-    std::string kernel(const Kernels& k) const override { return std::string(k.name) + " split"; }
+    Work work(const Frame& frame) const override {
+        return {Work::packed, double(frame.images) * double(bits_.pixels() * bits_.row_words())};
+    }
+    std::string kernel(const Frame&) const override { return "split"; }
 
  private:
     Value bits_;
@@ -128,12 +130,11 @@ class Widen final : public Step {
     void run(const Frame& frame) const override {
         T* out = frame.at<T>(writes());
         const size_t channels = from_.channels;
-        const double cost = 0.5 * double(channels);
         const int32_t low = from_.code.low, step = from_.code.step;
         if (from_.store == Value::bits) {
             const uint64_t* in = frame.at<uint64_t>(reads()[0]);
             const size_t words = from_.row_words();
-            frame.split(frame.images * from_.pixels(), cost, 1, [&](size_t row, size_t end, int) {
+            frame.split(work(frame), frame.images * from_.pixels(), 1, [&](size_t row, size_t end, int) {
                 for (; row < end; ++row)
                     for (size_t c = 0; c < channels; ++c)
                         out[row * channels + c] = static_cast<T>(
@@ -141,13 +142,17 @@ class Widen final : public Step {
             });
         } else {
             const uint8_t* in = frame.at<uint8_t>(reads()[0]);
-            frame.split(frame.images * from_.pixels(), cost, 1, [&](size_t row, size_t end, int) {
+            frame.split(work(frame), frame.images * from_.pixels(), 1, [&](size_t row, size_t end, int) {
                 for (size_t i = row * channels; i < end * channels; ++i)
                     out[i] = static_cast<T>(in[i] * step + low);
             });
         }
     }
-    std::string kernel(const Kernels&) const override {
+    Work work(const Frame& frame) const override {
+        return {from_.store == Value::bits ? Work::widened_bits : Work::widened_codes,
+                double(frame.images) * double(from_.numbers())};
+    }
+    std::string kernel(const Frame&) const override {
         return std::is_same_v<T, float> ? "codes to float32" : "codes to int32";
     }
 
@@ -163,7 +168,10 @@ class Copy final : public Step {
     void run(const Frame& frame) const override {
         std::memcpy(frame.at<uint8_t>(writes()), frame.at<uint8_t>(reads()[0]), frame.images * bytes_);
     }
-    std::string kernel(const Kernels&) const override { return "copy"; }
+    Work work(const Frame& frame) const override {
+        return {Work::elements, double(frame.images) * double(bytes_) / 4};
+    }
+    std::string kernel(const Frame&) const override { return "copy"; }
 
  private:
     size_t bytes_;
@@ -183,8 +191,7 @@ class MaxPoolBits final : public Step {
         const uint64_t* in = frame.at<uint64_t>(reads()[0]);
         uint64_t* out = frame.at<uint64_t>(writes());
         const size_t rows = window_.out_height(), columns = window_.out_width();
-        const double cost = 0.5 * double(window_.taps() * words_ * columns);
-        frame.split(frame.images * rows, cost, 1, [&](size_t begin, size_t end, int) {
+        frame.split(work(frame), frame.images * rows, 1, [&](size_t begin, size_t end, int) {
             for (size_t place = begin; place < end; ++place) {
                 const uint64_t* image = in + place / rows * window_.height * window_.width * words_;
                 const size_t oy = place % rows;
@@ -196,7 +203,11 @@ class MaxPoolBits final : public Step {
             }
         });
     }
-    std::string kernel(const Kernels&) const override { return "words, or / and"; }
+    Work work(const Frame& frame) const override {
+        const size_t words = window_.positions() * window_.taps() * words_;
+        return {Work::pooled_words, double(frame.images) * double(words)};
+    }
+    std::string kernel(const Frame&) const override { return "words, or / and"; }
 
  private:
     void pixel(const uint64_t* image, size_t oy, size_t ox, Inside y, Inside x, uint64_t* out) const {
@@ -231,8 +242,7 @@ class Pool final : public Step {
         const T* in = frame.at<T>(reads()[0]);
         T* out = frame.at<T>(writes());
         const size_t rows = window_.out_height(), columns = window_.out_width();
-        const double cost = 0.3 * double(window_.taps() * channels_ * columns);
-        frame.split(frame.images * rows, cost, 1, [&](size_t begin, size_t end, int) {
+        frame.split(work(frame), frame.images * rows, 1, [&](size_t begin, size_t end, int) {
             for (size_t place = begin; place < end; ++place) {
                 const T* image = in + place / rows * window_.height * window_.width * channels_;
                 const size_t oy = place % rows;
@@ -255,7 +265,12 @@ class Pool final : public Step {
             }
         });
     }
-    std::string kernel(const Kernels&) const override {
+    Work work(const Frame& frame) const override {
+        const size_t numbers = window_.positions() * window_.taps() * channels_;
+        return {std::is_same_v<T, uint8_t> ? Work::pooled_codes : Work::pooled_numbers,
+                double(frame.images) * double(numbers)};
+    }
+    std::string kernel(const Frame&) const override {
         return std::is_same_v<T, float> ? "float32" : std::is_same_v<T, uint8_t> ? "codes" : "int32";
     }
 
@@ -293,12 +308,17 @@ struct Sum {
     T end(T sum, size_t) const { return sum; }
 };
 
+Work elementwise(const Frame& frame, size_t numbers) {
+    return {Work::elements, double(frame.images) * double(numbers)};
+}
+
 // One number in, one number out: body(i) for all numbers of all images.
 template <class Body>
 void for_numbers(const Frame& frame, size_t numbers, Body&& body) {
-    frame.split(frame.images * numbers, 0.25, 1024, [&](size_t begin, size_t end, int) {
-        for (size_t i = begin; i < end; ++i) body(i);
-    });
+    frame.split(elementwise(frame, numbers), frame.images * numbers, 1024,
+                [&](size_t begin, size_t end, int) {
+                    for (size_t i = begin; i < end; ++i) body(i);
+                });
 }
 
 template <typename T>
@@ -312,9 +332,8 @@ class AddStep final : public Step {
         T* out = frame.at<T>(writes());
         for_numbers(frame, numbers_, [=](size_t i) { out[i] = left[i] + right[i]; });
     }
-    std::string kernel(const Kernels&) const override {
-        return std::is_same_v<T, float> ? "float32" : "int32";
-    }
+    Work work(const Frame& frame) const override { return elementwise(frame, numbers_); }
+    std::string kernel(const Frame&) const override { return std::is_same_v<T, float> ? "float32" : "int32"; }
 
  private:
     size_t numbers_;
@@ -328,12 +347,13 @@ class MulStep final : public Step {
     void run(const Frame& frame) const override {
         const float *in = frame.at<float>(reads()[0]), *factor = frame.at<float>(reads()[1]);
         float* out = frame.at<float>(writes());
-        frame.split(frame.images * pixels_, 0.25 * double(channels_), 1, [&](size_t row, size_t end, int) {
+        frame.split(work(frame), frame.images * pixels_, 1, [&](size_t row, size_t end, int) {
             for (; row < end; ++row)
                 for (size_t i = row * channels_; i < (row + 1) * channels_; ++i) out[i] = in[i] * factor[row];
         });
     }
-    std::string kernel(const Kernels&) const override { return "float32"; }
+    Work work(const Frame& frame) const override { return elementwise(frame, pixels_ * channels_); }
+    std::string kernel(const Frame&) const override { return "float32"; }
 
  private:
     size_t pixels_, channels_;
@@ -350,9 +370,8 @@ class ReluStep final : public Step {
         T* out = frame.at<T>(writes());
         for_numbers(frame, numbers_, [=](size_t i) { out[i] = in[i] < 0 ? 0 : in[i]; });  // NaN stays NaN
     }
-    std::string kernel(const Kernels&) const override {
-        return std::is_same_v<T, float> ? "float32" : "int32";
-    }
+    Work work(const Frame& frame) const override { return elementwise(frame, numbers_); }
+    std::string kernel(const Frame&) const override { return std::is_same_v<T, float> ? "float32" : "int32"; }
 
  private:
     size_t numbers_;
@@ -369,7 +388,7 @@ class PReluStep final : public Step {
         const float* in = frame.at<float>(reads()[0]);
         float* out = frame.at<float>(writes());
         const size_t channels = slope_.size();
-        frame.split(frame.images * rows_, 0.3 * double(channels), 1, [&](size_t row, size_t end, int) {
+        frame.split(work(frame), frame.images * rows_, 1, [&](size_t row, size_t end, int) {
             for (; row < end; ++row) {
                 for (size_t c = 0; c < channels; ++c) {
                     const float x = in[row * channels + c];
@@ -378,7 +397,10 @@ class PReluStep final : public Step {
             }
         });
     }
-    std::string kernel(const Kernels&) const override { return "float32"; }
+    Work work(const Frame& frame) const override {
+        return {Work::sloped, double(frame.images) * double(rows_ * slope_.size())};
+    }
+    std::string kernel(const Frame&) const override { return "float32"; }
 
  private:
     size_t rows_;
@@ -462,8 +484,7 @@ ThresholdStep::ThresholdStep(std::string op, int source, int target, const Value
 void ThresholdStep::run(const Frame& frame) const {
     const size_t channels = thresholds_.channels(), rows = from_.numbers() / channels;
     uint8_t* out = frame.at<uint8_t>(writes());
-    const double cost = 0.1 * double(channels) * double(thresholds_.levels());
-    frame.split(frame.images * rows, cost, 1, [&](size_t row, size_t end, int) {
+    frame.split(work(frame), frame.images * rows, 1, [&](size_t row, size_t end, int) {
         for (; row < end; ++row) {
             uint8_t* pixel = out + row * thresholds_.row_bytes();
             if (from_.store == Value::i32)
@@ -476,9 +497,12 @@ void ThresholdStep::run(const Frame& frame) const {
     });
 }
 
-std::string ThresholdStep::kernel(const Kernels& k) const {
-    return std::string(k.name) + (thresholds_.makes_bits() ? " threshold_" : " levels_") +
-           (from_.store == Value::i32 ? "i32" : "f32");
+Work ThresholdStep::work(const Frame& frame) const {
+    return {Work::compared, double(frame.images) * double(from_.numbers()) * double(thresholds_.levels())};
+}
+
+std::string ThresholdStep::kernel(const Frame&) const {
+    return thresholds_.text() + (from_.store == Value::i32 ? " of int32" : " of float32");
 }
 
 AffineStep::AffineStep(std::string op, int source, int target, const Value& from, AffineTable table)
@@ -488,7 +512,7 @@ void AffineStep::run(const Frame& frame) const {
     const size_t channels = table_.scale.size(), rows = from_.numbers() / channels;
     const float *scale = table_.scale.data(), *offset = table_.offset.data();
     float* out = frame.at<float>(writes());
-    frame.split(frame.images * rows, 0.3 * double(channels), 1, [&](size_t row, size_t end, int) {
+    frame.split(work(frame), frame.images * rows, 1, [&](size_t row, size_t end, int) {
         for (; row < end; ++row) {
             const size_t at = row * channels;
             if (from_.store == Value::i32)
@@ -497,6 +521,10 @@ void AffineStep::run(const Frame& frame) const {
                 affine_row(frame.at<float>(reads()[0]) + at, scale, offset, channels, out + at);
         }
     });
+}
+
+Work AffineStep::work(const Frame& frame) const {
+    return elementwise(frame, from_.numbers());
 }
 
 std::unique_ptr<Step> make_pack_input(std::string op, int source, int target, const Value& bits) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bits.h"
+#include "cost.h"
 #include "kernels.h"
 #include "memory.h"
 #include "threads.h"
@@ -53,14 +54,16 @@ struct Value {
     bool is_number() const { return store == i32 || store == f32; }
 };
 
-// What the steps of one run see: `images` images, one pointer per value, scratch memory per slot.
+// What the steps of one run see: `images` images, one pointer per value, scratch memory per slot. A plan
+// needs no memory.
 struct Frame {
     const Kernels& kernels;
+    size_t weight_bytes;  // of the whole network, which go through the caches once a run
     size_t images;
     int threads;
-    void* const* values;
-    uint8_t* scratch;
-    size_t scratch_bytes;  // per slot
+    void* const* values = nullptr;
+    uint8_t* scratch = nullptr;
+    size_t scratch_bytes = 0;  // per slot
 
     template <typename T>
     T* at(int value) const {
@@ -70,11 +73,9 @@ struct Frame {
     // body(begin, end, slot) over [0, rows), in parallel if that is worth a region; block borders are
     // multiples of grain.
     template <class Body>
-    void split(size_t rows, double nanoseconds_per_row, size_t grain, Body&& body) const {
+    void split(const Work& work, size_t rows, size_t grain, Body&& body) const {
         const size_t grains = (rows + grain - 1) / grain;
-        const size_t blocks = worthwhile(static_cast<double>(rows) * nanoseconds_per_row)
-                                  ? std::min(grains, static_cast<size_t>(threads) * 4)
-                                  : 1;
+        const size_t blocks = worthwhile(work) ? std::min(grains, static_cast<size_t>(threads) * 4) : 1;
         parallel_for(blocks, threads, [&](size_t i, int slot) {
             const size_t begin = grains * i / blocks * grain,
                          end = std::min(rows, grains * (i + 1) / blocks * grain);
@@ -82,8 +83,16 @@ struct Frame {
         });
     }
 
-    // A region costs about 2 µs where the workers are awake.
-    bool worthwhile(double nanoseconds) const { return threads > 1 && nanoseconds > 8000; }
+    // How a step counts a KB of weights that it reads: by the cache that all weights of the network fit.
+    Work::Count weights() const {
+        return weight_bytes <= 1 << 20   ? Work::near_weights
+               : weight_bytes <= 3 << 20 ? Work::edge_weights
+                                         : Work::far_weights;
+    }
+    double nanoseconds(const Work& work) const { return prices_of(kernels).nanoseconds(work); }
+    bool worthwhile(const Work& work) const {
+        return threads > 1 && nanoseconds(work) > 4 * kRegionNanoseconds;
+    }
 };
 
 class Step {
@@ -93,10 +102,18 @@ class Step {
     virtual ~Step() = default;
 
     virtual void run(const Frame& frame) const = 0;
+    // What a run of this frame does.
+    virtual Work work(const Frame& frame) const = 0;
     // What `binarynet inspect` shows.
-    virtual std::string kernel(const Kernels&) const = 0;
+    virtual std::string kernel(const Frame& frame) const = 0;
     virtual size_t scratch_bytes() const { return 0; }
     virtual size_t weight_bytes() const { return 0; }
+    // Of the work of a frame, that all threads share.
+    double nanoseconds(const Frame& frame) const {
+        const Work whole = work(frame);
+        const double alone = frame.nanoseconds(whole);
+        return frame.worthwhile(whole) ? alone / frame.threads + kRegionNanoseconds : alone;
+    }
 
     const std::string& op() const { return op_; }
     const std::vector<int>& reads() const { return reads_; }
@@ -198,7 +215,8 @@ class ThresholdStep final : public Step {
  public:
     ThresholdStep(std::string op, int source, int target, const Value& from, ThresholdTable table);
     void run(const Frame& frame) const override;
-    std::string kernel(const Kernels& kernels) const override;
+    Work work(const Frame& frame) const override;
+    std::string kernel(const Frame& frame) const override;
     const Thresholds& thresholds() const { return thresholds_; }
 
  private:
@@ -210,7 +228,8 @@ class AffineStep final : public Step {
  public:
     AffineStep(std::string op, int source, int target, const Value& from, AffineTable table);
     void run(const Frame& frame) const override;
-    std::string kernel(const Kernels&) const override { return "float32"; }
+    Work work(const Frame& frame) const override;
+    std::string kernel(const Frame&) const override { return "float32"; }
     const AffineTable& table() const { return table_; }
 
  private:

@@ -129,6 +129,7 @@ void time_shape(const Kernels& k, const Shape& shape, double budget, const Peak&
     bits.panels = panels.data();
     bits.units = panels.units();
     bits.panel_end = panels.count();
+    bits.tiles = k.tile_depth > 0;
     bits.terms = terms.as<int32_t>();
     bits.flip = flip.as<uint8_t>();
     bits.out = out.as<uint8_t>();

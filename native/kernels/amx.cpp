@@ -37,8 +37,9 @@ extern const KernelTable avx512_kernels;  // the same panels
 
 namespace {
 
-constexpr size_t kRowBytes = 512 << 10;      // of a block of rows
-constexpr size_t kMaxRows = 8 * kStripRows;  // of a block of rows: 32 KB of sums
+constexpr size_t kRowBytes = 512 << 10;               // of a block of rows
+constexpr size_t kMaxRows = 8 * kStripRows;           // of a block of rows: 32 KB of sums
+constexpr size_t kMaxDepth = kRowBytes / kStripRows;  // one strip must fit the block
 
 // What a call needs besides registers. One thread makes one call at a time.
 struct Scratch {
@@ -54,7 +55,7 @@ struct Cut {
     size_t steps;            // of 64 values
     size_t steps_per_block;  // ≤ kMaxSteps
     size_t height;           // rows of a tile; a strip is two tiles
-    size_t rows_per_block;   // a multiple of the strip; 0: rows so long that no strip fits
+    size_t rows_per_block;   // a multiple of the strip
 };
 
 Cut cut(const Gemm& g) {
@@ -63,28 +64,13 @@ Cut cut(const Gemm& g) {
     const size_t depth_blocks = (c.steps + kMaxSteps - 1) / kMaxSteps;
     c.steps_per_block = (c.steps + depth_blocks - 1) / depth_blocks;
     const size_t fit = kRowBytes / (c.steps * kVector) / kStripRows * kStripRows;
-    if (!fit || !g.row_count) return c;
+    if (!g.row_count) return c;
     const size_t most = std::min(fit, kMaxRows), row_blocks = (g.row_count + most - 1) / most;
     const size_t rows = (g.row_count + row_blocks - 1) / row_blocks;
     const size_t strips = (rows + kStripRows - 1) / kStripRows;
     c.height = (rows + 2 * strips - 1) / (2 * strips);
     c.rows_per_block = strips * 2 * c.height;
     return c;
-}
-
-// Tiles or popcount? Popcount reads an eighth of the bytes and expands nothing, so it wins while rows or
-// panels are few. Cycles, fitted to both sides over 1 … 128 rows, 1 … 256 panels, 1 … 64 steps, 1 … 8 planes:
-//
-//     popcount   1.5 · units · rows · planes · panels                   its port limit
-//     tiles      (40 · panels + 6 · rows + 1.5 · rows · panels) · steps expand weights, expand rows, multiply
-//                + 600                                                  configure, release
-//
-// For a wide layer they meet at 22 rows of 1 plane, 9 of 2, 4 of 4 and 2 of 8.
-bool tiles_win(const Gemm& g, const Cut& c) {
-    if (!c.rows_per_block) return false;
-    const size_t rows = std::min(g.row_count, c.rows_per_block), panels = g.panel_end - g.panel_begin;
-    const size_t popcount = 3 * g.units * rows * static_cast<size_t>(g.planes) * panels;
-    return popcount > (80 * panels + 12 * rows + 3 * rows * panels) * c.steps + 1200;
 }
 
 // Step k of rows [row, row + count) → codes.
@@ -114,10 +100,10 @@ __attribute__((noinline)) void expand_rows(const Gemm& g, size_t row, size_t cou
     }
 }
 
-void few_rows(const GemmBits& g) {
+void count_bits(const GemmBits& g) {
     avx512_kernels.gemm_bits(g);
 }
-void few_rows(const GemmI32& g) {
+void count_bits(const GemmI32& g) {
     avx512_kernels.gemm_i32(g);
 }
 
@@ -185,8 +171,8 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Cut& c
 
 template <class Store>
 void gemm(const typename Store::Args& g) {
+    if (!g.tiles) return count_bits(g);
     const Cut c = cut(g);
-    if (!tiles_win(g, c)) return few_rows(g);
     const Tiles tiles(c.height);
     for (size_t row = 0; row < g.row_count; row += c.rows_per_block) {
         const size_t rows = std::min(c.rows_per_block, g.row_count - row);
@@ -199,8 +185,8 @@ void gemm(const typename Store::Args& g) {
 
 }  // namespace
 
-extern const KernelTable amx_kernels = {{kLanes, 4}, gemm<ToBits>, gemm<ToI32>,     nullptr,       nullptr,
-                                        nullptr,     nullptr,      nullptr,         nullptr,       nullptr,
-                                        nullptr,     amx_expand,   amx_strips_bits, amx_strips_i32};
+extern const KernelTable amx_kernels = {
+    {kLanes, 4}, gemm<ToBits>, gemm<ToI32>, nullptr,    nullptr,         nullptr,        nullptr,  nullptr,
+    nullptr,     nullptr,      nullptr,     amx_expand, amx_strips_bits, amx_strips_i32, kMaxDepth};
 
 }  // namespace binarynet

@@ -43,7 +43,7 @@ struct Problem {
     bool opposite = false;  // every bit differs, so that narrow sums are as large as they can be
 };
 
-void test_gemm(const Kernels& k, const Problem& p) {
+void test_gemm(const Kernels& k, const Problem& p, bool tiles) {
     char where[160];
     std::snprintf(where, sizeof where, "%s rows %zu channels %zu depth %zu planes %d classes %zu shift %d",
                   k.name, p.rows, p.channels, p.depth, p.planes, p.classes, p.shift);
@@ -97,6 +97,7 @@ void test_gemm(const Kernels& k, const Problem& p) {
     g.panels = panels.data();
     g.units = panels.units();
     g.classes = p.classes > 1 ? classes.data() : nullptr;
+    g.tiles = tiles;
     g.term_stride = padded + 5;
     if (p.classes == 1) std::fill(classes.begin(), classes.end(), 0u);
 
@@ -142,6 +143,12 @@ void test_gemm(const Kernels& k, const Problem& p) {
             CHECK(acc[r * acc_stride + c] == want, "%s row %zu acc %zu", where, r, c);
         }
     }
+}
+
+// By popcount, and on the matrix unit where there is one and the rows are not too long for it.
+void test_gemm(const Kernels& k, const Problem& p) {
+    test_gemm(k, p, false);
+    if (words_for(p.depth) * kWord <= k.tile_depth) test_gemm(k, p, true);
 }
 
 void test_split(const Kernels& k, size_t count, int planes) {

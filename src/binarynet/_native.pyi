@@ -32,7 +32,7 @@ def read_rate(bytes: int, threads: int) -> float:
 class Network:
     """Values and steps; each ``add_…`` returns the number of the value it makes. ValueError for what cannot run."""
 
-    def __init__(self, isa: str = "", threads: int = 0) -> None: ...
+    def __init__(self, isa: str = "", threads: int = 0, kernel: str = "") -> None: ...
     def add_input(self, shape: Sequence[int], encoding: str) -> int: ...
     def add_linear(self, name: str, source: int, weight: NDArray[np.uint64], encoding: str) -> int:
         """weight: (bits of the encoding, channels, words), packed planes of codes."""
@@ -93,8 +93,18 @@ class Network:
     def run(self, input: NDArray[Any], output: NDArray[Any]) -> None:
         """input (n, …) uint8 codes or float32 → output (n, …) int32 or float32. Other threads run meanwhile."""
 
-    def kernels(self) -> list[tuple[str, str]]:
-        """Op and the kernel that runs it, in running order."""
+    def run_timed(self, input: NDArray[Any], output: NDArray[Any]) -> list[float]:
+        """`run`, and how many seconds each step of `plan` took."""
+
+    def plan(self, images: int) -> list[tuple[str, str, float, int, list[str], dict[str, float]]]:
+        """The steps in running order: op, kernel, expected seconds, bytes of weights in memory, ops that became
+        part of it, and what it does, counted as in native/costs.inc."""
+
+    @property
+    def output_is_float(self) -> bool: ...
+    @property
+    def output_numbers(self) -> int:
+        """Of one image."""
 
     @property
     def isa(self) -> str: ...

@@ -12,6 +12,7 @@ from binarynet import __version__
 from binarynet.cli import main
 from binarynet.format import load
 from binarynet.recipes.measured import best
+from binarynet.runtime import isa
 
 CONVNET = Path(__file__).parents[1] / "data" / "small_convnet.bnn"
 SMALL = ["--set", "width=64", "--epochs", "3", "--threads", "1"]
@@ -67,9 +68,38 @@ def test_inspect_counts_what_is_there(run, capsys):
     assert found["binary_macs"] == 3 * 64 * 64 + 64 * 10
     assert layers["linear2"]["bytes_moved"] == 64 * 64 // 8 + 64 // 8, "its accumulators stay in registers"
     assert found["file_bytes"] == (run / "model.bnn").stat().st_size
-    assert all(found["isa"] in layers[name]["kernel"] for name in ("linear1", "linear2", "classes"))
+    assert found["isa"] in isa.available()
     assert main(["inspect", str(run / "model.bnn")]) == 0
     assert "binary MACs" in capsys.readouterr().out
+
+
+def test_inspect_says_what_each_layer_runs_on_and_for_how_long(run, capsys):
+    found = answer(capsys, "inspect", run / "model.bnn", "--batch", "50")
+    layers = {layer["name"]: layer for layer in found["layers"]}
+    for name in ("linear1", "linear2", "classes"):
+        assert layers[name]["kernel"].startswith(("popcount", "tiles"))
+        one, many = (layers[name]["expected"][batch] for batch in ("1", "50"))
+        assert 0 < one["seconds"] < many["seconds"]
+        assert many["kernel"].startswith(("popcount", "tiles"))
+    assert layers["sign1"]["expected"] == {}, "it is part of linear1"
+    assert sum(layer["expected"]["50"]["seconds"] for layer in layers.values() if layer["expected"]) == pytest.approx(
+        found["seconds"]["50"]
+    )
+    assert found["memory"] == sum(layer["memory"] for layer in layers.values()) > 3 * 64 * 64 // 8
+    assert found["load_seconds"] > 0
+    assert main(["inspect", str(run / "model.bnn"), "--kernel", "popcount", "--batch", "1"]) == 0
+    assert "for a batch of 1;" in capsys.readouterr().out
+
+
+def test_bench_shows_each_layer_expected_and_measured(run, capsys):
+    found = answer(capsys, "bench", run / "model.bnn", "--layers", "--batch", "1,9", "--seconds", "0.02")
+    steps = [(row["batch"], row["planned"]["op"], row["planned"]["fused"]) for row in found["rows"]]
+    assert steps[-4:] == [(9, f"linear{n}", [f"sign{n}"]) for n in (1, 2, 3)] + [(9, "classes", ["logits"])]
+    for row in found["rows"]:
+        assert row["planned"]["seconds"] > 0
+        assert 0 < row["measured"]["low"] <= row["measured"]["median"] <= row["measured"]["high"]
+    assert main(["bench", str(run / "model.bnn"), "--layers", "--seconds", "0.01"]) == 0
+    assert "expected" in capsys.readouterr().out
 
 
 def test_inspect_follows_the_receptive_field(capsys):
@@ -162,6 +192,10 @@ WRONG = {
     "eval {convnet} --data digits --engine warp": "unknown engine 'warp'",
     "run {convnet} {text}": "neither a .npy array nor an image",
     "run {convnet} {convnet} --isa z80": "unknown instruction set 'z80'",
+    "inspect {convnet} --kernel warp": "unknown kernel 'warp'; there are: popcount, tiles, counters, lookup, multiply",
+    "inspect {convnet} --kernel lookup": "conv1: cannot run on the kernel 'lookup'; it can run on popcount",
+    "inspect {convnet} --isa portable --kernel tiles": "the instruction set 'portable' has no kernel 'tiles'",
+    "bench {convnet} --layers --every-isa": "--layers shows one instruction set",
     "bench {convnet} --batch 0": "positive whole numbers",
     "bench nothing.bnn": r"nothing\.bnn: cannot be read",
     "bench suite --peers abacus": "no peer 'abacus'",

@@ -211,7 +211,8 @@ def test_one_by_one_convolutions_on_reals_read_them_in_place():
     make = Maker((4, 5, 70), "f32")
     make.conv(20, (1, 1))
     assert_engines_agree(make.graph(), np.rint(8 * make.codes(3)))
-    assert Session(make.graph(), isa="portable").kernels["conv1"] == "portable gemm_select, 1 plane, 1×1 in place"
+    kernels = Session(make.graph(), isa="portable", kernel="lookup").kernels
+    assert kernels["conv1"] == "lookup, 1 plane, 1×1 in place"
 
 
 @pytest.mark.parametrize("shape", [(5, 4, 33), (33,)])
@@ -242,21 +243,25 @@ def test_the_kernel_of_each_op_is_named():
     make.flatten()
     make.linear(10, encoding="i3")
     make.affine()
-    make.linear(10, encoding="b1")
-    make.linear(10, encoding="t2")
-    make.linear(10, encoding="i8")
     make.linear(10, encoding="f32")
     assert Session(make.graph(), isa="portable").kernels == {
-        "conv1": "portable gemm_i32, 8 × 2 planes, gathered codes, fused threshold of 3 levels",
+        "conv1": "popcount, 8 × 2 planes, gathered codes, fused threshold of 3 levels",
         "sign2": "part of conv1",
         "pool3": "codes",
-        "linear5": "portable gemm_i32, 2 × 3 planes, fused affine",
+        "linear5": "popcount, 2 × 3 planes, fused affine",
         "affine6": "part of linear5",
-        "linear7": "portable gemm_select, 1 plane",
-        "linear8": "portable gemm_select, 2 planes",
-        "linear9": "portable gemm_real, bytes",
-        "linear10": "portable gemm_real, float32",
+        "linear7": "multiply, float32",
     }
+
+
+@pytest.mark.parametrize(
+    ("kernel", "expected"),
+    [("lookup", "lookup, 2 planes"), ("multiply", "multiply, bytes"), (None, ("lookup", "multiply"))],
+)
+def test_the_kernel_of_a_product_of_reals_is_named(kernel, expected):
+    make = Maker((70,), "f32")
+    make.linear(10, encoding="t2")
+    assert Session(make.graph(), isa="portable", kernel=kernel).kernels["linear1"].startswith(expected)
 
 
 def test_reals_become_codes_before_the_first_product():

@@ -326,7 +326,7 @@ def test_fused_ops_name_the_op_that_makes_them():
     make.linear(10)
     make.affine()
     kernels = Session(make.graph(), isa="portable").kernels
-    assert kernels["conv1"] == "portable gemm_bits, 8 planes, gathered codes, exact zero padding, fused threshold"
+    assert kernels["conv1"] == "popcount, 8 planes, gathered codes, exact zero padding, fused threshold"
     assert kernels["sign2"] == "part of conv1"
     assert kernels["pool3"] == "words, or / and"
     assert kernels["affine6"] == "part of linear5"

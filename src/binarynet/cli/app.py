@@ -118,6 +118,11 @@ def table(*columns: str, title: str | None = None) -> Table:
     return made
 
 
+def human_time(seconds: float) -> str:
+    """0.00123 → '1.23 ms'."""
+    return f"{seconds * 1e3:,.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.1f} µs"
+
+
 def human_bytes(count: int) -> str:
     """1234567 → '1.23 MB' (10⁶ bytes)."""
     for unit, size in (("MB", 10**6), ("kB", 10**3)):

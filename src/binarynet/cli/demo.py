@@ -64,7 +64,7 @@ def _demo(name: str, seed: int, folder: Path) -> None:
     torch.set_num_threads(threads)
 
     accuracy = 100 * float((session.predict(images) == labels).mean())
-    summary = summarise(graph, file.stat().st_size, session.kernels)
+    summary = summarise(graph, file.stat().st_size, session)
     shown = table("", ">torch float32", f">binarynet ({session.isa})", ">ratio")
     shown.add_row("test accuracy", f"{100 - result.test_error:.2f} % ¹", f"{accuracy:.2f} %", "")
     shown.add_row(

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from binarynet.cli.app import bench, console, show_json, table
-from binarynet.cli.model import AsJson, Isa, ModelFile
+from binarynet.cli.app import bench, console, human_time, show_json, table
+from binarynet.cli.model import AsJson, Isa, Kernel, ModelFile
 from binarynet.errors import InputError
 
 
@@ -20,6 +20,10 @@ def model(
     isa: Isa = None,
     every_isa: Annotated[bool, typer.Option("--every-isa", help="One row for each instruction set.")] = False,
     seconds: Annotated[float, typer.Option(help="Time for each measurement.")] = 2.0,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Each layer, expected and measured, instead of the comparison.")
+    ] = False,
+    kernel: Kernel = None,
     as_json: AsJson = False,
 ) -> None:
     """Time a model against the same net in torch float32 (if torch is installed): median, spread, ratio."""
@@ -39,8 +43,13 @@ def model(
     graph = load(file)
     if every_isa and isa:
         raise InputError("--isa and --every-isa exclude each other")
+    if layers:
+        if every_isa:
+            raise InputError("--layers shows one instruction set; give --isa instead of --every-isa")
+        _layers(Session(graph, isa=isa, threads=threads, kernel=kernel), graph, sizes, seconds, str(file), as_json)
+        return
     names = isas.available() if every_isa else (isa or isas.active(),)
-    sessions = {f"binarynet {name}": Session(graph, isa=name, threads=threads) for name in names}
+    sessions = {f"binarynet {name}": Session(graph, isa=name, threads=threads, kernel=kernel) for name in names}
     twin = _twin(graph, threads)
     shape, rng = graph.input.shape, np.random.default_rng(0)
     rows: list[dict[str, Any]] = []
@@ -63,7 +72,7 @@ def model(
         return
     shown = table(">batch", "engine", ">median", ">10 % … 90 %", ">images / s", ">× torch float32")
     for row in rows:
-        low, middle, high = (_time(row[key]) for key in ("low", "median", "high"))
+        low, middle, high = (human_time(row[key]) for key in ("low", "median", "high"))
         ratio = f"{row['ratio']:.1f}" if row["ratio"] else "—"
         rate = f"{row['batch'] / row['median']:,.0f}"
         shown.add_row(str(row["batch"]), row["engine"], middle, f"{low} … {high}", rate, ratio)
@@ -71,6 +80,34 @@ def model(
     console.print(", ".join(f"{key} {text}" for key, text in setting.items()), style="dim", highlight=False)
     if twin is None:
         console.print("torch is not installed, so there is nothing to compare with: pip install 'binarynet[train]'")
+
+
+def _layers(session: Any, graph: Any, sizes: list[int], seconds: float, file: str, as_json: bool) -> None:
+    """Print what each step is expected to take and what it took."""
+    import numpy as np
+
+    from binarynet.report import machine, timed_steps
+
+    rng = np.random.default_rng(0)
+    steps = [step for size in sizes for step in timed_steps(session, _images(rng, size, graph), seconds)]
+    setting = {**machine(), "isa": session.isa, "threads": str(session.threads), "model": file}
+    if as_json:
+        show_json({"machine": setting, "rows": [asdict(step) for step in steps]})
+        return
+    shown = table(">batch", "layer", "with", ">expected", ">median", ">10 % … 90 %", ">share", "kernel")
+    for size in sizes:
+        here = [step for step in steps if step.batch == size]
+        whole = sum(step.measured.median for step in here)
+        for step in here:
+            took = step.measured
+            spread = f"{human_time(took.low)} … {human_time(took.high)}"
+            share = f"{100 * took.median / whole:.0f} %"
+            times = (human_time(step.planned.seconds), human_time(took.median), spread, share)
+            shown.add_row(str(size), step.planned.op, ", ".join(step.planned.fused), *times, step.planned.kernel)
+        expected = sum(step.planned.seconds for step in here)
+        shown.add_row(str(size), "all", "", human_time(expected), human_time(whole), "", "", "", end_section=True)
+    console.print(shown)
+    console.print(", ".join(f"{key} {text}" for key, text in setting.items()), style="dim", highlight=False)
 
 
 def _twin(graph: Any, threads: int) -> Any:
@@ -105,7 +142,3 @@ def _images(rng: Any, size: int, graph: Any) -> Any:
         return rng.random(shape, dtype=np.float32)
     bits = int(graph.input.encoding[1:])
     return rng.integers(0, 2**bits, shape).astype(np.uint8)
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.1f} µs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +11,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from binarynet.cli.app import app, console, human_bytes, show_json, table
+from binarynet.cli.app import app, console, human_bytes, human_time, show_json, table
 from binarynet.errors import InputError
 from binarynet.graph import Graph
 from binarynet.models import find
+from binarynet.report import Layer
 
 ModelFile = Annotated[
     Path,
@@ -24,6 +26,14 @@ Isa = Annotated[
     str | None,
     typer.Option(help="Instruction set to use; without it, the best this CPU has.", metavar="NAME"),
 ]
+Kernel = Annotated[
+    str | None,
+    typer.Option(
+        help="What every Linear and Conv2d must run on: popcount, tiles, counters, lookup or multiply; without it, "
+        "BINARYNET_KERNEL, else the cheapest for each.",
+        metavar="NAME",
+    ),
+]
 Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 = BINARYNET_NUM_THREADS, or all cores.")]
 
 
@@ -32,26 +42,38 @@ def inspect(
     file: ModelFile,
     as_json: AsJson = False,
     isa: Isa = None,
+    kernel: Kernel = None,
+    batch: Annotated[int, typer.Option(min=1, help="The batch size to plan for, besides 1.")] = 100,
+    threads: Annotated[int, typer.Option(min=0, help="Threads to plan for; 0 = as many as a run takes.")] = 1,
     analysis: Annotated[
         bool, typer.Option("--analysis", help="Repeated filters, memory and energy against float32, as the papers do.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the analysis; default: this one.")] = None,
 ) -> None:
-    """Show a model layer by layer: shapes, encodings, bits, binary MACs, and the kernel that will run."""
+    """Show a model layer by layer: shapes, encodings, bits, binary MACs, the kernel that will run, and for how long.
+
+    Times are expected, not measured: they come from the price list in native/costs.inc. `binarynet bench --layers`
+    measures.
+    """
     from binarynet.format import load
     from binarynet.report import summarise
     from binarynet.runtime import Session
 
+    start = time.perf_counter()
     graph = load(file)
-    session = Session(graph, isa=isa)
-    summary = summarise(graph, file.stat().st_size, session.kernels)
+    session = Session(graph, isa=isa, kernel=kernel, threads=threads)
+    load_seconds = time.perf_counter() - start
+    batches = tuple(dict.fromkeys((1, batch)))
+    summary = summarise(graph, file.stat().st_size, session, batches)
     if analysis:
         _analyse(graph, (out or Path()) / f"{file.stem}-analysis", as_json)
         return
     if as_json:
-        show_json({**asdict(summary), "meta": dict(graph.meta), "isa": session.isa})
+        how = {"isa": session.isa, "threads": session.threads, "load_seconds": load_seconds}
+        show_json({**asdict(summary), "meta": dict(graph.meta), **how})
         return
-    shown = table("layer", "op", "makes", "weights", ">binary MACs", ">stored", ">moved", ">sees", "kernel")
+    times = [f">batch {size}" for size in batches]
+    shown = table("layer", "op", "makes", "weights", ">binary MACs", ">stored", ">moved", ">sees", *times, "kernel")
     for layer in summary.layers:
         shown.add_row(
             layer.name,
@@ -62,15 +84,29 @@ def inspect(
             human_bytes(-(-layer.stored_bits // 8)) if layer.stored_bits else "",
             human_bytes(layer.bytes_moved),
             f"{layer.reach[0]}×{layer.reach[1]}",
-            layer.kernel,
+            *(human_time(layer.expected[size].seconds) if size in layer.expected else "" for size in batches),
+            _kernels(layer, batch),
         )
     console.print(shown)
+    together = ", ".join(f"{human_time(seconds)} for a batch of {size}" for size, seconds in summary.seconds.items())
+    console.print(
+        f"expected with {session.isa} on {session.threads} thread{'s' if session.threads > 1 else ''}: {together}; "
+        f"loaded in {human_time(load_seconds)}, weights and tables take {human_bytes(summary.memory)} of memory"
+    )
     console.print(
         f"{human_bytes(summary.file_bytes)} on disk, {human_bytes(summary.float32_bytes)} in float32 "
         f"({summary.shrink:.1f} times smaller); {summary.binary_macs / 1e6:,.1f} million binary MACs an image"
     )
     for key, text in graph.meta.items():
         console.print(f"{key}: {text.replace(chr(10), ', ')}", style="dim")
+
+
+def _kernels(layer: Layer, batch: int) -> str:
+    """The kernel of batch 1, and what another batch runs on if that is something else."""
+    large = layer.expected[batch].kernel if batch in layer.expected else layer.kernel
+    if large == layer.kernel:
+        return layer.kernel
+    return f"{layer.kernel}; {large.partition(',')[0]} for {batch}"
 
 
 def _analyse(graph: Graph, target: Path, as_json: bool) -> None:

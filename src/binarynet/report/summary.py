@@ -10,11 +10,24 @@ import numpy as np
 
 from binarynet.graph import Encoding, Graph, Op, Value, verify
 from binarynet.graph.ir import Affine, Conv2d, Input, Linear, MaxPool2d, PRelu, SumPool2d, Threshold
+from binarynet.runtime import Session
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How a batch runs an op, and for how long (`binarynet.runtime.Planned`)."""
+
+    kernel: str
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One op of the graph. Counts are for one image; ``reach`` is the receptive field in input pixels."""
+    """One op of the graph. Counts are for one image; ``reach`` is the receptive field in input pixels.
+
+    ``kernel`` is that of the first batch size, ``memory`` the bytes of weights laid out for it; ``expected`` maps batch
+    sizes to how they run, and is empty for ops that cost nothing or are part of another.
+    """
 
     name: str
     op: str
@@ -27,25 +40,30 @@ class Layer:
     bytes_moved: int
     reach: tuple[int, int]
     kernel: str
+    memory: int
+    expected: dict[int, Expected]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All layers, and the totals of the file."""
+    """All layers, and the totals of the file; ``seconds`` by batch size also hold what stands between the ops."""
 
     layers: tuple[Layer, ...]
     file_bytes: int
     float32_bytes: int
     binary_macs: int
+    memory: int
+    seconds: dict[int, float]
 
     @property
     def shrink(self) -> float:
         return self.float32_bytes / self.file_bytes
 
 
-def summarise(graph: Graph, file_bytes: int, kernels: dict[str, str]) -> Summary:
-    """``kernels`` maps op names to what will run them (`binarynet.runtime.Session.kernels`)."""
-    values = verify(graph)
+def summarise(graph: Graph, file_bytes: int, session: Session, batches: tuple[int, ...] = (1,)) -> Summary:
+    """``session`` is the graph's; how it runs batches of these sizes is part of the summary."""
+    values, kernels = verify(graph), session.kernels
+    plans = {batch: {step.op: step for step in session.plan(batch)} for batch in batches}
     reaches = _reaches(graph, values)
     # A value between two ops that run as one never leaves the registers.
     inside = {op.source for op in graph.ops if kernels.get(op.name, "").startswith("part of")}
@@ -69,10 +87,22 @@ def summarise(graph: Graph, file_bytes: int, kernels: dict[str, str]) -> Summary
                 bytes_moved=moved,
                 reach=reaches[op.name],
                 kernel=kernels.get(op.name, "—"),
+                memory=sum(step.weight_bytes for step in plans[batches[0]].values() if step.op == op.name),
+                expected={
+                    batch: Expected(steps[op.name].kernel, steps[op.name].seconds)
+                    for batch, steps in plans.items()
+                    if op.name in steps
+                },
             )
         )
-    total = sum(layer.parameters for layer in layers)
-    return Summary(tuple(layers), file_bytes, 4 * total, sum(layer.binary_macs for layer in layers))
+    return Summary(
+        layers=tuple(layers),
+        file_bytes=file_bytes,
+        float32_bytes=4 * sum(layer.parameters for layer in layers),
+        binary_macs=sum(layer.binary_macs for layer in layers),
+        memory=sum(layer.memory for layer in layers),
+        seconds={batch: sum(step.seconds for step in session.plan(batch)) for batch in batches},
+    )
 
 
 def macs(op: Op, made: Value) -> int:

@@ -7,9 +7,10 @@ from typing import Any
 
 from binarynet.format import load as _load_graph
 from binarynet.runtime import isa
+from binarynet.runtime.plan import Planned
 from binarynet.runtime.session import Session
 
-__all__ = ["Session", "isa", "load"]
+__all__ = ["Planned", "Session", "isa", "load"]
 
 
 def load(path: str | os.PathLike[str], **options: Any) -> Session:

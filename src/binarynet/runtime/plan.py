@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,24 +32,48 @@ from binarynet.graph.weights import held
 Network = _native.Network
 
 
-def build(graph: Graph, isa: str | None, threads: int | None) -> Network:
+@dataclass(frozen=True)
+class Planned:
+    """A step of the engine: the op it runs, ops that became part of it, and what that is expected to cost.
+
+    ``seconds`` are those of the prices in native/costs.inc, which one machine has measured; `kernel` says how it is
+    computed, the first word being one of ``popcount tiles counters lookup multiply`` for a Linear or a Conv2d.
+    ``weight_bytes`` are those in memory, laid out for the kernel.
+    """
+
+    op: str
+    kernel: str
+    seconds: float
+    weight_bytes: int
+    fused: tuple[str, ...]
+
+
+def build(graph: Graph, isa: str | None, threads: int | None, kernel: str | None = None) -> Network:
     """The network of a verified graph: every op, with every encoding that `binarynet.graph.verify` lets pass.
 
     Raises:
-        RuntimeUnavailable: there is no such instruction set here.
+        RuntimeUnavailable: there is no such instruction set or kernel here, or an op cannot run on that kernel.
     """
     try:
-        network = Network(isa or "", threads or 0)
+        network = Network(isa or "", threads or 0, kernel or "")
+        numbers: dict[str, int] = {}
+        for op in graph.ops:
+            if isinstance(op, Input):
+                numbers[op.name] = network.add_input(op.shape, op.encoding)
+            else:
+                numbers[op.name] = _ADD[type(op)](network, op, *(numbers[source] for source in op.sources))
+        network.finish(numbers[graph.output.name])
     except ValueError as error:
         raise RuntimeUnavailable(str(error)) from None
-    numbers: dict[str, int] = {}
-    for op in graph.ops:
-        if isinstance(op, Input):
-            numbers[op.name] = network.add_input(op.shape, op.encoding)
-        else:
-            numbers[op.name] = _ADD[type(op)](network, op, *(numbers[source] for source in op.sources))
-    network.finish(numbers[graph.output.name])
     return network
+
+
+def planned(network: Network, images: int) -> tuple[Planned, ...]:
+    """The steps of a finished network, for a batch of so many images, in running order."""
+    return tuple(
+        Planned(op, kernel, seconds, weight_bytes, tuple(fused))
+        for op, kernel, seconds, weight_bytes, fused, _ in network.plan(images)
+    )
 
 
 def _planes(op: Linear | Conv2d) -> NDArray[np.uint64]:

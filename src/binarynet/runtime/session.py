@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from binarynet.errors import InputError, RuntimeUnavailable
 from binarynet.graph import Encoding, Graph, interpret, verify
 from binarynet.runtime.images import Layout, adapt
-from binarynet.runtime.plan import build
+from binarynet.runtime.plan import Planned, build, planned
 
 _ENGINES = ("native", "oracle", "triton")
 _ORACLE_BATCH = 64  # images at a time: the oracle holds every value as int32
@@ -27,6 +27,8 @@ class Session:
         isa: an instruction set of `binarynet.runtime.isa.available`; None takes `isa.active`. Fixed for the session.
         threads: how many threads one call may use; None or 0 takes ``BINARYNET_NUM_THREADS``, else
             ``OMP_NUM_THREADS``, else the CPUs this process may use.
+        kernel: what every Linear and Conv2d must run on: ``popcount``, ``tiles``, ``counters``, ``lookup`` or
+            ``multiply``. None takes ``BINARYNET_KERNEL``, else for each the cheapest (docs/kernels.md).
         engine: ``"native"``; ``"oracle"`` for the plain integer arithmetic that every engine must equal; ``"triton"``
             for the GPU's kernels. None takes what the device has: native on ``"cpu"``, triton on ``"cuda"``.
         device: ``"cpu"``, or ``"cuda"``, ``"cuda:1"`` … with the extra ``gpu``. With engine triton, ``"cpu"`` is
@@ -34,8 +36,8 @@ class Session:
 
     Raises:
         GraphError: the graph breaks a rule.
-        RuntimeUnavailable: unknown engine, device or instruction set, a negative number of threads, or a graph that
-            the device cannot run.
+        RuntimeUnavailable: unknown engine, device, instruction set or kernel, an op that cannot run on that kernel, a
+            negative number of threads, or a graph that the device cannot run.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Session:
         *,
         isa: str | None = None,
         threads: int | None = None,
+        kernel: str | None = None,
         engine: str | None = None,
         device: str = "cpu",
     ) -> None:
@@ -59,12 +62,14 @@ class Session:
             raise RuntimeUnavailable(f"threads is {threads}; give a positive number, or 0 for the default")
         if engine not in _ENGINES:
             raise RuntimeUnavailable(f"unknown engine {engine!r}; there are 'native', 'oracle' and 'triton'")
-        if engine != "native" and isa is not None:
-            raise RuntimeUnavailable(f"the engine {engine!r} has no instruction sets; leave out isa={isa!r}")
+        if engine != "native" and not (isa is None and kernel is None):
+            raise RuntimeUnavailable(
+                f"the engine {engine!r} has no instruction sets; leave out isa={isa!r} and kernel={kernel!r}"
+            )
         if engine != "triton" and device != "cpu":
             raise RuntimeUnavailable(f"the engine {engine!r} runs on 'cpu', not on {device!r}; leave one of them out")
         if engine == "native":
-            self._network = build(graph, isa, threads)
+            self._network = build(graph, isa, threads, kernel)
         elif engine == "triton":
             from binarynet.gpu import Runner  # here, because it needs torch and triton
 
@@ -83,12 +88,41 @@ class Session:
 
     @property
     def kernels(self) -> dict[str, str]:
-        """What runs each op: op name → text. Ops that cost nothing (Flatten, Input) are left out."""
-        if self.engine == "native":
-            return dict(self._network.kernels())
+        """What runs each op on one image: op name → text. Ops that cost nothing (Flatten, Input) are left out."""
         if self.engine == "triton":
             return self._runner.kernels()
-        return {op.name: "oracle" for op in self._graph.ops[1:]}
+        if self.engine == "oracle":
+            return {op.name: "oracle" for op in self._graph.ops[1:]}
+        found = {}
+        for step in self.plan():
+            found[step.op] = step.kernel
+            found.update(dict.fromkeys(step.fused, f"part of {step.op}"))
+        return found
+
+    def plan(self, images: int = 1) -> tuple[Planned, ...]:
+        """What the native engine will run for a batch of so many images, and how long that is expected to take.
+
+        Raises:
+            RuntimeUnavailable: another engine, which has no plan.
+        """
+        self._only_native("plan")
+        return planned(self._network, images)
+
+    def timed(self, images: ArrayLike, *, layout: Layout | None = None) -> tuple[float, ...]:
+        """Run the ``images`` and return the seconds that each step of `plan` took.
+
+        Raises:
+            InputError: as `logits`.
+            RuntimeUnavailable: another engine, which has no such steps.
+        """
+        self._only_native("steps")
+        codes = adapt(images, self.input_shape, self._encoding, layout)
+        answers = np.empty((len(codes), *self.output_shape), self._dtype)
+        return tuple(self._network.run_timed(codes, answers))
+
+    def _only_native(self, what: str) -> None:
+        if self.engine != "native":
+            raise RuntimeUnavailable(f"the engine {self.engine!r} has no {what}; take engine='native'")
 
     def logits(
         self, images: ArrayLike, *, layout: Layout | None = None, out: NDArray[Any] | None = None
