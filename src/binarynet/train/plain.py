@@ -46,7 +46,7 @@ class PlainConv2d(PlainLinear):
         self.padding = layer.padding
 
     def product(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, padding=self.padding)  # type: ignore[arg-type]
+        return F.conv2d(x, self.weight, padding=self.padding)
 
 
 class PlainSign(nn.Module):
