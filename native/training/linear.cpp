@@ -1,5 +1,4 @@
-// compile (x86_64|AMD64): -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mbmi2 -mamx-tile
-// -mamx-bf16
+// compile (x86_64|AMD64): -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mbmi2 -mamx-tile -mamx-bf16
 //
 // The three products of a binary linear layer. Batches are small and weights many, so each weight block is
 // expanded from its signs once, in the scratch of one task, and meets the whole batch there: in memory, a
