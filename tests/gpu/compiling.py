@@ -34,7 +34,7 @@ TO_REALS = finish(AFFINE, 0, "thresholds", "rising")
 TO_SUMS = finish(ACCUMULATOR, 0, "thresholds", "rising", "scale", "offset")
 SIGNS = {"DIGITS": ((-1, 1),), "PLANES": 1}
 TERNARY = {"DIGITS": ((0, -1), (0, 2)), "PLANES": 2}
-TILE = {"BM": 64, "BN": 64}
+TILE = {"BM": 64, "BN": 32}
 SMALL = {"BM": 16, "BN": 64}
 
 Case = tuple[Any, dict[str, Any], dict[str, str], bool]
@@ -52,12 +52,12 @@ def row(*rest: dict[str, Any]) -> Case:
 
 def bit(*rest: dict[str, Any]) -> Case:
     merged = {key: value for part in rest for key, value in part.items()}
-    return dot.bit_dot, {"UNITS": 16, "BK": 64, **TILE, **merged}, {"x": BYTES, "weight": BYTES}, False
+    return dot.bit_dot, {"UNITS": 16, "BK": 32, **TILE, **merged}, {"x": BYTES, "weight": BYTES}, False
 
 
 def flat(types: dict[str, str], *rest: dict[str, Any]) -> Case:
     merged = {key: value for part in rest for key, value in part.items()}
-    given = {"X_SCALE": 2, "X_OFFSET": 1, "PAD": 0, "REAL": False, "UNITS": 27, "BK": 64, **TILE, **merged}
+    given = {"X_SCALE": 2, "X_OFFSET": 1, "PAD": 0, "REAL": False, "UNITS": 27, "BK": 32, **TILE, **merged}
     return dot.flat_dot, given, types, True
 
 
@@ -70,7 +70,7 @@ CASES: dict[str, Case] = {
     "xnor_row, conv": row(TO_CODES, IMAGE),
     "bit_dot": bit(SIGNS, TO_BITS, MATRIX),
     "bit_dot, conv": bit(SIGNS, TO_BITS, IMAGE),
-    "bit_dot, t2": bit(TERNARY, TO_CODES, MATRIX, {"BN": 32}),
+    "bit_dot, t2": bit(TERNARY, TO_CODES, MATRIX),
     "bit_dot, affine": bit(SIGNS, TO_REALS, MATRIX),
     "bit_dot, 16 rows": bit(SIGNS, TO_SUMS, MATRIX, SMALL),
     "flat_dot, b8": flat({"x": OCTETS}, SIGNS, TO_BITS, IMAGE),
