@@ -14,7 +14,7 @@ namespace binarynet {
 namespace {
 
 constexpr size_t kLine = 64;
-constexpr size_t kChunkBytes = 1 << 20;  // activations of a chunk of images: half of a usual L2
+constexpr size_t kChunkBytes = 1 << 20;  // of a chunk of images, what outlives a stage included
 constexpr size_t kChunkImages = 256;
 // From so many images a thread on, threads take images each for themselves instead of sharing every layer.
 constexpr size_t kImagesPerThread = 8;
@@ -32,12 +32,15 @@ struct Network::Arena {
     Arena(const Network& network, size_t images, int threads)
         : images(images),
           threads(threads),
-          memory(checked_product(network.image_bytes_, images) +
-                 checked_product(network.scratch_bytes_, static_cast<size_t>(threads))),
+          offsets(network.values_.size()),
+          activations(network.schedule_.place(images, static_cast<size_t>(threads), offsets.data())),
+          memory(activations + checked_product(network.scratch_bytes_, static_cast<size_t>(threads))),
           values(network.values_.size()) {}
 
     size_t images;
     int threads;
+    std::vector<size_t> offsets;  // of values
+    size_t activations;           // bytes before the scratch
     Buffer memory;
     std::vector<void*> values;
 };
@@ -377,47 +380,14 @@ void Network::finish(int output) {
     plan_memory();
 }
 
-// Values live from the step that makes them to the last that reads them; each gets the lowest place that is
-// free for all of that time. Offsets are those of one image; a run of n images multiplies them by n.
 void Network::plan_memory() {
-    struct Life {
-        size_t first = SIZE_MAX, last = 0;
-    };
-    std::vector<Life> lives(values_.size());
-    for (size_t i = 0; i < steps_.size(); ++i) {
-        auto touch = [&](int number) {
-            Life& life = lives[static_cast<size_t>(root(number))];
-            life.first = std::min(life.first, i);
-            life.last = std::max(life.last, i);
-        };
-        for (int read : steps_[i]->reads()) touch(read);
-        touch(steps_[i]->writes());
-    }
-    struct Place {
-        size_t begin, end;
-        Life life;
-    };
-    std::vector<Place> placed;
-    offsets_.assign(values_.size(), 0);
-    for (const auto& step : steps_) {
-        const int number = root(step->writes());
-        if (number == root(output_)) continue;  // the caller's memory
-        const size_t bytes = round_up(value(number).bytes(), kLine);
-        const Life life = lives[static_cast<size_t>(number)];
-        size_t begin = 0;
-        for (bool moved = true; moved;) {
-            moved = false;
-            for (const Place& other : placed) {
-                const bool together = life.first <= other.life.last && other.life.first <= life.last;
-                if (!together || begin >= other.end || other.begin >= begin + bytes) continue;
-                begin = other.end;
-                moved = true;
-            }
-        }
-        placed.push_back({begin, begin + bytes, life});
-        offsets_[static_cast<size_t>(number)] = begin;
-        image_bytes_ = std::max(image_bytes_, begin + bytes);
-    }
+    std::vector<int> roots;
+    for (size_t i = 0; i < values_.size(); ++i) roots.push_back(root(static_cast<int>(i)));
+    schedule_ = Schedule(steps_, values_, roots, input_, root(output_));
+    image_bytes_ = schedule_.place(1, 1, nullptr);
+    chunk_images_ = kChunkImages;
+    while (chunk_images_ > 1 && schedule_.place(chunk_images_, 1, nullptr) > kChunkBytes)
+        chunk_images_ -= (chunk_images_ + 3) / 4;
 }
 
 bool Network::input_is_float() const {
@@ -457,36 +427,41 @@ void Network::give_back(std::unique_ptr<Arena> arena) {
 void Network::run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8_t* output, int threads,
                         double* seconds) {
     uint8_t* const memory = arena.memory.as<uint8_t>();
-    for (size_t i = 0; i < values_.size(); ++i) {
-        const int number = root(static_cast<int>(i));
-        if (number == input_)
-            arena.values[i] = const_cast<uint8_t*>(input);  // no step writes to the input
-        else if (number == root(output_))
-            arena.values[i] = output;
-        else
-            arena.values[i] = memory + offsets_[static_cast<size_t>(number)] * arena.images;
-    }
-    const Frame frame{kernels_,      weight_bytes_,       images,
-                      threads,       arena.values.data(), memory + image_bytes_ * arena.images,
-                      scratch_bytes_};
-    for (const auto& step : steps_) {
-        if (!seconds) {
-            step->run(frame);
-            continue;
+    for (const Schedule::Stage& stage : schedule_.stages()) {
+        const size_t parts = schedule_.parts(stage, images, threads);
+        for (size_t part = 0; part < parts; ++part) {
+            const size_t first = images * part / parts, count = images * (part + 1) / parts - first;
+            for (size_t i = 0; i < values_.size(); ++i) {
+                const int number = schedule_.root(i);
+                const size_t skipped = schedule_.crosses(number) ? first * schedule_.bytes(number) : 0;
+                if (number == input_)
+                    arena.values[i] = const_cast<uint8_t*>(input) + skipped;  // no step writes to the input
+                else if (number == schedule_.root(static_cast<size_t>(output_)))
+                    arena.values[i] = output + skipped;
+                else
+                    arena.values[i] = memory + arena.offsets[static_cast<size_t>(number)] + skipped;
+            }
+            const Frame frame{kernels_,      weight_bytes_,       count,
+                              threads,       arena.values.data(), memory + arena.activations,
+                              scratch_bytes_};
+            for (size_t i = stage.begin; i < stage.end; ++i) {
+                if (!seconds) {
+                    steps_[i]->run(frame);
+                    continue;
+                }
+                const auto begin = Clock::now();
+                steps_[i]->run(frame);
+                seconds[i] += std::chrono::duration<double>(Clock::now() - begin).count();
+            }
         }
-        const auto begin = Clock::now();
-        step->run(frame);
-        *seconds++ += std::chrono::duration<double>(Clock::now() - begin).count();
     }
 }
 
 Network::Chunks Network::chunks(size_t images) const {
-    const size_t fitting =
-        std::clamp<size_t>(kChunkBytes / std::max<size_t>(image_bytes_, 1), 1, kChunkImages);
     const bool by_image = threads_ > 1 && images >= kImagesPerThread * static_cast<size_t>(threads_);
     const size_t workers = by_image ? static_cast<size_t>(threads_) : 1;
     // Equal chunks, and as many for each thread.
-    const size_t count = round_up((images + fitting - 1) / fitting, workers);
+    const size_t count = round_up((images + chunk_images_ - 1) / chunk_images_, workers);
     return {count, (images + count - 1) / count, workers, by_image ? 1 : threads_};
 }
 
@@ -522,19 +497,23 @@ void Network::run(const void* input, size_t images, void* output, double* second
 
 std::vector<Network::Planned> Network::plan(size_t images) const {
     const Chunks cut = chunks(std::max<size_t>(images, 1));
-    const Frame frame{kernels_, weight_bytes_, cut.most, cut.threads};
-    const double share = static_cast<double>(cut.count) / static_cast<double>(cut.workers);
     std::vector<Planned> list;
-    for (const auto& step : steps_) {
-        list.push_back({step->op(),
-                        step->kernel(frame),
-                        step->nanoseconds(frame) * 1e-9 * share,
-                        step->weight_bytes(),
-                        step->work(frame),
-                        {}});
-        for (double& amount : list.back().work.amount) amount *= static_cast<double>(cut.count);
-        for (const auto& [op, into] : fused_)
-            if (into == step->op()) list.back().fused.push_back(op);
+    for (const Schedule::Stage& stage : schedule_.stages()) {
+        const size_t parts = schedule_.parts(stage, cut.most, cut.threads);
+        const Frame frame{kernels_, weight_bytes_, (cut.most + parts - 1) / parts, cut.threads};
+        const auto runs = static_cast<double>(cut.count * parts);
+        for (size_t i = stage.begin; i < stage.end; ++i) {
+            const Step& step = *steps_[i];
+            list.push_back({step.op(),
+                            step.kernel(frame),
+                            step.nanoseconds(frame) * 1e-9 * runs / static_cast<double>(cut.workers),
+                            step.weight_bytes(),
+                            step.work(frame),
+                            {}});
+            for (double& amount : list.back().work.amount) amount *= runs;
+            for (const auto& [op, into] : fused_)
+                if (into == step.op()) list.back().fused.push_back(op);
+        }
     }
     return list;
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "schedule.h"
 #include "steps.h"
 
 namespace binarynet {
@@ -116,8 +117,8 @@ class Network {
     int input_ = -1, output_ = -1;
     size_t input_numbers_ = 0, input_bytes_ = 0;
 
-    std::vector<size_t> offsets_;  // of values in an arena, for one image
-    size_t image_bytes_ = 0, scratch_bytes_ = 0, weight_bytes_ = 0;
+    Schedule schedule_;
+    size_t image_bytes_ = 0, scratch_bytes_ = 0, weight_bytes_ = 0, chunk_images_ = 1;
     std::array<std::atomic<Arena*>, 64> spare_{};  // taken and given back without a lock
 };
 
