@@ -192,7 +192,7 @@ void Implicit::expand_patches(const Kernels& kernels, const uint8_t* image, cons
                               const Block& block, uint8_t* patch, const Layout& l, uint8_t* out) const {
     const Window& w = window_;
     const size_t channels = from_.channels, line = w.kernel_width * channels;
-    const size_t stride = round_up(w.taps() * channels + kLine, kLine);
+    const size_t stride = round_up(w.taps() * channels + kLine, kLine), copied = round_up(line, 16);
     Pixels p{};
     p.from = patch;
     p.stride = stride;
@@ -212,7 +212,7 @@ void Implicit::expand_patches(const Kernels& kernels, const uint8_t* image, cons
                         std::memset(to, pad_code_, line);
                     } else if (whole) {
                         const uint8_t* from = row + x * channels;
-                        if (line <= kLine && static_cast<size_t>(end - from) >= round_up(line, 16))
+                        if (line <= kLine && static_cast<size_t>(end - from) >= copied)
                             for (size_t b = 0; b < line; b += 16) std::memcpy(to + b, from + b, 16);
                         else
                             std::memcpy(to, from, line);
