@@ -142,6 +142,20 @@ def test_bench_of_a_file_is_short_for_bench_model(run, capsys):
     assert "suite" in capsys.readouterr().out
 
 
+def test_bench_train_trains_both_ways_along_the_same_curve(capsys):
+    found = answer(capsys, "bench", "train", "bnn-digits", "--set", "width=64", "--steps", "10", "--threads", "1")
+    ours, plain = (found["recipes"]["bnn-digits"][way] for way in ("ours", "plain"))
+    assert len(ours["seconds"]) == len(plain["seconds"]) == 5  # the first turn is not timed
+    assert ours["losses"][0] == pytest.approx(plain["losses"][0], rel=1e-5)
+    assert ours["losses"][-1] == pytest.approx(plain["losses"][-1], rel=0.02)
+    assert 0 < ours["weight_bytes"] < plain["weight_bytes"]
+
+
+def test_bench_train_refuses_what_the_plain_way_has_no_layers_for(capsys):
+    assert main(["bench", "train", "bnn-torch7-digits", "--steps", "10"]) == 2
+    assert "the plain way" in capsys.readouterr().err
+
+
 def test_recipes_lists_every_recipe_with_its_settings(capsys):
     found = answer(capsys, "recipes")
     assert found["bnn-mnist"]["settings"]["width"] == 4096

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from binarynet.train import RunFolder, TrainingError
+from binarynet.train import RunFolder, TrainingError, checkpoint
 from binarynet.train.checkpoint import Checkpoints, read, save
 
 
@@ -77,13 +77,18 @@ def test_a_missing_file_and_a_foreign_one_are_named(tmp_path: Path) -> None:
         read(tmp_path / "tensor.ckpt")
 
 
-def epochs(folder: RunFolder, errors: list[float], first: int = 1, selectable_from: int = 0) -> None:
+def epochs(
+    folder: RunFolder, errors: list[float], first: int = 1, selectable_from: int = 0, max_epochs: int = 100
+) -> None:
     """Drive the callback through epochs with these validation errors; the weight is the number of the epoch."""
     model = nn.Linear(1, 1, bias=False)
     recipe = SimpleNamespace(selectable=lambda epoch: epoch >= selectable_from)
     module: Any = SimpleNamespace(model=model, recipe=recipe, row={})
     trainer: Any = SimpleNamespace(
-        is_global_zero=True, save_checkpoint=lambda path: save({"epoch": module.row["epoch"]}, path)
+        is_global_zero=True,
+        max_epochs=max_epochs,
+        strategy=SimpleNamespace(broadcast=lambda value: value),
+        save_checkpoint=lambda path: save({"epoch": module.row["epoch"]}, path),
     )
     callback = Checkpoints(folder)
     callback.on_train_start(trainer, module)
@@ -104,6 +109,27 @@ def test_the_latest_of_the_lowest_errors_is_the_best(tmp_path: Path, errors: lis
     assert (state["epoch"], state["validation_error"]) == (best, min(errors))
     assert state["model"]["weight"].item() == best
     assert read(folder.last) == {"epoch": len(errors)}
+
+
+def test_a_large_last_checkpoint_waits_until_its_writing_does_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each write takes 1 s of this clock, each epoch the time until the next reading: 4 s."""
+    readings = iter([0.0, 1.0, *(5.0 + 4 * n for n in range(4)), 22.0, 23.0, 24.0, 25.0])
+    monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: next(readings)))
+    monkeypatch.setattr(checkpoint, "LARGE", 0)
+    folder, written = RunFolder(tmp_path), []
+    original = checkpoint.save
+
+    def note(state: dict[str, Any], path: Path) -> None:
+        if path == folder.last:
+            written.append(state["epoch"])
+        original(state, path)
+
+    monkeypatch.setitem(globals(), "save", note)
+    epochs(folder, [5.0] * 7, max_epochs=7)
+    assert written == [1, 6, 7]  # at once; after 20 s; the last in any case
+    assert read(folder.last) == {"epoch": 7}
 
 
 def test_the_best_of_earlier_sessions_is_still_the_one_to_beat(tmp_path: Path) -> None:

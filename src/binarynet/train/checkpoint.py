@@ -12,6 +12,7 @@ are written between epochs.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,16 @@ class AtomicCheckpointIO(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
+LARGE = 64 << 20  # bytes of weights from which writing them shows in the time of an epoch
+SHARE = 20  # at most one part in so many of the time goes into writing them
+
+
 class Checkpoints(Checkpoint):
     """After every epoch: best.ckpt if no validation error was lower so far, then last.ckpt.
+
+    With weights above `LARGE` bytes (and two moments of that size), last.ckpt waits until writing it takes less than
+    1 / `SHARE` of the time since it was last written; after the last epoch it is written in any case. A resumed run
+    then repeats the epochs since, to the same weights.
 
     Epochs that the recipe does not call `selectable` cannot be the best. Of equal errors the latest epoch counts,
     as in the authors' code. What the best was, best.ckpt alone knows: so its weights, epoch and error belong
@@ -81,6 +90,7 @@ class Checkpoints(Checkpoint):
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self._lowest = float("inf")
+        self._due = 0.0  # when last.ckpt is written next, by the monotonic clock
 
     def on_train_start(self, trainer: Trainer, module: RecipeModule) -> None:  # type: ignore[override]
         if trainer.is_global_zero and self.folder.best.exists():
@@ -91,4 +101,10 @@ class Checkpoints(Checkpoint):
         if trainer.is_global_zero and error <= self._lowest and module.recipe.selectable(epoch - 1):
             self._lowest = error
             save({"epoch": epoch, "validation_error": error, "model": module.model.state_dict()}, self.folder.best)
-        trainer.save_checkpoint(self.folder.last)  # in all processes; rank 0 writes
+        weights = sum(parameter.nbytes for parameter in module.model.parameters())
+        start = time.monotonic()
+        write = weights < LARGE or start >= self._due or epoch == trainer.max_epochs
+        if trainer.strategy.broadcast(write):  # the clocks of the processes differ
+            trainer.save_checkpoint(self.folder.last)  # in all processes; rank 0 writes
+            end = time.monotonic()
+            self._due = end + SHARE * (end - start)
