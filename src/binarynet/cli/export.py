@@ -1,4 +1,4 @@
-"""``binarynet export``: a model as C, or as bare numbers, and the proof that the C answers the same."""
+"""``binarynet export``: a model for other machines and tools, and the proof that what was written answers the same."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from binarynet.errors import InputError
 def export(
     file: ModelFile,
     to: Annotated[
-        str, typer.Option("--to", help="c, verilog, or weights (.npz, raw .bin, C arrays).", metavar="TARGET")
+        str, typer.Option("--to", help="c, verilog, onnx, qonnx, or weights (.npz, raw .bin, C arrays).", metavar="TARGET")
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write; it is made.", metavar="DIR")],
+    out: Annotated[Path, typer.Option(help="Folder to write; it is made. Or FILE.onnx.", metavar="DIR")],
     api: Annotated[
         str | None, typer.Option(help="What public names begin with; default: the file's name.", metavar="PREFIX")
     ] = None,
@@ -50,12 +50,12 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a model for a machine without Python. With --check, prove it equal; exit code 1 if it is not."""
-    from binarynet.export import Options, write
+    from binarynet.export import TARGETS, Options, write
     from binarynet.export.emit import identifier
     from binarynet.format import load
 
-    if check is not None and to not in ("c", "verilog"):
-        raise InputError(f"--check compiles and runs the targets c and verilog, not {to}")
+    if check is not None and to in TARGETS and to != "verilog" and not hasattr(TARGETS[to], "answers"):
+        raise InputError(f"--check runs what was written; the target {to} writes nothing that runs")
     if to != "verilog" and (fold or simulator or report):
         raise InputError(f"--fold, --simulator and --report are for the target verilog, not {to}")
     graph = load(file)
@@ -66,11 +66,13 @@ def export(
     command = (
         f"binarynet export {shlex.quote(file.name)} --to {to} --api {name}{words}{folded} --out {shlex.quote(out.name)}"
     )
-    options = Options(name, word, command, fold=folds)
-    files = write(graph, to, out, options)
+    single = out.suffix == ".onnx"
+    folder = out.parent if single else out
+    options = Options(name, word, command, fold=folds, name=out.stem if single else "")
+    files = write(graph, to, folder, options)
     agreement, said = None, ""
     if check is not None:
-        agreement, said = _check(graph, to, out, options, simulator, check, split, limit, data_dir)
+        agreement, said = _check(graph, to, folder, options, simulator, check, split, limit, data_dir)
     lines = _report(out, name) if report else []
     if as_json:
         document: dict[str, Any] = {"target": to, "files": [str(path) for path in files]}
@@ -104,24 +106,23 @@ def _check(
     limit: int | None,
     data_dir: Path | None,
 ) -> tuple[Any, str]:
-    """Build with the system's compiler or a simulator, run on a split, compare with the oracle; and what it says."""
+    """Run what was written on a split, or as much of it as the target runs, compare with the oracle; and what it says."""
     from binarynet.data import load_split
-    from binarynet.export.c.check import answers, compiled
+    from binarynet.export import TARGETS
     from binarynet.export.verilog import check as verilog
     from binarynet.graph import Encoding
-    from binarynet.report import Agreement, oracle_logits
+    from binarynet.report import compared, oracle_logits
     from binarynet.runtime.images import adapt
 
-    images = load_split(data, split, data_dir).images[:limit]  # type: ignore[arg-type]
+    most = limit if limit is not None else getattr(TARGETS[to], "CHECKED", None)
+    images = load_split(data, split, data_dir).images[:most]  # type: ignore[arg-type]
     codes = adapt(images, graph.input.shape, Encoding.parse(graph.input.encoding))
-    said = ""
+    engine, said = to, ""
     if to == "verilog":
         made = verilog.simulate(folder, graph, options, codes, verilog.simulator(simulator))
         found = verilog.logits(graph, made)
-        to = f"verilog by {made.simulator}"
+        engine = f"verilog by {made.simulator}"
         said = f"; {made.latency:,} clocks to the first class, {made.interval:,} from image to image"
     else:
-        found = answers(compiled(folder, options.api), graph, codes)
-    expected = oracle_logits(graph, images)
-    equal = (found == expected).reshape(len(images), -1).all(axis=1)
-    return Agreement(f"{to} on {data} {split}", "logits", int(equal.sum()), len(images)), said
+        found = TARGETS[to].answers(graph, folder, options, codes)
+    return compared(f"{engine} on {data} {split}", graph, found, oracle_logits(graph, images)), said

@@ -1,7 +1,12 @@
 """Exports: a graph as source text or data for machines that do not run Python. See docs/export.md.
 
 A target is a module of this package with ``export(graph, folder, options)``; its name is the target's name. Nothing
-else has to be told: the command line, the tests and `TARGETS` find it.
+else has to be told: the command line, the tests and `TARGETS` find it. It may also have
+
+* ``refuses(op, reads, holds)``: why it does not take an op of that class that reads one encoding and holds another (its
+  weights, or the codes that it makes), or None if it does. The table of docs/export.md is made of it.
+* ``answers(graph, folder, options, codes)``: what the written thing answers to a batch, for ``--check``; and
+  ``CHECKED``, how many images that takes at most.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from types import ModuleType
 
 from binarynet.errors import ExportError
 from binarynet.export.emit import Options
+from binarynet.export.support import check, table
 from binarynet.graph import Graph, verify
 
 
@@ -36,9 +42,15 @@ def write(graph: Graph, target: str, folder: Path, options: Options | None = Non
     if target not in TARGETS:
         raise ExportError(f"unknown target {target!r}; known: {', '.join(TARGETS)}")
     verify(graph)
+    check(graph, TARGETS[target], target)
     folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = TARGETS[target].export(graph, folder, options or Options())
     return files
 
 
-__all__ = ["TARGETS", "Options", "write"]
+def supported() -> str:
+    """The table of docs/export.md: which op with which encodings each target takes."""
+    return table(TARGETS)
+
+
+__all__ = ["TARGETS", "Options", "supported", "write"]

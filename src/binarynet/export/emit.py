@@ -32,13 +32,19 @@ class Options:
 
     ``api`` begins every public name, ``word`` is the bits of a machine word (32 or 64), ``command`` is written into
     the head of the files so that they can be made again. ``fold`` is for hardware: how many outputs and inputs of a
-    layer are computed in parallel (``8x32``, or ``conv1=4x9`` for one layer).
+    layer are computed in parallel (``8x32``, or ``conv1=4x9`` for one layer). ``name`` is
+    the file's where a target writes a single one; without it, ``api``.
     """
 
     api: str = "model"
     word: int = 64
     command: str = ""
     fold: tuple[str, ...] = ()
+    name: str = ""
+
+    def file(self, suffix: str) -> str:
+        """``net`` → net.onnx, for targets that write a single file."""
+        return f"{self.name or self.api}{suffix}"
 
     def __post_init__(self) -> None:
         if self.word not in (32, 64):

@@ -54,14 +54,17 @@ def has_real_products(graph: Graph) -> bool:
 
 def with_native(graph: Graph, images: Array, expected: Array) -> Iterator[Agreement]:
     """One agreement for each instruction set of this CPU."""
-    real, n = has_real_products(graph), len(images)
     for name in isa.available():
-        answer = Session(graph, isa=name).logits(images).reshape(n, -1)
-        if real:
-            equal = answer.argmax(axis=1) == expected.reshape(n, -1).argmax(axis=1)
-        else:
-            equal = (answer == expected.reshape(n, -1)).all(axis=1)
-        yield Agreement(f"native {name}", "predictions" if real else "logits", int(equal.sum()), n)
+        yield compared(f"native {name}", graph, Session(graph, isa=name).logits(images), expected)
+
+
+def compared(engine: str, graph: Graph, found: Array, expected: Array) -> Agreement:
+    """The answers of an engine beside the oracle's, (n, …) both."""
+    n = len(expected)
+    answer, wanted = found.reshape(n, -1), expected.reshape(n, -1)
+    if has_real_products(graph):
+        return Agreement(engine, "predictions", int((answer.argmax(axis=1) == wanted.argmax(axis=1)).sum()), n)
+    return Agreement(engine, "logits", int((answer == wanted).all(axis=1).sum()), n)
 
 
 def with_torch(model: Any, images: Array, expected: Array, batch: int = 500) -> Agreement:

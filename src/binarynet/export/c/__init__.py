@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from binarynet.export.c import check
 from binarynet.export.c.files import header, main, makefile, source
 from binarynet.export.c.helpers import HELPERS
 from binarynet.export.c.layers import Function, function
 from binarynet.export.c.plan import Block, Layer, Stored, places, plan
 from binarynet.export.emit import Names, Options, put
-from binarynet.graph import Graph, Value, verify
+from binarynet.graph import Encoding, Graph, Op, Value, verify
 from binarynet.graph.ir import Threshold
 
 # Everything that generated functions call their own things.
@@ -65,6 +68,20 @@ def build(graph: Graph, options: Options) -> Network:
     buffers |= {graph.input.name: "image", layers[-1].makes.name: "logits"}
     offsets, arena = places(_blocks(layers, functions, buffers, options.word))
     return Network(graph, options, values[graph.input.name], functions, buffers, offsets, max(arena, 8))
+
+
+def refuses(op: type[Op], reads: Encoding | None, holds: Encoding | None) -> str | None:
+    """Everything is supported."""
+    return None
+
+
+def answers(graph: Graph, folder: Path, options: Options, codes: NDArray[Any]) -> NDArray[Any]:
+    """What the program that the system's compiler makes of the files prints for a batch of input codes.
+
+    Raises:
+        ExportError: as `binarynet.export.c.check`.
+    """
+    return check.answers(check.compiled(folder, options.api), graph, codes)
 
 
 def export(graph: Graph, folder: Path, options: Options) -> list[Path]:

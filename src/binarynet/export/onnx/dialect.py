@@ -1,0 +1,283 @@
+"""Graph ops as ONNX nodes: what the two ONNX targets share.
+
+Images (height, width, channels) become (N, channels, height, width). A flattened image stands in ONNX's order of
+features (channels, height, width); what follows it has its columns and channels sorted likewise, so that no transpose
+is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from binarynet.export.emit import Options, unsupported
+from binarynet.export.onnx.writer import Writer
+from binarynet.graph import Graph, Op, Value, verify
+from binarynet.graph.ir import (
+    Add,
+    Affine,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool2d,
+    Mul,
+    Padding,
+    Pair,
+    PRelu,
+    Relu,
+    SumPool2d,
+    Threshold,
+    window_output,
+)
+
+EXACT = 2**24  # float32 holds every integer below
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An ONNX tensor: its name, the graph's value, and for a flattened image where the graph has its feature i."""
+
+    name: str
+    value: Value
+    order: NDArray[np.int64] | None = None
+
+    @property
+    def is_accumulator(self) -> bool:
+        return str(self.value.encoding) == "i32"
+
+
+class Dialect(Writer):
+    """Walks the graph; a target says how inputs, weights, accumulators and thresholds look.
+
+    ``whole`` is the type in which accumulators stand.
+    """
+
+    whole: Any
+    batch: int | str = "N"
+
+    def __init__(self, target: str, graph: Graph, options: Options) -> None:
+        super().__init__(target)
+        self.graph, self.options = graph, options
+        self.values = verify(graph)
+        self.tensors: dict[str, Tensor] = {}
+        self._taken |= {"images", "logits"}
+
+    def write(self, path: Path, domains: dict[str, int]) -> Path:
+        for op in self.graph.ops:
+            sources = [self.tensors[name] for name in op.sources]
+            self.tensors[op.name] = self._take(op, sources)
+        first = self.graph.input
+        answer = self.plain(self.tensors[self.graph.output.name])
+        kind = np.float32 if answer.value.encoding.is_float else self.whole
+        stands = answer.is_accumulator or kind == np.float32
+        made = self._renamed(answer.name) if stands else self.node("Cast", [answer.name], "logits", to=self.type(kind))
+        ends = (
+            ("images", self.input_type(), turned(first.shape)),
+            (made, kind, turned(answer.value.shape)),
+        )
+        return self.save(path, self.graph, self.options, ends, domains, self.batch, self.annotations())
+
+    def _renamed(self, answer: str) -> str:
+        """The answer is called logits in every file."""
+        if answer == "images":
+            return self.node("Identity", [answer], "logits")
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                names[:] = ["logits" if name == answer else name for name in names]
+        return "logits"
+
+    def _take(self, op: Op, sources: list[Tensor]) -> Tensor:
+        value = self.values[op.name]
+        x = sources[0] if sources else None
+        if isinstance(op, Input):
+            return Tensor(self.input(op, value), value)
+        assert x is not None
+        if isinstance(op, Linear | Conv2d):
+            return Tensor(self.product(op, x), value)
+        if isinstance(op, Threshold):
+            return Tensor(self.threshold(op, x), value, x.order)
+        if isinstance(op, Flatten):
+            return self._flatten(op, x, value)
+        if isinstance(op, Affine):
+            real = self.real(x)
+            product = self.node("Mul", [real, self.channels(f"{op.name}.scale", op.scale, x)], f"{op.name}.product")
+            return Tensor(
+                self._last(op, "Add", product, self.channels(f"{op.name}.offset", op.offset, x)), value, x.order
+            )
+        if isinstance(op, MaxPool2d):
+            return Tensor(self.max_pool(op, x), value)
+        if isinstance(op, SumPool2d):
+            return Tensor(self._sum_pool(op, x), value)
+        if isinstance(op, Add | Mul):
+            left, right = sources
+            if not np.array_equal(left.order, right.order):  # type: ignore[arg-type]
+                left, right = self.plain(left), self.plain(right)
+            return Tensor(self._last(op, type(op).__name__, left.name, right.name), value, left.order)
+        if isinstance(op, Relu):
+            if x.is_accumulator and self.whole == np.int32:
+                return Tensor(self._last(op, "Max", x.name, self.scalar(0, np.int32)), value, x.order)
+            return Tensor(self._last(op, "Relu", x.name), value, x.order)
+        if isinstance(op, PRelu):
+            return Tensor(
+                self._last(op, "PRelu", x.name, self.channels(f"{op.name}.slope", op.slope, x)), value, x.order
+            )
+        raise unsupported(self.target, op, "has no rule for this op")
+
+    def _last(self, op: Op, kind: str, *inputs: str, **attributes: Any) -> str:
+        """The node that makes an op's value bears its name."""
+        return self.node(kind, list(inputs), op.name, **attributes)
+
+    # What a target says
+
+    def input_type(self) -> Any:
+        raise NotImplementedError
+
+    def input(self, op: Input, value: Value) -> str:
+        """Codes → numbers."""
+        raise NotImplementedError
+
+    def product(self, op: Linear | Conv2d, x: Tensor) -> str:
+        raise NotImplementedError
+
+    def threshold(self, op: Threshold, x: Tensor) -> str:
+        raise NotImplementedError
+
+    def real(self, x: Tensor) -> str:
+        """A value as float32."""
+        raise NotImplementedError
+
+    def annotations(self) -> tuple[Any, ...]:
+        return ()
+
+    # What they share
+
+    def type(self, dtype: Any) -> int:
+        return int(self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def channels(self, name: str, vector: NDArray[Any], x: Tensor) -> str:
+        """A constant for each channel, in a shape that spreads over x."""
+        if x.order is not None:
+            vector = vector[x.order]
+        return self.constant(name, vector.reshape(-1, 1, 1) if len(x.value.shape) == 3 else vector)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """The value with its features in the graph's order."""
+        if x.order is None:
+            return x
+        back = self.constant("order", np.argsort(x.order))
+        return Tensor(self.node("Gather", [x.name, back], f"{x.name}.ordered", axis=1), x.value)
+
+    def multiply(self, op: Linear | Conv2d, name: str, weight: str, makes: str) -> str:
+        """The node of the product, weights (out, depth) or (out, in / groups, height, width)."""
+        if isinstance(op, Linear):
+            return self.node("Gemm", [name, weight], makes, transB=1)
+        pads = op.padding
+        if op.pad_value:
+            name = self.padded(name, op.padding, op.pad_value, op.name)
+            pads = ((0, 0), (0, 0))
+        return self.node(
+            "Conv",
+            [name, weight],
+            makes,
+            kernel_shape=op.weight.shape[1:3],
+            strides=op.stride,
+            dilations=op.dilation,
+            pads=_pads(pads),
+            group=op.groups,
+        )
+
+    def columns(self, op: Linear | Conv2d, x: Tensor) -> NDArray[Any]:
+        """Weights as ONNX has them."""
+        if isinstance(op, Linear):
+            return op.weight if x.order is None else np.ascontiguousarray(op.weight[:, x.order])
+        return np.ascontiguousarray(op.weight.transpose(0, 3, 1, 2))  # (out, h, w, in) → (out, in, h, w)
+
+    def padded(self, name: str, padding: Padding, value: float, makes: str, dtype: Any = np.float32) -> str:
+        (top, bottom), (left, right) = padding
+        pads = self.indices(0, 0, top, left, 0, 0, bottom, right)
+        return self.node("Pad", [name, pads, self.scalar(value, dtype)], f"{makes}.padded", mode="constant")
+
+    def max_pool(self, op: MaxPool2d, x: Tensor) -> str:
+        """The smallest of x is the largest of −x."""
+        dtype = self.whole if x.is_accumulator else np.float32
+        name, flip = x.name, ""
+        if op.minimum.any():
+            flip = self.channels(f"{op.name}.flip", np.where(op.minimum, -1, 1).astype(dtype), x)
+            name = self.node("Mul", [name, flip], f"{op.name}.flipped")
+        if dtype == np.float32:
+            best = self.node(
+                "MaxPool",
+                [name],
+                f"{op.name}.best" if flip else op.name,
+                kernel_shape=op.kernel,
+                strides=op.stride,
+                pads=_pads(op.padding),
+            )
+        else:  # onnxruntime pools no int32
+            outside = self.padded(name, op.padding, -(2**31 - 1), op.name, dtype)
+            views = self._windows(outside, x.value, op, f"{op.name}.view")
+            best = self.node("Max", views, f"{op.name}.best" if flip else op.name)
+        return self._last(op, "Mul", best, flip) if flip else best
+
+    def _sum_pool(self, op: SumPool2d, x: Tensor) -> str:
+        """Added row by row of the window, so that reals are rounded as everywhere else."""
+        name, dtype = x.name, np.float32
+        if not x.value.encoding.is_float:
+            dtype = self.whole
+            name = name if x.is_accumulator else self.node("Cast", [name], f"{op.name}.whole", to=self.type(dtype))
+        if any(side for pair in op.padding for side in pair):
+            name = self.padded(name, op.padding, 0, op.name, dtype)
+        return self.total(op, self._windows(name, x.value, op, f"{op.name}.view"))
+
+    def total(self, op: Op, parts: list[str]) -> str:
+        """The sum of at least one part, one after the other."""
+        total, *more = parts
+        for k, part in enumerate(more, 1):
+            total = self.node("Add", [total, part], op.name if k == len(more) else f"{op.name}.sum")
+        return total if more else self._last(op, "Identity", total)
+
+    def _windows(self, name: str, value: Value, op: MaxPool2d | SumPool2d, makes: str) -> list[str]:
+        """For each place of the window, row by row: what lies under it, over the whole image."""
+        rows, columns = (
+            window_output(size, kernel, stride, 1, padding)
+            for size, kernel, stride, padding in zip(value.shape[:2], op.kernel, op.stride, op.padding, strict=True)
+        )
+        views = []
+        for row in range(op.kernel[0]):
+            for column in range(op.kernel[1]):
+                ends = (row + (rows - 1) * op.stride[0] + 1, column + (columns - 1) * op.stride[1] + 1)
+                inputs = [self.indices(row, column), self.indices(*ends), self.indices(2, 3), self.indices(*op.stride)]
+                views.append(self.node("Slice", [name, *inputs], makes))
+        return views
+
+    def _flatten(self, op: Flatten, x: Tensor, value: Value) -> Tensor:
+        made = self._last(op, "Flatten", x.name, axis=1)
+        if len(x.value.shape) == 1:
+            return Tensor(made, value, x.order)
+        order = np.arange(prod(x.value.shape)).reshape(x.value.shape).transpose(2, 0, 1).reshape(-1)
+        return Tensor(made, value, None if np.all(order[1:] > order[:-1]) else order)
+
+
+def turned(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(height, width, channels) → (channels, height, width)."""
+    return (shape[2], shape[0], shape[1]) if len(shape) == 3 else shape
+
+
+def to_onnx(images: NDArray[Any]) -> NDArray[Any]:
+    """A batch in the graph's layout → ONNX's."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if images.ndim == 4 else images
+
+
+def from_onnx(answers: NDArray[Any]) -> NDArray[Any]:
+    return answers.transpose(0, 2, 3, 1) if answers.ndim == 4 else answers
+
+
+def _pads(padding: Padding) -> Pair | tuple[int, ...]:
+    (top, bottom), (left, right) = padding
+    return (top, left, bottom, right)
