@@ -19,106 +19,13 @@ from binarynet.export.c.check import answers, compiled
 from binarynet.graph import Encoding, Graph, interpret
 from binarynet.graph.ir import Input, Linear, Threshold
 from tests.export.building import CHECKED, STRICT, assert_c_equals_the_oracle, need
-from tests.export.graphs import CODES, SAME, WEIGHTS, Whole
+from tests.export.graphs import CODES, MAKERS, WEIGHTS, convnet, residual, wide_nets
 from tests.graph.graphs import small_convnet, small_mlp
 from tests.runtime.graphs import Maker
 from tests.runtime.test_property import convnets, mlps
 
 WORDS = st.sampled_from([32, 64])
 FEW = settings(derandomize=True, database=None, deadline=None, max_examples=5, suppress_health_check=list(HealthCheck))
-
-
-def mlp() -> Maker:
-    make = Maker((70,), "b8", seed=1)
-    for width in (65, 33):
-        make.linear(width)
-        make.threshold()
-    make.linear(10)
-    make.affine()
-    return make
-
-
-def convnet() -> Maker:
-    make = Maker((7, 6, 3), "b8", seed=2)
-    make.conv(9, padding=((1, 1), (1, 1)))
-    make.threshold()
-    make.max_pool((2, 2), (2, 2))
-    make.conv(66, padding=((1, 1), (1, 1)))
-    make.threshold("extreme")
-    make.flatten()
-    make.linear(5)
-    return make
-
-
-def residual() -> Maker:
-    make = Maker((5, 5, 6), "u8", seed=3)
-    make.conv(8, stride=(2, 2), padding=((1, 1), (1, 1)))
-    trunk = make.affine()
-    make.threshold(source=trunk)
-    make.conv(8, padding=((1, 1), (1, 1)), groups=2)
-    make.affine()
-    make.add(trunk, make.last)
-    make.prelu()
-    make.relu()
-    make.sum_pool((3, 3), (1, 1))
-    make.affine()
-    return make
-
-
-def ternary() -> Whole:
-    make = Whole((6, 6, 5), "b1", seed=4)
-    make.conv(7, padding=SAME, encoding="t2")
-    make.threshold(encoding="t2")
-    make.conv(6, padding=SAME, encoding="t2")
-    make.threshold(encoding="u2")
-    make.max_pool((2, 2), (2, 2))
-    make.flatten()
-    make.linear(4, encoding="t2")
-    return make
-
-
-def reals() -> Whole:
-    """Real operands hold whole numbers here, so that no order of a sum rounds."""
-    make = Whole((5, 5, 2), "u8", seed=5)
-    make.conv(3, padding=SAME, encoding="f32")
-    make.relu()
-    for encoding in ("b1", "t2", "i4", "f32"):
-        make.conv(2, padding=SAME, encoding=encoding)
-    make.max_pool((2, 2), (1, 1))
-    make.flatten()
-    make.linear(3, encoding="b1")
-    return make
-
-
-def factors() -> Whole:
-    """XNOR-Net's K map: a value times an image of one channel."""
-    make = Whole((4, 4, 3), "u4", seed=6)
-    make.affine()
-    image = make.last
-    make.threshold(source=image)
-    make.conv(1, padding=SAME, encoding="b1")
-    factor = make.affine()
-    make.mul(image, factor)
-    make.sum_pool((2, 2), (2, 2))
-    return make
-
-
-def bits_as_answer() -> Maker:
-    make = Maker((9,), "b1", seed=7)
-    make.linear(70)
-    make.threshold()
-    return make
-
-
-def real_input() -> Maker:
-    make = Maker((4, 4, 2), "f32", seed=8)
-    make.threshold()
-    make.conv(3, dilation=(2, 1), padding=((0, 2), (1, 0)), pad_value=1)
-    make.flatten()
-    return make
-
-
-MAKERS = (mlp, convnet, residual, ternary, reals, factors, bits_as_answer, real_input)
 
 
 @pytest.mark.parametrize("word", [32, 64])
@@ -155,28 +62,6 @@ def test_any_convnet_equals_the_oracle(make, word):
 def test_any_mlp_equals_the_oracle(make, word):
     with tempfile.TemporaryDirectory() as folder:
         assert_c_equals_the_oracle(make.graph(), make.codes(3), Path(folder), word)
-
-
-@st.composite
-def wide_nets(draw: st.DrawFn) -> Whole:
-    """Products and thresholds of any encoding, padded with any of their values or with 0."""
-    image = draw(st.booleans())
-    sizes = st.integers(3, 6)
-    shape = (draw(sizes), draw(sizes), draw(st.sampled_from([1, 3, 33]))) if image else (draw(st.integers(1, 140)),)
-    make = Whole(shape, draw(st.sampled_from(["b1", "b3", "b8", "u1", "u4", "u8"])), seed=draw(st.integers(0, 2**20)))
-    for _ in range(draw(st.integers(1, 3))):
-        weights = draw(st.sampled_from(WEIGHTS))
-        if image:
-            groups = draw(st.sampled_from([g for g in (1, 1, 3) if make.value().channels % g == 0]))
-            code = make.value().encoding
-            outside = draw(st.sampled_from([0, *range(code.low, code.high + 1, code.step)]))
-            make.conv(3 * groups, (3, 2), padding=((1, 1), (2, 1)), pad_value=outside, groups=groups, encoding=weights)
-        else:
-            make.linear(draw(st.sampled_from([1, 2, 17, 65])), encoding=weights)
-        make.threshold(encoding=draw(st.sampled_from(CODES)))
-        if image and draw(st.booleans()):
-            make.max_pool((2, 2), (1, 2), ((0, 1), (1, 0)))
-    return make
 
 
 @FEW

@@ -137,7 +137,6 @@ class Quantized(Dialect):
 
 def _below(thresholds: NDArray[Any]) -> NDArray[Any]:
     """The largest number below each."""
-    below: NDArray[Any] = thresholds.astype(np.int64) - 1
-    if thresholds.dtype == np.float32:
-        below = np.nextafter(thresholds, np.float32(-np.inf))
+    real = thresholds.dtype == np.float32
+    below: NDArray[Any] = np.nextafter(thresholds, np.float32(-np.inf)) if real else thresholds.astype(np.int64) - 1
     return below
