@@ -25,6 +25,10 @@ class ExportError(BinarynetError):
     """A graph holds something that an export target cannot express."""
 
 
+class ImportedModelError(BinarynetError):
+    """A file of another program holds something that has no exact integer counterpart in the graph."""
+
+
 class RuntimeUnavailable(BinarynetError):
     """An engine or instruction set was asked for by name, and this machine or install does not have it."""
 

@@ -167,7 +167,7 @@ def test_weights_of_one_bit_take_one_bit(tmp_path):
     make = Maker((1000,), "b1")
     make.linear(64)
     assert_onnx_equals_the_oracle(make.graph(), make.codes(3), "onnx", tmp_path)
-    assert 8000 < (tmp_path / "net.onnx").stat().st_size < 9500
+    assert 8000 < (tmp_path / "net.onnx").stat().st_size < 10_000
 
 
 def test_the_same_graph_gives_the_same_bytes(tmp_path):

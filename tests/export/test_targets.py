@@ -104,7 +104,7 @@ def test_the_command_writes_the_bare_numbers(tmp_path, capsys):
         (["--to", "cobol"], "unknown target"),
         (["--to", "c", "--api", "int"], "identifier"),
         (["--to", "c", "--word", "16"], "choose 32 or 64"),
-        (["--to", "weights", "--check", "digits"], "--check compiles"),
+        (["--to", "weights", "--check", "digits"], "--check runs what was written"),
         (["--to", "c", "--fold", "4x4"], "are for the target verilog"),
         (["--to", "verilog", "--fold", "4"], "write OUTPUTSxINPUTS"),
         (["--to", "verilog", "--api", "wire"], "keyword of Verilog"),

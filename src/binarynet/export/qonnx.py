@@ -17,7 +17,7 @@ from binarynet.export.emit import Options, unsupported
 from binarynet.export.onnx.dialect import EXACT, Dialect, Tensor, from_onnx, to_onnx
 from binarynet.export.onnx.writer import need
 from binarynet.graph import Encoding, Graph, Op, Value, verify
-from binarynet.graph.ir import Conv2d, Input, Linear, Threshold
+from binarynet.graph.ir import Conv2d, Input, Linear, SumPool2d, Threshold
 
 DOMAIN = "qonnx.custom_op.general"
 CHECKED = 1000  # images that --check runs; the qonnx package runs one node after the other, as a new session each
@@ -104,6 +104,15 @@ class Quantized(Dialect):
             attributes = {"signed": int(code.kind != "u"), "narrow": int(code.kind in "bt"), "rounding_mode": "ROUND"}
             weight = self._custom("IntQuant", inputs, f"{op.name}.quant", **attributes)
         return self.multiply(op, x.name, weight, op.name)
+
+    def sum_pool(self, op: SumPool2d, x: Tensor) -> str:
+        """Of integers a depthwise Conv of ones, which is exact, and which other tools know."""
+        if x.value.encoding.is_float:
+            return super().sum_pool(op, x)
+        ones = np.ones((x.value.channels, *op.kernel, 1), np.int8)
+        conv = Conv2d(op.name, op.sources, ones, "b1", op.stride, (1, 1), op.padding, groups=x.value.channels)
+        weight = self.constant(f"{op.name}.ones", self.columns(conv, x).astype(np.float32))
+        return self.multiply(conv, x.name, weight, op.name)
 
     def threshold(self, op: Threshold, x: Tensor) -> str:
         """(x ≥ t), or where it falls (x < t) = (−x ≥ −t′), t′ the largest number below t."""

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from torch import nn
 
 from binarynet.graph import Graph, verify
+from binarynet.graph.passes import PASSES
 from binarynet.lower.fold import fold
-from binarynet.lower.passes import PASSES
 from binarynet.lower.trace import trace
 
 __all__ = ["lower"]

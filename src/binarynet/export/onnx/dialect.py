@@ -113,7 +113,7 @@ class Dialect(Writer):
         if isinstance(op, MaxPool2d):
             return Tensor(self.max_pool(op, x), value)
         if isinstance(op, SumPool2d):
-            return Tensor(self._sum_pool(op, x), value)
+            return Tensor(self.sum_pool(op, x), value)
         if isinstance(op, Add | Mul):
             left, right = sources
             if not np.array_equal(left.order, right.order):  # type: ignore[arg-type]
@@ -225,7 +225,7 @@ class Dialect(Writer):
             best = self.node("Max", views, f"{op.name}.best" if flip else op.name)
         return self._last(op, "Mul", best, flip) if flip else best
 
-    def _sum_pool(self, op: SumPool2d, x: Tensor) -> str:
+    def sum_pool(self, op: SumPool2d, x: Tensor) -> str:
         """Added row by row of the window, so that reals are rounded as everywhere else."""
         name, dtype = x.name, np.float32
         if not x.value.encoding.is_float:

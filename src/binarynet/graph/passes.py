@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from binarynet.graph import Graph, Op
-from binarynet.graph.ir import MaxPool2d, Threshold
+from binarynet.graph.ir import Graph, MaxPool2d, Op, Threshold
 
 
 def pool_behind_threshold(graph: Graph) -> Graph:

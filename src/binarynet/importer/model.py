@@ -1,0 +1,124 @@
+"""An ONNX file as plain data: nodes, constants, one input, one answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from binarynet.errors import ImportedModelError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node. ``domain`` is empty for standard operators."""
+
+    name: str
+    kind: str
+    domain: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+    proto: Any
+
+    def get(self, name: str, default: Any) -> Any:
+        return self.attributes.get(name, default)
+
+    def refuse(self, why: str) -> NoReturn:
+        """Raise the error of this node: where, what, why, and the way out."""
+        raise ImportedModelError(f"{self.name} ({self.kind}): {why}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """``shape`` is of one image in ONNX's order; ``codes`` how many values the input's annotation allows, if it is
+    annotated as unsigned integers."""
+
+    nodes: tuple[Node, ...]
+    constants: dict[str, Array]
+    input: str
+    shape: tuple[int, ...]
+    codes: int | None
+    answer: str
+    opset: int
+    meta: dict[str, str]
+
+
+def load(path: Path) -> Model:
+    """Read a file.
+
+    Raises:
+        ImportedModelError: the packages are missing, the file is no ONNX model, or it has not one image in and one
+            answer out.
+    """
+    from importlib.util import find_spec
+
+    for package in ("onnx", "onnxruntime"):
+        if find_spec(package) is None:
+            raise ImportedModelError(f"reading ONNX needs the package {package}: pip install 'binarynet[onnx]'")
+    import onnx
+
+    try:
+        proto = onnx.load(path)
+        onnx.checker.check_model(proto)
+    except OSError as error:
+        raise ImportedModelError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # of protobuf and of the checker
+        raise ImportedModelError(f"{path}: not a valid ONNX model: {str(error).splitlines()[0]}") from None
+    graph = proto.graph
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    inputs = [one for one in graph.input if one.name not in constants]
+    if len(inputs) != 1 or len(graph.output) != 1:
+        raise ImportedModelError(f"{path}: {len(inputs)} inputs, {len(graph.output)} outputs; one image in, one answer")
+    shape = tuple(int(one.dim_value) for one in inputs[0].type.tensor_type.shape.dim)[1:]
+    if len(shape) not in (1, 3) or min(shape) < 1:
+        raise ImportedModelError(
+            f"{path}: the input {inputs[0].name!r} has the shape {shape} behind the batch; "
+            "it must be (features,) or (channels, height, width), all of them known"
+        )
+    meta = {one.key: one.value for one in proto.metadata_props}
+    opset = next((one.version for one in proto.opset_import if one.domain in ("", "ai.onnx")), 13)
+    nodes = tuple(_node(one, k) for k, one in enumerate(graph.node))
+    return Model(
+        nodes, constants, inputs[0].name, shape, _codes(graph, inputs[0].name), graph.output[0].name, opset, meta
+    )
+
+
+def _node(proto: Any, place: int) -> Node:
+    import onnx
+
+    attributes = {one.name: onnx.helper.get_attribute_value(one) for one in proto.attribute}
+    attributes = {name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()}
+    name = proto.name or (proto.output[0] if proto.output else f"node {place}")
+    return Node(name, proto.op_type, proto.domain, tuple(proto.input), tuple(proto.output), attributes, proto)
+
+
+def _codes(graph: Any, name: str) -> int | None:
+    for note in graph.quantization_annotation:
+        for pair in note.quant_parameter_tensor_names:
+            if note.tensor_name == name and pair.key == "finn_datatype":
+                if pair.value == "BINARY":
+                    return 2
+                if pair.value.startswith("UINT") and pair.value[4:].isdigit() and int(pair.value[4:]) <= 8:
+                    return 1 << int(pair.value[4:])
+    return None
+
+
+def constant(node: Node) -> Array:
+    """The value of a Constant node."""
+    import onnx
+
+    if "value" in node.attributes:
+        return np.asarray(onnx.numpy_helper.to_array(node.attributes["value"]))
+    for name, dtype in (("value_float", np.float32), ("value_int", np.int64)):
+        if name in node.attributes:
+            return np.asarray(node.attributes[name], dtype)
+    for name, dtype in (("value_floats", np.float32), ("value_ints", np.int64)):
+        if name in node.attributes:
+            return np.asarray(node.attributes[name], dtype)
+    node.refuse("holds no number")
