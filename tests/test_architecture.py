@@ -22,12 +22,13 @@ MAY_IMPORT = {
     "format": {"errors", "graph", "models"},
     "runtime": {"errors", "format", "graph", "_native", "gpu"},
     "export": {"errors", "graph", "format"},
+    "importer": {"errors", "graph"},
     "gpu": {"errors", "graph", "format"},
     "report": {"errors", "graph", "runtime"},
     "cli": None,  # all
     "__init__": {"errors", "graph", "format", "runtime"},
 }
-TORCH_FREE = {"errors", "data", "models", "graph", "format", "runtime", "export", "__init__"}
+TORCH_FREE = {"errors", "data", "models", "graph", "format", "runtime", "export", "importer", "__init__"}
 FILES = sorted(SOURCE.rglob("*.py"))
 
 

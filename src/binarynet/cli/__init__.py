@@ -1,4 +1,4 @@
-"""The command line: ``binarynet demo · recipes · train · eval · lower · inspect · run · verify · export · bench``."""
+"""The command line: ``demo · recipes · train · eval · lower · inspect · run · verify · export · import · bench``."""
 
 from binarynet.cli.app import main
 

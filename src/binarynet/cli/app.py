@@ -68,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bench_train,
         demo,
         export,
+        importing,
         measure,
         model,
         suite,

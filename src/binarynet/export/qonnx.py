@@ -40,20 +40,31 @@ def answers(graph: Graph, folder: Path, options: Options, codes: NDArray[Any]) -
     Raises:
         ExportError: the packages qonnx or onnxruntime are not installed.
     """
+    found = executed(folder / options.file(".onnx"), to_onnx(codes).astype(np.float32))
+    real = verify(graph)[graph.output.name].encoding.is_float
+    return from_onnx(found).astype(np.float32 if real else np.int32)
+
+
+def executed(path: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the qonnx package answers: any QONNX file of one input and one output, images in its own layout.
+
+    Raises:
+        ExportError: the packages qonnx or onnxruntime are not installed.
+    """
     need("qonnx", "qonnx", "onnxruntime")
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
     from qonnx.transformation.change_batchsize import ChangeBatchSize
     from qonnx.transformation.infer_shapes import InferShapes
 
-    model = ModelWrapper(str(folder / options.file(".onnx")))
-    dtype = np.float32 if verify(graph)[graph.output.name].encoding.is_float else np.int32
+    model = ModelWrapper(str(path))
+    name, answer = model.graph.input[0].name, model.graph.output[0].name
     found = []
-    for start in range(0, len(codes), _BATCH):
-        batch = to_onnx(codes[start : start + _BATCH]).astype(np.float32)
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH]
         sized = model.transform(ChangeBatchSize(len(batch))).transform(InferShapes())
-        found.append(execute_onnx(sized, {"images": batch})["logits"])
-    return from_onnx(np.concatenate(found)).astype(dtype)
+        found.append(execute_onnx(sized, {name: batch})[answer])
+    return np.concatenate(found)
 
 
 class Quantized(Dialect):

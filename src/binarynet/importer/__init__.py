@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from binarynet.graph import Graph, verify
 from binarynet.graph.passes import PASSES
@@ -42,4 +46,15 @@ def import_onnx(
     return graph
 
 
-__all__ = ["PIXELS", "import_onnx"]
+def shown(path: str | os.PathLike[str], images: NDArray[Any], pixels: str | None = None) -> NDArray[np.float32]:
+    """Raw images (n, channels, height, width) as the file itself takes them: float32, in its shape.
+
+    Raises:
+        ImportedModelError: as `import_onnx`.
+    """
+    importer = Importer(load(Path(path)), pixels, True)
+    x = images.reshape(len(images), *importer.model.shape).astype(np.float32)
+    return x / np.float32(255) if importer.pixels == "byte/255" else x
+
+
+__all__ = ["PIXELS", "import_onnx", "shown"]

@@ -71,7 +71,7 @@ class Importer:
         value = self.opened(answer)
         if answer.order is not None:
             last.refuse("the answer is a flattened image. Answer the image, or put a Gemm behind the Flatten")
-        if answer.links or answer.unit != 1 or value.encoding == F32:
+        if value.encoding == F32 or scaled(answer) != 1:
             self.folder.real(last, answer)
         return tuple(self.folder.ops)
 

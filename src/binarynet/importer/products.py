@@ -11,7 +11,7 @@ import numpy as np
 from binarynet.graph import Encoding, Op
 from binarynet.graph.ir import Conv2d, Linear, SumPool2d
 from binarynet.importer.model import Array, Node
-from binarynet.importer.pending import ALLOW, I32, Link, Pending
+from binarynet.importer.pending import ALLOW, F32, I32, Link, Pending
 
 if TYPE_CHECKING:
     from binarynet.importer.fold import Importer
@@ -115,13 +115,14 @@ def _conv(importer: Importer, node: Node, x: Pending, weight: Array, encoding: s
 
 
 def _sum_pool(importer: Importer, node: Node, x: Pending, weight: Weight) -> Pending | None:
-    """A depthwise Conv of ones over accumulators is a sum."""
+    """A depthwise Conv of ones over accumulators or reals is a sum."""
     value = importer.opened(x)
-    if node.kind != "Conv" or value.encoding != I32 or x.links or x.outside is not None or len(node.inputs) > 2:
+    if node.kind != "Conv" or value.encoding not in (I32, F32) or x.outside is not None or len(node.inputs) > 2:
         return None
     depthwise = weight.value.shape[:2] == (value.channels, 1) and node.get("group", 1) == value.channels
     if not depthwise or not np.all(weight.value == 1) or any(size != 1 for size in node.get("dilations", [1])):
         return None
+    x = importer.folder.real(node, x) if x.links else x
     stride, pads = node.get("strides", [1, 1]), node.get("pads", [0, 0, 0, 0])
     kernel = (weight.value.shape[2], weight.value.shape[3])
     padding = ((pads[0], pads[2]), (pads[1], pads[3]))

@@ -1,0 +1,58 @@
+"""The quantizers of QONNX beside the package that defines them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from binarynet.importer.model import Node
+from binarynet.importer.quantizers import _ROUNDINGS, quantizer
+
+qonnx = pytest.importorskip("qonnx.custom_op.general.quant", reason="pip install 'binarynet[onnx]'")
+HALVES = np.append(np.arange(-20, 20.5, 0.25), [-0.0, 1e-30, -1e-30, 1e30, -1e30]).astype(np.float32)[None]
+
+
+def node(kind: str, **attributes) -> Node:
+    return Node("one", kind, "qonnx.custom_op.general", ("x",), ("y",), attributes, None)
+
+
+@pytest.mark.parametrize("rounding", list(_ROUNDINGS))
+@pytest.mark.parametrize("narrow", [0, 1])
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize("bits", [1, 2, 4, 7])
+@pytest.mark.parametrize(("scale", "zero"), [(1.0, 0.0), (0.3, 0.0), (2.0, 3.0)])
+def test_integers_are_those_of_the_package(scale, zero, bits, signed, narrow, rounding):
+    if bits == 1 and (narrow or zero):
+        pytest.skip("one bit that is narrow, or has a zero point, holds nothing")
+    parameters = [np.asarray(one, np.float32) for one in (scale, zero, bits)]
+    made = quantizer(node("Quant", signed=signed, narrow=narrow, rounding_mode=rounding), [None, *parameters])
+    expected = qonnx.quant(HALVES, *parameters, signed, narrow, rounding)
+    found = made.numbers(HALVES)
+    np.testing.assert_array_equal((found * made.unit).astype(np.float32), expected)
+    assert found.min() == made.low
+    assert found.max() == made.high
+
+
+@pytest.mark.parametrize(
+    ("bias", "levels", "scale", "name"),
+    [
+        (-1, 1, 2, "b1"),
+        (0, 1, 1, "u1"),
+        (-1, 2, 1, "t2"),
+        (0, 2, 1, "u2"),
+        (-2, 3, 1, "i2"),
+        (-7, 7, 2, "b3"),
+        (-3, 5, 2, "b3"),
+        (-3, 6, 1, "i3"),
+        (0, 255, 1, "u8"),
+    ],
+)
+def test_an_output_takes_the_smallest_encoding_that_holds_it(bias, levels, scale, name):
+    table = np.arange(levels, dtype=np.float32)[None]
+    made = quantizer(node("MultiThreshold", out_scale=float(scale), out_bias=float(bias)), [None, table])
+    assert str(made.encoding) == name
+
+
+def test_what_no_eight_bits_hold_has_no_encoding():
+    table = np.arange(300, dtype=np.float32)[None]
+    assert quantizer(node("MultiThreshold"), [None, table]).encoding is None
