@@ -17,6 +17,7 @@ CHECKED = (*STRICT[1:], "-O1", "-fsanitize=address,undefined", "-fno-sanitize-re
 PACKAGES = {
     "gcc": "gcc",
     "clang": "clang",
+    "make": "make",
     "nm": "binutils",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from binarynet.data import load_split
 from binarynet.export import Options, write
+from binarynet.format import save
 from binarynet.graph import interpret
 from tests.export.building import need
 from tests.export.graphs import SAME, Whole
@@ -39,6 +41,26 @@ def test_a_program_of_ones_own_links_with_the_network(tmp_path):
     codes = np.random.default_rng(0).integers(0, 256, (1, *graph.input.shape), np.uint8)
     done = subprocess.run([tmp_path / "embed"], input=codes.tobytes(), capture_output=True, check=True)
     assert int(done.stdout) == interpret(graph, codes).argmax()
+
+
+def test_the_script_of_the_c_example_runs_from_nothing(tmp_path):
+    need("gcc", "make")
+    paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = ["sh", str(EXAMPLES / "deploy_c" / "run.sh"), str(tmp_path)]
+    done = subprocess.run(command, env={**os.environ, "PATH": paths}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "c on digits test: 296/296 equal logits with the oracle" in done.stdout
+    *_, program, embedded = done.stdout.splitlines()
+    assert program.split()[0] == embedded.split()[0]
+
+
+def test_the_table_of_the_microcontrollers_is_one_command(tmp_path):
+    need("arm-none-eabi-gcc", "qemu-system-arm")
+    save(small_mlp(features=64, hidden=32, classes=10), tmp_path / "net.bnn")
+    command = [sys.executable, str(EXAMPLES / "deploy_mcu" / "run.py"), str(tmp_path / "net.bnn")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("296/296") == 3
 
 
 @pytest.mark.parametrize("core", [0, 1, 2], ids=["cortex-m0plus", "cortex-m3", "cortex-m4"])

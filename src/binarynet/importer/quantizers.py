@@ -49,7 +49,7 @@ class Quantizer:
     def encoding(self) -> Encoding | None:
         """The smallest encoding that holds all integers; None if none does."""
         names = [f"{kind}{bits}" for bits in range(1, 9) for kind in ("b", "u", "i") if (kind, bits) != ("i", 1)]
-        found = (Encoding.parse(name) for name in ("b1", "t2", *names))
+        found = (Encoding.parse(name) for name in ("b1", "u1", "t2", *names))
         return next((one for one in found if self._fits(one)), None)
 
     def _fits(self, made: Encoding) -> bool:
