@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import NoReturn
 
@@ -20,22 +20,14 @@ from binarynet.graph import Op, Value
 from binarynet.graph.ir import Add, Flatten, Input, MaxPool2d, Mul, Pair, SumPool2d
 from binarynet.importer.arithmetic import Arithmetic
 from binarynet.importer.elementwise import CONSTANT, elementwise, scaled
-from binarynet.importer.model import Array, Model, Node, constant
+from binarynet.importer.model import Array, Constant, Model, Node, constant
 from binarynet.importer.pending import ALLOW, F32, I32, Folder, Pending
-from binarynet.importer.products import Weight, product
+from binarynet.importer.products import product
 from binarynet.importer.quantizers import is_quantizer, quantizer
 
 PIXELS = ("byte/255", "byte", "real")
 _SAME = ("Identity", "Dropout", "Cast")
 _FLOATS = (1, 11)  # float32 and float64 in ONNX's numbering: what float32 holds stays as it is
-
-
-@dataclass(frozen=True)
-class Constant:
-    """``unit``: of weights behind a quantizer, what an integer is worth; None if nothing is known of it."""
-
-    value: Array
-    unit: Array | None = None
 
 
 class Importer:
@@ -167,11 +159,10 @@ class Importer:
         self.folder.recode_input(f"b{value.encoding.bits}")
         return replace(x, links=(), unit=float(np.float32(unit)))
 
-    def weight(self, node: Node, name: str) -> Weight:
+    def weight(self, node: Node, name: str) -> Constant:
         if name not in self.constants:
             node.refuse("multiplies two computed values")
-        one = self.constants[name]
-        return Weight(one.value, one.unit)
+        return self.constants[name]
 
     def _both(self, node: Node, left: Pending, right: Pending) -> Pending:
         if node.kind not in ("Add", "Mul"):
@@ -256,7 +247,7 @@ def _pad(importer: Importer, node: Node, x: Pending, given: list[Array | None]) 
     return replace(x, outside=(((pads[2], pads[6]), (pads[3], pads[7])), outside))
 
 
-def _sign_of_answer(importer: Importer, node: Node, x: Pending, given: list[Array | None]) -> NoReturn:
+def _choice(importer: Importer, node: Node, x: Pending, given: list[Array | None]) -> NoReturn:
     node.refuse("the classes are chosen by the reader of the answer; cut the file off before this node")
 
 
@@ -271,7 +262,7 @@ _RULES: dict[str, _Rule] = {
     "AveragePool": _average,
     "GlobalAveragePool": _average,
     "Pad": _pad,
-    "ArgMax": _sign_of_answer,
-    "TopK": _sign_of_answer,
-    "Softmax": _sign_of_answer,
+    "ArgMax": _choice,
+    "TopK": _choice,
+    "Softmax": _choice,
 }

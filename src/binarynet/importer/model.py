@@ -49,6 +49,14 @@ class Model:
     meta: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Constant:
+    """``unit``: of weights behind a quantizer, what an integer is worth; None if nothing is known of it."""
+
+    value: Array
+    unit: Array | None = None
+
+
 def load(path: Path) -> Model:
     """Read a file.
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from binarynet.graph import Encoding, Op
 from binarynet.graph.ir import Conv2d, Linear, SumPool2d
-from binarynet.importer.model import Array, Node
+from binarynet.importer.model import Array, Constant, Node
 from binarynet.importer.pending import ALLOW, F32, I32, Link, Pending
 
 if TYPE_CHECKING:
@@ -19,14 +18,6 @@ if TYPE_CHECKING:
 
 # importer, node, operand, weights in ONNX's order, their encoding → the op
 _Make = Callable[["Importer", Node, Pending, Array, str], Op]
-
-
-@dataclass(frozen=True)
-class Weight:
-    """``unit``: what an integer is worth, if a quantizer has said so."""
-
-    value: Array
-    unit: Array | None
 
 
 def product(importer: Importer, node: Node, x: Pending, given: list[Array | None]) -> Pending:
@@ -46,11 +37,11 @@ def product(importer: Importer, node: Node, x: Pending, given: list[Array | None
         unit = None
     if unit is not None and unit.ndim == 1 and unit.size > 1:
         unit = unit[:, None]
-    return _finish(importer, node, x, given, Weight(value, unit), _linear)
+    return _finish(importer, node, x, given, Constant(value, unit), _linear)
 
 
 def _finish(
-    importer: Importer, node: Node, x: Pending, given: list[Array | None], weight: Weight, make: _Make
+    importer: Importer, node: Node, x: Pending, given: list[Array | None], weight: Constant, make: _Make
 ) -> Pending:
     """The op, and behind it what an integer is worth, and the bias."""
     pool = _sum_pool(importer, node, x, weight)
@@ -114,7 +105,7 @@ def _conv(importer: Importer, node: Node, x: Pending, weight: Array, encoding: s
     )
 
 
-def _sum_pool(importer: Importer, node: Node, x: Pending, weight: Weight) -> Pending | None:
+def _sum_pool(importer: Importer, node: Node, x: Pending, weight: Constant) -> Pending | None:
     """A depthwise Conv of ones over accumulators or reals is a sum."""
     value = importer.opened(x)
     if node.kind != "Conv" or value.encoding not in (I32, F32) or x.outside is not None or len(node.inputs) > 2:
@@ -130,7 +121,7 @@ def _sum_pool(importer: Importer, node: Node, x: Pending, weight: Weight) -> Pen
     return Pending(importer.folder.emit(node, op), (), x.unit)
 
 
-def integers(weight: Weight) -> tuple[Array, str, Array | float]:
+def integers(weight: Constant) -> tuple[Array, str, Array | float]:
     """Weights (out, …) → int8 numbers, their encoding, and what a 1 is worth, for each output or for all; weights that
     are no integers stay float32."""
     value = weight.value.astype(np.float32)
