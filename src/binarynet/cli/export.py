@@ -18,7 +18,8 @@ from binarynet.errors import InputError
 def export(
     file: ModelFile,
     to: Annotated[
-        str, typer.Option("--to", help="c, verilog, onnx, qonnx, or weights (.npz, raw .bin, C arrays).", metavar="TARGET")
+        str,
+        typer.Option("--to", help="c, verilog, onnx, qonnx, or weights (.npz, raw .bin, C arrays).", metavar="TARGET"),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write; it is made. Or FILE.onnx.", metavar="DIR")],
     api: Annotated[
@@ -106,7 +107,7 @@ def _check(
     limit: int | None,
     data_dir: Path | None,
 ) -> tuple[Any, str]:
-    """Run what was written on a split, or as much of it as the target runs, compare with the oracle; and what it says."""
+    """Run what was written on a split, or as much of it as the target runs; how it compares, and what it says."""
     from binarynet.data import load_split
     from binarynet.export import TARGETS
     from binarynet.export.verilog import check as verilog
