@@ -80,7 +80,7 @@ endif
 check-sanitized: $(VENV)/installed
 	@mkdir -p build
 	$(call configure,asan,-DBINARYNET_SANITIZE=address$(comma)undefined -DCMAKE_CXX_FLAGS_RELEASE=-O1)
-	$(BIN)/cmake --build build/asan
+	$(BIN)/cmake --build build/asan --target kernels_test network_test
 	$(call ctest,asan) -j 2
 	$(call configure,tsan,-DBINARYNET_SANITIZE=thread -DCMAKE_CXX_FLAGS_RELEASE=-O1)
 	$(BIN)/cmake --build build/tsan --target network_test
