@@ -42,6 +42,10 @@ app.add_typer(bench, name="bench")
 console = Console(width=None if sys.stdout.isatty() else 200)
 
 
+# Which extra brings a package that is not there; the rest comes with "train".
+_EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "qonnx": "onnx", "triton": "gpu"}
+
+
 def _show_version(asked: bool) -> None:
     if asked:
         from binarynet import __version__
@@ -65,13 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from binarynet.cli import (  # noqa: F401  (each adds its verbs)
         bench_gpu,
+        bench_model,
+        bench_suite,
         bench_train,
         demo,
         export,
         importing,
-        measure,
         model,
-        suite,
         train,
     )
 
@@ -87,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("binarynet"):
             raise
-        code = fail(f"this needs the package {error.name!r}: pip install 'binarynet[train]'")
+        extra = _EXTRAS.get(str(error.name).split(".")[0], "train")
+        code = fail(f"this needs the package {error.name!r}: pip install 'binarynet[{extra}]'")
     except OSError as error:
         code = fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "))
     except (KeyboardInterrupt, typer.Abort) as error:
