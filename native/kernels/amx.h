@@ -84,6 +84,10 @@ inline const int32_t* terms_of(const Gemm& g, size_t row) {
     return g.terms + (g.classes ? g.classes[row] * g.term_stride : 0);
 }
 
+// A row of bits may begin at any byte.
+typedef __mmask16 __attribute__((aligned(1), may_alias)) Mask16;
+typedef __mmask32 __attribute__((aligned(1), may_alias)) Mask32;
+
 // What becomes of the sums of a strip, (rows, P panels, 16), to which `ones` are still to be added.
 struct ToBits {
     typedef GemmBits Args;
@@ -114,11 +118,9 @@ struct ToBits {
             if (P == 2) {
                 const __mmask16 second =
                     _mm512_cmpge_epi32_mask(limits[P - 1], _mm512_load_si512(sums + kLanes));
-                _store_mask32(reinterpret_cast<__mmask32*>(out),
-                              _kxor_mask32(_mm512_kunpackw(second, first), flipped));
+                *reinterpret_cast<Mask32*>(out) = _kxor_mask32(_mm512_kunpackw(second, first), flipped);
             } else {
-                _store_mask16(reinterpret_cast<__mmask16*>(out),
-                              _kxor_mask16(first, static_cast<__mmask16>(flip)));
+                *reinterpret_cast<Mask16*>(out) = _kxor_mask16(first, static_cast<__mmask16>(flip));
             }
         }
     }

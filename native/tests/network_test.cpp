@@ -19,7 +19,8 @@ using namespace binarynet;
 static std::atomic<size_t> allocations{0};
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-// Whatever takes memory from the heap, in whatever library, comes by here.
+// Whatever takes memory from the heap, in whatever library, comes by here: other libraries see it too.
+#pragma GCC visibility push(default)
 extern "C" {
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
@@ -43,6 +44,7 @@ void* aligned_alloc(size_t alignment, size_t bytes) {
     return __libc_memalign(alignment, bytes);
 }
 }
+#pragma GCC visibility pop
 #else
 // Sanitizers have a heap of their own; what C++ takes is counted still.
 void* operator new(size_t bytes) {
