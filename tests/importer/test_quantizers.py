@@ -16,14 +16,20 @@ def node(kind: str, **attributes) -> Node:
     return Node("one", kind, "qonnx.custom_op.general", ("x",), ("y",), attributes, None)
 
 
+# bits, scale, zero point, narrow; one bit that is narrow, or has a zero point, holds nothing
+SHAPES = [
+    (bits, scale, zero, narrow)
+    for bits in (1, 2, 4, 7)
+    for scale, zero in ((1.0, 0.0), (0.3, 0.0), (2.0, 3.0))
+    for narrow in (0, 1)
+    if bits > 1 or not (narrow or zero)
+]
+
+
 @pytest.mark.parametrize("rounding", list(_ROUNDINGS))
-@pytest.mark.parametrize("narrow", [0, 1])
 @pytest.mark.parametrize("signed", [0, 1])
-@pytest.mark.parametrize("bits", [1, 2, 4, 7])
-@pytest.mark.parametrize(("scale", "zero"), [(1.0, 0.0), (0.3, 0.0), (2.0, 3.0)])
-def test_integers_are_those_of_the_package(scale, zero, bits, signed, narrow, rounding):
-    if bits == 1 and (narrow or zero):
-        pytest.skip("one bit that is narrow, or has a zero point, holds nothing")
+@pytest.mark.parametrize(("bits", "scale", "zero", "narrow"), SHAPES)
+def test_integers_are_those_of_the_package(bits, scale, zero, narrow, signed, rounding):
     parameters = [np.asarray(one, np.float32) for one in (scale, zero, bits)]
     made = quantizer(node("Quant", signed=signed, narrow=narrow, rounding_mode=rounding), [None, *parameters])
     expected = qonnx.quant(HALVES, *parameters, signed, narrow, rounding)
