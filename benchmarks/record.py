@@ -3,11 +3,13 @@
     python benchmarks/record.py RUN [RUN ...]     add these runs (a run of the same command is replaced)
     python benchmarks/record.py                   only write the page anew
 
-A run folder is what `binarynet train --out RUN` leaves. Seeds of one command share a row of the page.
+A run folder is what `binarynet train --out RUN` leaves. Seeds of one command share a row of the page. Of runs of 20
+epochs and more, but for the digits, docs/results/ keeps the curve: NAME.csv and NAME.png.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import sys
@@ -22,6 +24,7 @@ from binarynet.train import RunFolder
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "src/binarynet/recipes/measured.json"
 PAGE = ROOT / "docs/results.md"
+CURVES = ROOT / "docs/results"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
@@ -50,6 +53,31 @@ def read(folder: Path) -> Measured:
     )
 
 
+def keep_curve(folder: Path, row: Measured) -> None:
+    """docs/results/NAME.csv and .png: what the training and the validation images said, epoch by epoch."""
+    import matplotlib.pyplot as plt
+
+    with RunFolder(folder).metrics.open(encoding="utf-8", newline="") as file:
+        epochs = list(csv.DictReader(file))
+    parts = [row.recipe, *(f"{name}={text}" for name, text in row.settings.items()), f"seed{row.seed}"]
+    file_of = CURVES / "-".join(parts).replace(",", "+")
+    CURVES.mkdir(exist_ok=True)
+    columns = ("epoch", "lr", "train_loss", "train_error", "validation_error")
+    lines = [",".join(columns), *(",".join(epoch[column] for column in columns) for epoch in epochs)]
+    write(Path(f"{file_of}.csv"), "\n".join(lines) + "\n")
+    figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
+    at = [int(epoch["epoch"]) for epoch in epochs]
+    for column, label in (("train_error", "training, with dropout"), ("validation_error", "validation")):
+        axes.semilogy(at, [max(float(epoch[column]), 1e-2) for epoch in epochs], label=label)
+    axes.axhline(row.test_error, color="black", linestyle=":", label=f"test, of epoch {row.best_epoch}")
+    axes.set(xlabel="epoch", ylabel="error, %", title=row.command.removeprefix("binarynet train "))
+    axes.title.set_fontsize(8)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(f"{file_of}.png", dpi=100)
+    plt.close(figure)
+
+
 def text(value: object) -> str:
     """A setting as one types it."""
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -69,7 +97,7 @@ def rows_of_page(rows: tuple[Measured, ...]) -> list[str]:
         reported = recipe.reported.get(recipe.data)
         errors = [run.test_error for run in runs]
         ours = f"{mean(errors):.2f} %" + (f" ({min(errors):.2f} – {max(errors):.2f})" if len(errors) > 1 else "")
-        on = f"{runs[0].device.replace('cpu', 'CPU')}, {runs[0].threads} thread{'s' if runs[0].threads > 1 else ''}"
+        on = f"{runs[0].device.replace("cpu", "CPU")}, {runs[0].threads} thread{'s' if runs[0].threads > 1 else ''}"
         seeds = ", ".join(str(run.seed) for run in runs)
         full = f"{reported:.2f} %" if reported else "–"
         lines.append(f"| `{command}` | {runs[0].epochs} | {full} | {ours} | {seeds} | {on} |")
@@ -90,7 +118,11 @@ def write(path: Path, text: str) -> None:
 
 def main(folders: list[str]) -> None:
     rows = {row.command: row for row in measured()}
-    rows |= {row.command: row for row in map(read, map(Path, folders))}
+    for folder in map(Path, folders):
+        row = read(folder)
+        rows[row.command] = row
+        if row.epochs >= 20 and not row.recipe.endswith("-digits"):
+            keep_curve(folder, row)
     ordered = tuple(sorted(rows.values(), key=lambda row: (row.recipe, row.test_error, row.seed)))
     write(FILE, json.dumps([asdict(row) for row in ordered], indent=1, ensure_ascii=False) + "\n")
     write(PAGE, page(PAGE.read_text(encoding="utf-8"), ordered))
