@@ -97,7 +97,7 @@ def rows_of_page(rows: tuple[Measured, ...]) -> list[str]:
         reported = recipe.reported.get(recipe.data)
         errors = [run.test_error for run in runs]
         ours = f"{mean(errors):.2f} %" + (f" ({min(errors):.2f} – {max(errors):.2f})" if len(errors) > 1 else "")
-        on = f"{runs[0].device.replace("cpu", "CPU")}, {runs[0].threads} thread{'s' if runs[0].threads > 1 else ''}"
+        on = f"{runs[0].device.replace('cpu', 'CPU')}, {runs[0].threads} thread{'s' if runs[0].threads > 1 else ''}"
         seeds = ", ".join(str(run.seed) for run in runs)
         full = f"{reported:.2f} %" if reported else "–"
         lines.append(f"| `{command}` | {runs[0].epochs} | {full} | {ours} | {seeds} | {on} |")
