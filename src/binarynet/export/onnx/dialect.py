@@ -7,6 +7,7 @@ is needed.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -52,7 +53,7 @@ class Tensor:
         return str(self.value.encoding) == "i32"
 
 
-class Dialect(Writer):
+class Dialect(Writer, ABC):
     """Walks the graph; a target says how inputs, weights, accumulators and thresholds look.
 
     ``whole`` is the type in which accumulators stand.
@@ -135,22 +136,25 @@ class Dialect(Writer):
 
     # What a target says
 
+    @abstractmethod
     def input_type(self) -> Any:
-        raise NotImplementedError
+        """The ONNX type of what the caller hands in."""
 
+    @abstractmethod
     def input(self, op: Input, value: Value) -> str:
         """Codes → numbers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def product(self, op: Linear | Conv2d, x: Tensor) -> str:
-        raise NotImplementedError
+        """Dot products."""
 
+    @abstractmethod
     def threshold(self, op: Threshold, x: Tensor) -> str:
-        raise NotImplementedError
+        """Accumulator or real → code."""
 
+    @abstractmethod
     def real(self, x: Tensor) -> str:
         """A value as float32."""
-        raise NotImplementedError
 
     def annotations(self) -> tuple[Any, ...]:
         return ()
