@@ -77,6 +77,7 @@ struct GemmI32 : Gemm {
     size_t channels;  // that exist
     int32_t* out;     // (row_count, out_stride)
     size_t out_stride;
+    bool stream;  // past the caches, if the kernel can: out is large, and nobody reads it soon
 };
 
 // Rows that are bytes already, one a value, for a matrix unit that reads them where they lie. A step is 64

@@ -14,6 +14,9 @@ constexpr size_t kWindowTile = 32 << 10, kRowsTile = 256 << 10;
 // panels.
 constexpr size_t kPartChannels = 256;
 
+// Accumulators of a run that are this large have left L2 when they are read.
+constexpr size_t kStreamed = 512 << 10;
+
 size_t popcount(const uint64_t* row, size_t first, size_t count) {
     size_t ones = 0;
     for (; count > kWord; first += kWord, count -= kWord)
@@ -446,6 +449,7 @@ void Matmul::accumulate(const Frame& frame, const Gemm& rows, size_t group, size
         g.terms = terms_.data() + group * padded + first;
         g.term_stride = groups_ * padded;
         g.shift = step_ - 1;
+        g.stream = !finishes() && frame.images * positions() * channels_ * 4 >= kStreamed;
         call(0, acc, stride);
         return;
     }
@@ -525,9 +529,12 @@ void Matmul::run_tile(const Frame& frame, Kernel kernel, size_t first, size_t co
         if (!plain()) sum_codes(g, s.sums);
         if (!finishes()) {
             int32_t* out = frame.at<int32_t>(writes()) + first * channels_ + group * per_group;
-            for (size_t panel = panel_begin; panel < panel_end; panel += part_panels)
-                accumulate(frame, g, group, panel, std::min(panel_end, panel + part_panels), s,
-                           out + panel * lanes_, channels_);
+            // Each call makes tiles of the rows anew, so it takes all channels unless a part must wait for
+            // others.
+            const size_t step = plain() ? panels_[0].count() : part_panels;
+            for (size_t panel = panel_begin; panel < panel_end; panel += step)
+                accumulate(frame, g, group, panel, std::min(panel_end, panel + step), s, out + panel * lanes_,
+                           channels_);
         } else if (groups_ > 1) {
             accumulate(frame, g, group, panel_begin, panel_end, s, s.acc + group * per_group, acc_stride);
         } else {

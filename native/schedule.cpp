@@ -5,8 +5,8 @@ namespace binarynet {
 namespace {
 
 constexpr size_t kLine = 64;
-// What the images of a stage read and write in one step: L2 has room for panels and for a block of expanded
-// rows besides.
+// What the images of a stage hand from step to step: L2 has room for panels and for a block of expanded rows
+// besides. Input and output, the caller's memory, stream past.
 constexpr size_t kStageBytes = 256 << 10;
 
 }  // namespace
@@ -19,21 +19,18 @@ Schedule::Schedule(const std::vector<std::unique_ptr<Step>>& steps, const std::v
     size_t largest = 0, traffic = 0;
     for (size_t i = 0; i < steps.size(); ++i) {
         const int made = roots[static_cast<size_t>(steps[i]->writes())];
-        size_t bytes = this->bytes(made);
         if (!largest) stages_.push_back({i, i, 0});
-        largest = std::max(largest, bytes);
-        const bool ends = 2 * bytes <= largest;
+        largest = std::max(largest, this->bytes(made));
+        const bool ends = 2 * this->bytes(made) <= largest;
+        size_t bytes = 0;
         auto touch = [&](int value) {
             Life& life = lives_[static_cast<size_t>(value)];
             life.first = std::min(life.first, i);
             life.last = std::max(life.last, i);
+            if (value != input && value != output) bytes += this->bytes(value);
         };
         touch(made);
-        for (int read : steps[i]->reads()) {
-            const int source = roots[static_cast<size_t>(read)];
-            touch(source);
-            bytes += this->bytes(source);
-        }
+        for (int read : steps[i]->reads()) touch(roots[static_cast<size_t>(read)]);
         traffic = std::max(traffic, bytes);
         stages_.back().end = i + 1;
         stages_.back().images = std::max<size_t>(1, kStageBytes / std::max<size_t>(traffic, 1));

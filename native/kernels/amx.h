@@ -4,6 +4,8 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
+
 #include "../bits.h"
 #include "../kernels.h"
 
@@ -39,7 +41,11 @@ class Tiles {
         before_tiles_read(&config);
         _tile_loadconfig(&config);
     }
-    ~Tiles() { _tile_release(); }
+    // Answers that passed the caches are there when the call returns.
+    ~Tiles() {
+        _mm_sfence();
+        _tile_release();
+    }
     Tiles(const Tiles&) = delete;
     Tiles& operator=(const Tiles&) = delete;
 };
@@ -78,10 +84,6 @@ void expand_weights(const Gemm& g, size_t panel, size_t first, size_t steps, int
             ones[p] = _mm512_add_epi32(ones[p], _mm512_popcnt_epi32(bits));
         }
     }
-}
-
-inline const int32_t* terms_of(const Gemm& g, size_t row) {
-    return g.terms + (g.classes ? g.classes[row] * g.term_stride : 0);
 }
 
 // A row of bits may begin at any byte.
@@ -134,17 +136,37 @@ struct ToI32 {
                                                             size_t panel, const __m512i (&ones)[P],
                                                             const int32_t* sums) {
         const __m128i shift = _mm_cvtsi32_si128(g.shift);
+        const size_t left = g.channels - panel * kLanes;
         int32_t* out = g.out + row * g.out_stride + panel * kLanes;
-        for (size_t r = 0; r < count; ++r, out += g.out_stride, sums += P * kLanes) {
-            const int32_t* bases = terms_of(g, row + r) + panel * kLanes;
+        // Only whole lines pass the caches.
+        const bool stream = g.stream && left >= P * kLanes && g.out_stride % kLanes == 0 &&
+                            reinterpret_cast<uintptr_t>(out) % kVector == 0;
+        __mmask16 exist[P];
+        __m512i bases[P];
+        auto take_bases = [&](const int32_t* terms) {
             BINARYNET_UNROLL
             for (int p = 0; p < P; ++p) {
-                const size_t left = g.channels - (panel + p) * kLanes;
-                const __mmask16 exist = static_cast<__mmask16>(low_bits(left < kLanes ? left : kLanes));
-                const __m512i sum = _mm512_add_epi32(ones[p], _mm512_load_si512(sums + p * kLanes));
-                const __m512i acc = _mm512_sub_epi32(_mm512_loadu_si512(bases + p * kLanes),
-                                                     _mm512_maskz_sll_epi32(exist, sum, shift));
-                _mm512_mask_storeu_epi32(out + p * kLanes, exist, acc);
+                const size_t lanes = left - std::min(left, p * kLanes);
+                exist[p] = static_cast<__mmask16>(low_bits(std::min(lanes, kLanes)));
+                bases[p] = _mm512_sub_epi32(_mm512_loadu_si512(terms + (panel + p) * kLanes),
+                                            _mm512_maskz_sll_epi32(exist[p], ones[p], shift));
+            }
+        };
+        uint32_t known = g.classes ? g.classes[row] : 0;
+        take_bases(g.terms + known * g.term_stride);
+        for (size_t r = 0; r < count; ++r, out += g.out_stride, sums += P * kLanes) {
+            if (g.classes && g.classes[row + r] != known) {
+                known = g.classes[row + r];
+                take_bases(g.terms + known * g.term_stride);
+            }
+            BINARYNET_UNROLL
+            for (int p = 0; p < P; ++p) {
+                const __m512i sum = _mm512_load_si512(sums + p * kLanes);
+                const __m512i acc = _mm512_sub_epi32(bases[p], _mm512_maskz_sll_epi32(exist[p], sum, shift));
+                if (stream)
+                    _mm512_stream_si512(reinterpret_cast<__m512i*>(out + p * kLanes), acc);
+                else
+                    _mm512_mask_storeu_epi32(out + p * kLanes, exist[p], acc);
             }
         }
     }

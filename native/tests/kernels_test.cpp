@@ -102,9 +102,12 @@ void test_gemm(const Kernels& k, const Problem& p, bool tiles) {
     if (p.classes == 1) std::fill(classes.begin(), classes.end(), 0u);
 
     // Panels in two calls that meet in the middle; what no call covers keeps its mark.
-    const size_t cut = panels.count() / 2, bits_stride = padded / 8 + 3, acc_stride = p.channels + 2;
+    const size_t cut = panels.count() / 2, bits_stride = padded / 8 + 3;
     std::vector<uint8_t> bits(p.rows * bits_stride, 0xab);
-    std::vector<int32_t> acc(p.rows * acc_stride, 0x7eadbeef);
+    // Sums twice: close together, and in whole lines of the cache, which they may pass.
+    const size_t acc_strides[] = {p.channels + 2, round_up(p.channels + 2, 16)};
+    Buffer accs[] = {Buffer(p.rows * acc_strides[0] * 4), Buffer(p.rows * acc_strides[1] * 4)};
+    for (Buffer& acc : accs) std::fill_n(acc.as<int32_t>(), acc.bytes() / 4, 0x7eadbeef);
     for (size_t half = 0; half < 2; ++half) {
         GemmBits b{};
         static_cast<Gemm&>(b) = g;
@@ -120,9 +123,12 @@ void test_gemm(const Kernels& k, const Problem& p, bool tiles) {
         a.terms = bases.data();
         a.shift = p.shift;
         a.channels = p.channels;
-        a.out = acc.data();
-        a.out_stride = acc_stride;
-        k.gemm_i32(a);
+        for (size_t i = 0; i < 2; ++i) {
+            a.out = accs[i].as<int32_t>();
+            a.out_stride = acc_strides[i];
+            a.stream = i == 1;
+            k.gemm_i32(a);
+        }
     }
     for (size_t r = 0; r < p.rows; ++r) {
         for (size_t c = 0; c < bits_stride * 8; ++c) {
@@ -135,12 +141,15 @@ void test_gemm(const Kernels& k, const Problem& p, bool tiles) {
                 want = false;  // the tail
             CHECK(got == want, "%s row %zu bit %zu", where, r, c);
         }
-        for (size_t c = 0; c < acc_stride; ++c) {
-            int32_t want = 0x7eadbeef;
-            if (c < p.channels)
-                want = static_cast<int32_t>(static_cast<uint32_t>(bases[classes[r] * g.term_stride + c]) -
-                                            (sums[r * p.channels + c] << p.shift));
-            CHECK(acc[r * acc_stride + c] == want, "%s row %zu acc %zu", where, r, c);
+        for (size_t i = 0; i < 2; ++i) {
+            for (size_t c = 0; c < acc_strides[i]; ++c) {
+                int32_t want = 0x7eadbeef;
+                if (c < p.channels)
+                    want = static_cast<int32_t>(static_cast<uint32_t>(bases[classes[r] * g.term_stride + c]) -
+                                                (sums[r * p.channels + c] << p.shift));
+                CHECK(accs[i].as<int32_t>()[r * acc_strides[i] + c] == want, "%s row %zu acc %zu", where, r,
+                      c);
+            }
         }
     }
 }
