@@ -57,7 +57,7 @@ binarynet::ThresholdTable table(const Array<bool>& rising, const std::string& en
 using Input = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 using Output = nb::ndarray<nb::c_contig, nb::device::cpu>;
 
-void run(Network& network, Input input, Output output, double* seconds) {
+bool run(Network& network, Input input, Output output, double* seconds) {
     if (!network.finished()) throw std::invalid_argument("finish() the network before it runs");
     const size_t images = input.ndim() ? input.shape(0) : 0;
     const bool matches = network.input_is_float() ? input.dtype() == nb::dtype<float>()
@@ -74,7 +74,7 @@ void run(Network& network, Input input, Output output, double* seconds) {
                                     std::to_string(network.output_numbers()) + " numbers for each of " +
                                     std::to_string(images) + " images");
     nb::gil_scoped_release release;
-    network.run(input.data(), images, output.data(), seconds);
+    return network.run(input.data(), images, output.data(), seconds);
 }
 
 std::vector<double> run_timed(Network& network, Input input, Output output) {
@@ -211,8 +211,8 @@ NB_MODULE(_native, m) {
         .def("add_flatten", &Network::add_flatten, "name"_a, "source"_a)
         .def("finish", &Network::finish, "output"_a)
         .def(
-            "run", [](Network& n, Input input, Output output) { run(n, input, output, nullptr); }, "input"_a,
-            "output"_a)
+            "run", [](Network& n, Input input, Output output) { return run(n, input, output, nullptr); },
+            "input"_a, "output"_a)
         .def("run_timed", &run_timed, "input"_a, "output"_a)
         .def("plan", &plan, "images"_a)
         .def_prop_ro("output_is_float", &Network::output_is_float)

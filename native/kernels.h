@@ -55,6 +55,9 @@ struct Gemm {
     const uint8_t* panels;  // 64-byte aligned; panel p: panels + p · units · shape.channels · shape.bytes
     size_t units;           // units · shape.bytes ≤ 8 · words
     size_t panel_begin, panel_end;
+    // A hint: the last panels first. A network's runs take turns, because what one of them met last is what
+    // the caches still hold when the next begins.
+    bool downwards;
     bool tiles;               // on the matrix unit, for 64 · words ≤ tile_depth; else by popcount
     const uint32_t* classes;  // (row_count), or null: every row is of class 0
     const int32_t* terms;     // (classes, term_stride), term_stride ≥ channels'

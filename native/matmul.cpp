@@ -513,6 +513,7 @@ void Matmul::run_tile(const Frame& frame, Kernel kernel, size_t first, size_t co
         g.planes = planes_;
         g.units = panels_[0].units();
         g.tiles = kernel == Kernel::tiles;
+        g.downwards = frame.downwards;
         g.classes = plain() ? s.classes : nullptr;
         if (compares_) {
             g.panels = panels_[group].data();

@@ -43,6 +43,7 @@ struct Network::Arena {
     size_t activations;           // bytes before the scratch
     Buffer memory;
     std::vector<void*> values;
+    bool downwards = false;
 };
 
 Network::Network(const std::string& isa, int threads, const std::string& kernel)
@@ -424,9 +425,18 @@ void Network::give_back(std::unique_ptr<Arena> arena) {
     }
 }
 
+bool Network::are_codes(const uint8_t* bytes, size_t count) const {
+    const Value& input = value(input_);
+    if (input.store != Value::codes || input.code.bits == 8) return true;
+    uint8_t any = 0;
+    for (size_t i = 0; i < count; ++i) any |= bytes[i];
+    return any <= input.code.largest();
+}
+
 void Network::run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8_t* output, int threads,
                         double* seconds) {
     uint8_t* const memory = arena.memory.as<uint8_t>();
+    arena.downwards = !arena.downwards;
     for (const Schedule::Stage& stage : schedule_.stages()) {
         const size_t parts = schedule_.parts(stage, images, threads);
         for (size_t part = 0; part < parts; ++part) {
@@ -441,9 +451,9 @@ void Network::run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8
                 else
                     arena.values[i] = memory + arena.offsets[static_cast<size_t>(number)] + skipped;
             }
-            const Frame frame{kernels_,      weight_bytes_,       count,
-                              threads,       arena.values.data(), memory + arena.activations,
-                              scratch_bytes_};
+            const Frame frame{kernels_,       weight_bytes_,       count,
+                              threads,        arena.values.data(), memory + arena.activations,
+                              scratch_bytes_, arena.downwards};
             for (size_t i = stage.begin; i < stage.end; ++i) {
                 if (!seconds) {
                     steps_[i]->run(frame);
@@ -465,21 +475,24 @@ Network::Chunks Network::chunks(size_t images) const {
     return {count, (images + count - 1) / count, workers, by_image ? 1 : threads_};
 }
 
-void Network::run(const void* input, size_t images, void* output, double* seconds) {
+bool Network::run(const void* input, size_t images, void* output, double* seconds) {
     if (!finished()) throw std::invalid_argument("finish() the network before it runs");
-    if (!images) return;
+    if (!images) return true;
+    std::atomic<bool> fit{true};
     const size_t output_bytes = value(output_).bytes();
     const Chunks cut = chunks(images);
     auto chunk = [&](Arena& arena, size_t i, double* times) {
         const size_t begin = images * i / cut.count, end = images * (i + 1) / cut.count;
-        run_chunk(arena, static_cast<const uint8_t*>(input) + begin * input_bytes_, end - begin,
-                  static_cast<uint8_t*>(output) + begin * output_bytes, cut.threads, times);
+        const uint8_t* first = static_cast<const uint8_t*>(input) + begin * input_bytes_;
+        if (!are_codes(first, (end - begin) * input_bytes_)) return fit.store(false);
+        run_chunk(arena, first, end - begin, static_cast<uint8_t*>(output) + begin * output_bytes,
+                  cut.threads, times);
     };
     if (cut.workers == 1) {
         auto arena = take_arena(cut.most, threads_);
         for (size_t i = 0; i < cut.count; ++i) chunk(*arena, i, seconds);
         give_back(std::move(arena));
-        return;
+        return fit.load();
     }
     std::array<std::unique_ptr<Arena>, kMaxThreads> arenas;
     // The first has scratch for every thread, so that a later call with few images finds it large enough.
@@ -493,6 +506,7 @@ void Network::run(const void* input, size_t images, void* output, double* second
     for (size_t i = 0; i < times.size(); ++i)
         seconds[i % steps_.size()] += times[i] / static_cast<double>(cut.workers);
     for (size_t slot = 0; slot < cut.workers; ++slot) give_back(std::move(arenas[slot]));
+    return fit.load();
 }
 
 std::vector<Network::Planned> Network::plan(size_t images) const {

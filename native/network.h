@@ -50,7 +50,8 @@ class Network {
 
     // input: `images` images of codes (uint8) or float32; output: images × output_numbers() int32 or float32.
     // seconds: null, or one number for each entry of plan(), to which the time of its step is added.
-    void run(const void* input, size_t images, void* output, double* seconds = nullptr);
+    // False: a byte of the input is no code, and answers are missing.
+    bool run(const void* input, size_t images, void* output, double* seconds = nullptr);
 
     bool finished() const { return output_ >= 0; }
     bool input_is_float() const;
@@ -102,6 +103,8 @@ class Network {
         int threads;         // of a chunk
     };
     Chunks chunks(size_t images) const;
+    // Is every byte a code of the input?
+    bool are_codes(const uint8_t* bytes, size_t count) const;
     void run_chunk(Arena& arena, const uint8_t* input, size_t images, uint8_t* output, int threads,
                    double* seconds);
     std::unique_ptr<Arena> take_arena(size_t images, int threads);

@@ -64,6 +64,7 @@ struct Frame {
     void* const* values = nullptr;
     uint8_t* scratch = nullptr;
     size_t scratch_bytes = 0;  // per slot
+    bool downwards = false;    // as in Gemm
 
     template <typename T>
     T* at(int value) const {

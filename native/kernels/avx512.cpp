@@ -133,8 +133,10 @@ void stream(const typename Store::Args& g, size_t panel) {
 
 template <class Store>
 void gemm(const typename Store::Args& g) {
-    size_t panel = g.panel_begin;
-    for (; panel + 4 <= g.panel_end; panel += 4) stream<4, Store>(g, panel);
+    const size_t quads = (g.panel_end - g.panel_begin) / 4;
+    for (size_t i = 0; i < quads; ++i)
+        stream<4, Store>(g, g.panel_begin + 4 * (g.downwards ? quads - 1 - i : i));
+    size_t panel = g.panel_begin + 4 * quads;
     if (panel + 2 <= g.panel_end) {
         stream<2, Store>(g, panel);
         panel += 2;

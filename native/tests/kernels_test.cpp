@@ -114,6 +114,7 @@ void test_gemm(const Kernels& k, const Problem& p, bool tiles) {
         b.panel_begin = half ? cut : 0;
         b.panel_end = half ? panels.count() : cut;
         b.terms = limits.data();
+        b.downwards = half;
         b.flip = flip.data();
         b.out = bits.data();
         b.out_stride = bits_stride;

@@ -90,8 +90,11 @@ class Network:
     def finish(self, output: int) -> None:
         """Fuse, lay out the weights, plan the memory."""
 
-    def run(self, input: NDArray[Any], output: NDArray[Any]) -> None:
-        """input (n, …) uint8 codes or float32 → output (n, …) int32 or float32. Other threads run meanwhile."""
+    def run(self, input: NDArray[Any], output: NDArray[Any]) -> bool:
+        """input (n, …) uint8 codes or float32 → output (n, …) int32 or float32. Other threads run meanwhile.
+
+        False: a byte of the input is no code, and answers are missing.
+        """
 
     def run_timed(self, input: NDArray[Any], output: NDArray[Any]) -> list[float]:
         """`run`, and how many seconds each step of `plan` took."""

@@ -7,7 +7,7 @@ import pytest
 
 from binarynet.errors import InputError
 from binarynet.graph import Encoding
-from binarynet.runtime.images import adapt
+from binarynet.runtime.images import adapt, is_ready
 
 B1, B3, B8, U8, F32 = (Encoding.parse(name) for name in ("b1", "b3", "b8", "u8", "f32"))
 SHAPE = (4, 5, 3)  # height, width, channels
@@ -146,3 +146,21 @@ def test_an_array_like_of_another_library_is_taken_without_importing_it():
             return np.array([[1, 2, 3]], np.uint8)
 
     np.testing.assert_array_equal(adapt(Tensor(), (3,), U8), [[1, 2, 3]])
+
+
+def test_what_is_ready_would_not_be_copied(nhwc):
+    ready = [(nhwc, SHAPE, B8, "nhwc"), (nhwc[:, 0, 0].copy(), (3,), B8, None), (nhwc[:0], SHAPE, B8, "nhwc")]
+    others = [
+        (nhwc, SHAPE, B8, None),  # it might be in the other order
+        (nhwc[:, ::-1], SHAPE, B8, "nhwc"),
+        (nhwc, (60,), B8, None),
+        (nhwc.tolist(), SHAPE, B8, "nhwc"),
+        (nhwc.astype(np.float32), SHAPE, F32, "nhwc"),
+        (nhwc.astype(np.int8), SHAPE, B8, "nhwc"),
+        (nhwc[0], SHAPE, B8, "nhwc"),
+    ]
+    for given in ready:
+        assert is_ready(*given)
+        assert adapt(*given).ctypes.data == given[0].ctypes.data
+    for given in others:
+        assert not is_ready(*given)

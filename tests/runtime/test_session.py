@@ -152,6 +152,20 @@ def test_the_native_module_checks_what_it_is_given():
         fresh.add_flatten("nothing", 9)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("encoding", ["b1", "u3"])
+def test_a_byte_that_is_no_code_is_refused_wherever_it_stands(encoding, threads):
+    weight = np.ones((2, 5), np.int8)
+    session = Session(Graph((Input("x", (), (5,), encoding), Linear("y", ("x",), weight))), threads=threads)
+    images = np.zeros((600, 5), np.uint8)
+    assert session.logits(images).shape == (600, 2)
+    for row in (0, 299, 599):
+        images[row, 4] = 8
+        with pytest.raises(InputError, match=rf"the value 8 at \({row}, 4\) is not a code"):
+            session.logits(images)
+        images[row, 4] = 0
+
+
 @pytest.mark.parametrize("name", isa.available())
 def test_eight_threads_may_call_one_session_and_four_sessions_at_once(name):
     graph, images, expected = convnet()

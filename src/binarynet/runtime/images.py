@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from binarynet.graph.encoding import Encoding
 
 Layout = Literal["nchw", "nhwc"]
 Array = NDArray[Any]
+_BYTE = np.dtype(np.uint8)
 
 
 def adapt(images: ArrayLike, shape: tuple[int, ...], encoding: Encoding, layout: Layout | None = None) -> Array:
@@ -34,6 +35,20 @@ def adapt(images: ArrayLike, shape: tuple[int, ...], encoding: Encoding, layout:
     if array.dtype.kind not in "buif":
         raise InputError(f"images are of type {array.dtype}; pass an array of uint8 or floats")
     return _codes(_arrange(array, shape, layout), encoding)
+
+
+def is_ready(
+    images: ArrayLike, shape: tuple[int, ...], encoding: Encoding, layout: Layout | None = None
+) -> TypeGuard[Array]:
+    """Would `adapt` return this very memory, if only its bytes are codes of the encoding? That is soon known."""
+    return (
+        type(images) is np.ndarray
+        and images.dtype is _BYTE
+        and images.shape[1:] == shape
+        and (layout == "nhwc" or (layout is None and len(shape) == 1))
+        and images.flags.c_contiguous
+        and not encoding.is_float
+    )
 
 
 def _arrange(array: Array, shape: tuple[int, ...], layout: Layout | None) -> Array:

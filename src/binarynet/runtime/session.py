@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from binarynet.errors import InputError, RuntimeUnavailable
 from binarynet.graph import Encoding, Graph, interpret, verify
-from binarynet.runtime.images import Layout, adapt
+from binarynet.runtime.images import Layout, adapt, is_ready
 from binarynet.runtime.plan import Planned, build, planned
 
 _ENGINES = ("native", "oracle", "triton")
@@ -148,7 +148,10 @@ class Session:
         Raises:
             InputError: shape, type or values do not fit; NaN is named with its index.
         """
-        codes = adapt(images, self.input_shape, self._encoding, layout)
+        if self.engine == "native" and is_ready(images, self.input_shape, self._encoding, layout):
+            codes = images
+        else:
+            codes = adapt(images, self.input_shape, self._encoding, layout)
         answers = self._room(len(codes)) if out is None else out
         if answers.shape != (len(codes), *self.output_shape) or answers.dtype != self._dtype:
             raise InputError(
@@ -158,7 +161,8 @@ class Session:
         if not (answers.flags.c_contiguous and answers.flags.writeable):
             raise InputError("out must be contiguous and writeable")
         if self.engine == "native":
-            self._network.run(codes, answers)
+            if not self._network.run(codes, answers):
+                adapt(images, self.input_shape, self._encoding, layout)  # refuses, and says which value
         elif self.engine == "triton":
             self._runner.run(codes, answers)
         else:
