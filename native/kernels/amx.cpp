@@ -19,11 +19,11 @@
 // 32 h + 8 q + n of a step at byte 32 h + 4 n + q of the tile's depth, and rows are expanded in the same
 // order.
 //
-// Blocking. A block of rows is expanded once into 512 KB of L2. For two panels at a time, 9 steps of their
-// depth, 18 KB, are expanded into L1 and meet every strip of rows, which streams from L2 by tileloaddt1: with
-// that hint it does not push the weights out of L1. Sums of unfinished depth wait in memory. Tiles are as
-// high as the rows divide evenly (100 rows: 8 tiles of 13), because the matrix unit's time is the rows it is
-// given.
+// Blocking. A block of rows is expanded once into 512 KB of L2. For two panels at a time, up to 11 steps
+// of their depth, 22 KB, are expanded into L1 and meet every strip of rows, which streams from L2 by
+// tileloaddt1: with that hint it does not push the weights out of L1. Sums of unfinished depth wait in
+// memory. Up to 16 steps are one block all the same, which has no such sums. Tiles are as high as the rows
+// divide evenly (100 rows: 8 tiles of 13), because the matrix unit's time is the rows it is given.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -44,7 +44,7 @@ constexpr size_t kMaxDepth = kRowBytes / kStripRows;  // one strip must fit the 
 // What a call needs besides registers. One thread makes one call at a time.
 struct Scratch {
     alignas(64) uint8_t rows[kRowBytes];                   // (strip, step, tile, row, 64)
-    alignas(64) int8_t weights[kMaxSteps * 2 * kTile];     // (step, panel, 16, 64)
+    alignas(64) int8_t weights[kMostSteps * 2 * kTile];    // (step, panel, 16, 64)
     alignas(64) int32_t sums[kMaxRows * 2 * kLanes];       // (strip, row, panel, channel)
     alignas(64) int32_t done[2][kStripRows * 2 * kLanes];  // the same, of two strips
 };
@@ -53,7 +53,7 @@ thread_local Scratch scratch;
 // How a call is cut up.
 struct Cut {
     size_t steps;            // of 64 values
-    size_t steps_per_block;  // ≤ kMaxSteps
+    size_t steps_per_block;  // ≤ kMostSteps
     size_t height;           // rows of a tile; a strip is two tiles
     size_t rows_per_block;   // a multiple of the strip
 };
@@ -61,8 +61,7 @@ struct Cut {
 Cut cut(const Gemm& g) {
     Cut c{};
     c.steps = (g.units + 1) / 2;
-    const size_t depth_blocks = (c.steps + kMaxSteps - 1) / kMaxSteps;
-    c.steps_per_block = (c.steps + depth_blocks - 1) / depth_blocks;
+    c.steps_per_block = steps_per_block(c.steps);
     const size_t fit = kRowBytes / (c.steps * kVector) / kStripRows * kStripRows;
     if (!g.row_count) return c;
     const size_t most = std::min(fit, kMaxRows), row_blocks = (g.row_count + most - 1) / most;
@@ -130,6 +129,14 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Cut& c
                 expand_rows(g, row, std::min(strip_rows, rows), k, s.rows + k * 2 * tile);
         for (size_t r = 0, strip = 0; r < rows; r += strip_rows, ++strip) {
             const size_t left = rows - r, ahead = std::min(strip_rows, left - std::min(left, strip_rows));
+            const bool grow = expand && ahead;
+            // The sums of the strip before, which have left the matrix unit by now, become answers: between
+            // the products where memory is what they wait for.
+            const bool late = last && strip, spread = Store::kSpread && late && !grow;
+            auto store = [&](size_t begin, size_t end) {
+                Store::template store<P>(g, row + r - strip_rows + begin, end - begin, panel, ones,
+                                         s.done[(strip - 1) % 2] + begin * P * kLanes);
+            };
             uint8_t* a = s.rows + (r * c.steps + first * strip_rows) * kVector;
             const int8_t* w = s.weights;
             before_tiles_read(&s);
@@ -141,7 +148,7 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Cut& c
             } else {
                 load_sums<P>(s.sums + r * P * kLanes, c.height);
             }
-            for (size_t k = first; k < first + steps; ++k, a += 2 * tile, w += P * kTile) {
+            auto multiply = [&]() __attribute__((always_inline)) {
                 _tile_stream_loadd(4, a, kVector);
                 _tile_loadd(6, w, kVector);
                 _tile_dpbusd(0, 4, 6);
@@ -152,17 +159,29 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Cut& c
                     _tile_dpbusd(2, 4, 7);
                     _tile_dpbusd(3, 5, 7);
                 }
-                if (expand && ahead) expand_rows(g, row + r + strip_rows, ahead, k, a + c.steps * 2 * tile);
+                a += 2 * tile;
+                w += P * kTile;
+            };
+            if (grow) {
+                for (size_t k = first; k < first + steps; ++k) {
+                    expand_rows(g, row + r + strip_rows, ahead, k, a + c.steps * 2 * tile);
+                    multiply();
+                }
+            } else if (spread) {
+                const size_t share = (strip_rows + steps - 1) / steps;
+                for (size_t k = 0; k < steps; ++k) {
+                    multiply();
+                    store(std::min(strip_rows, k * share), std::min(strip_rows, (k + 1) * share));
+                }
+            } else {
+                for (size_t k = 0; k < steps; ++k) multiply();
             }
             if (!last) {
                 store_sums<P>(s.sums + r * P * kLanes, c.height);
                 continue;
             }
-            // One strip late: its sums have left the matrix unit by then.
             store_sums<P>(s.done[strip % 2], c.height);
-            if (strip)
-                Store::template store<P>(g, row + r - strip_rows, strip_rows, panel, ones,
-                                         s.done[(strip - 1) % 2]);
+            if (late && !spread) store(0, strip_rows);
             if (left <= strip_rows)
                 Store::template store<P>(g, row + r, left, panel, ones, s.done[strip % 2]);
         }

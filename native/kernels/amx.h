@@ -14,7 +14,13 @@ namespace {
 
 constexpr size_t kLanes = 16, kVector = 64, kTile = 16 * kVector;
 constexpr size_t kTileRows = 16, kStripRows = 2 * kTileRows;
-constexpr size_t kMaxSteps = 9;  // of a block of depth
+constexpr size_t kMaxSteps = 11;   // of a block of depth
+constexpr size_t kMostSteps = 16;  // of a depth that is one block
+
+inline size_t steps_per_block(size_t steps) {
+    const size_t blocks = steps <= kMostSteps ? 1 : (steps + kMaxSteps - 1) / kMaxSteps;
+    return (steps + blocks - 1) / blocks;
+}
 
 // For masked intrinsics in the place of plain ones, whose undefined operand GCC 12 warns about (bug 105593).
 constexpr __mmask64 kAll = ~uint64_t{0};
@@ -93,6 +99,7 @@ typedef __mmask32 __attribute__((aligned(1), may_alias)) Mask32;
 // What becomes of the sums of a strip, (rows, P panels, 16), to which `ones` are still to be added.
 struct ToBits {
     typedef GemmBits Args;
+    static constexpr bool kSpread = false;  // better a few rows at a time than all at once?
 
     template <int P>
     static inline __attribute__((always_inline)) void store(const GemmBits& g, size_t row, size_t count,
@@ -130,6 +137,7 @@ struct ToBits {
 
 struct ToI32 {
     typedef GemmI32 Args;
+    static constexpr bool kSpread = true;  // stores wait for memory
 
     template <int P>
     static inline __attribute__((always_inline)) void store(const GemmI32& g, size_t row, size_t count,

@@ -3,7 +3,7 @@
 // The matrix unit on rows that are bytes already: convolutions, whose windows overlap. Everything that
 // amx.cpp says holds here too, but for the rows: every pixel becomes bytes once and is read where it lies by
 // each tap that sees it, where rows gathered for the other kernels would be expanded tap by tap, nine times
-// for 3 × 3. The blocks are those of amx.cpp: 256 rows, two panels, 9 steps of depth. Sums of a
+// for 3 × 3. The blocks are those of amx.cpp: 256 rows, two panels, up to 11 steps of depth. Sums of a
 // block become bits in one go at its end: between the tile instructions of the next strip was no faster.
 #include <immintrin.h>
 
@@ -18,7 +18,7 @@ namespace {
 constexpr size_t kMaxStrips = 8;  // of a block
 
 struct Scratch {
-    alignas(64) int8_t weights[kMaxSteps * 2 * kTile];               // (step, panel, 16, 64)
+    alignas(64) int8_t weights[kMostSteps * 2 * kTile];              // (step, panel, 16, 64)
     alignas(64) int32_t sums[kMaxStrips * kStripRows * 2 * kLanes];  // (strip, row, panel, channel)
 };
 thread_local Scratch scratch;
@@ -27,15 +27,14 @@ thread_local Scratch scratch;
 template <int P, class Store>
 __attribute__((noinline)) void block(const typename Store::Args& g, const Strips& rows, const Strip* strips,
                                      size_t strip_count, size_t panel, Scratch& s) {
-    const size_t all = (g.units + 1) / 2, depth_blocks = (all + kMaxSteps - 1) / kMaxSteps;
-    const size_t steps_per_block = (all + depth_blocks - 1) / depth_blocks;
+    const size_t all = (g.units + 1) / 2, most = steps_per_block(all);
     const size_t height = rows.height, stride = rows.stride, strip_sums = 2 * height * P * kLanes;
     __m512i ones[P];
     BINARYNET_UNROLL
     for (int p = 0; p < P; ++p) ones[p] = _mm512_setzero_si512();
     size_t steps;
     for (size_t first = 0; first < all; first += steps) {
-        steps = std::min(steps_per_block, all - first);
+        steps = std::min(most, all - first);
         const bool last = first + steps == all;
         expand_weights<P>(g, panel, first, steps, s.weights, ones);
         if (last) {
