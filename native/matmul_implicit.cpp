@@ -83,8 +83,8 @@ Work Matmul::count_implicit(const Frame& frame) const {
     const double blocks = double(implicit_->block_count(frame.images, 1)),
                  rows = double(frame.images * positions());
     const double weights = double(panels_[0].bytes()) / 1024, sums = rows * double(channels_);
-    // Weights are expanded for 256 rows at a time (native/kernels/amx_strips.cpp).
-    const double passes = blocks * std::ceil(rows / blocks / 256);
+    // Weights are expanded for 512 rows at a time (native/kernels/amx_strips.cpp).
+    const double passes = blocks * std::ceil(rows / blocks / 512);
     Work work(Work::tile_calls,
               finishes() ? passes * std::ceil(double(channels_) / kFinishedChannels) : blocks);
     work[frame.weights()] = work[Work::tile_weights] = passes * weights;

@@ -3,8 +3,7 @@
 // The matrix unit on rows that are bytes already: convolutions, whose windows overlap. Everything that
 // amx.cpp says holds here too, but for the rows: every pixel becomes bytes once and is read where it lies by
 // each tap that sees it, where rows gathered for the other kernels would be expanded tap by tap, nine times
-// for 3 × 3. The blocks are those of amx.cpp: 256 rows, two panels, up to 11 steps of depth. Sums of a
-// block become bits in one go at its end: between the tile instructions of the next strip was no faster.
+// for 3 × 3. The blocks are those of amx.cpp, but for twice the rows, 512.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -15,11 +14,12 @@
 namespace binarynet {
 namespace {
 
-constexpr size_t kMaxStrips = 8;  // of a block
+constexpr size_t kMaxStrips = 16;  // of a block
 
 struct Scratch {
     alignas(64) int8_t weights[kMostSteps * 2 * kTile];              // (step, panel, 16, 64)
     alignas(64) int32_t sums[kMaxStrips * kStripRows * 2 * kLanes];  // (strip, row, panel, channel)
+    alignas(64) int32_t done[2][kStripRows * 2 * kLanes];            // the same, of two strips
 };
 thread_local Scratch scratch;
 
@@ -32,6 +32,9 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Strips
     __m512i ones[P];
     BINARYNET_UNROLL
     for (int p = 0; p < P; ++p) ones[p] = _mm512_setzero_si512();
+    auto store = [&](size_t i) {
+        Store::template store<P>(g, strips[i].row, strips[i].count, panel, ones, s.done[i % 2]);
+    };
     size_t steps;
     for (size_t first = 0; first < all; first += steps) {
         steps = std::min(most, all - first);
@@ -66,15 +69,16 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Strips
                     _tile_dpbusd(3, 5, 7);
                 }
             }
-            store_sums<P>(s.sums + i * strip_sums, height);
-        }
-        if (last) {
-            before_tiles_read(&s);
-            for (size_t i = 0; i < strip_count; ++i)
-                Store::template store<P>(g, strips[i].row, strips[i].count, panel, ones,
-                                         s.sums + i * strip_sums);
+            if (!last) {
+                store_sums<P>(s.sums + i * strip_sums, height);
+                continue;
+            }
+            // As in amx.cpp, the sums of the strip before become answers.
+            store_sums<P>(s.done[i % 2], height);
+            if (i) store(i - 1);
         }
     }
+    store(strip_count - 1);
 }
 
 template <class Store>
