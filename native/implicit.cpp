@@ -10,7 +10,7 @@ constexpr size_t kLine = 64, kTileRows = 16, kStripRows = 32;
 // Bytes of a block: with panels and sums, L2 should hold them.
 constexpr size_t kBlockBytes = 512 << 10;
 // Positions of a block of several images: as many as meet one panel in the kernel.
-constexpr size_t kBlockPositions = 256;
+constexpr size_t kBlockPositions = 512;
 // Below, a matrix unit's tiles are too low, or an image is done before weights have become bytes.
 constexpr size_t kLeastRows = 12, kLeastPositions = 32, kLeastChannels = 32;
 // Positions that deserve a thread: fewer, and threads share out the channels.
