@@ -291,7 +291,9 @@ Work Matmul::count(const Frame& frame, const Cut& cut) const {
         const double height = std::max(13.0, std::ceil(rows_of_tile / (2 * strips)));
         work[Work::tile_calls] = calls;
         work[Work::tile_products] = tiles * strips * 2 * height * weights * 8;
-        work[Work::tile_weights] = tiles * std::ceil(strips / 8) * weights;
+        // Weights are expanded for each block of rows, which is as many as are expanded at once.
+        const size_t fit = frame.kernels.tile_depth / (words_ * kWord);
+        work[Work::tile_weights] = tiles * std::ceil(strips / number(std::min<size_t>(8, fit))) * weights;
         work[Work::tile_rows] = calls * rows_of_tile * number(words_) / 16;
     } else {
         work[Work::popcounts] = number(rows) * planes * weights * 8;
