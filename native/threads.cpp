@@ -34,18 +34,23 @@ inline void pause() {
 #endif
 }
 
-// The region that runs now, in one word: 32 bits of serial number, 8 of threads that may join, 24 of tasks
-// not yet claimed. A task is claimed by a compare-exchange on the whole word, so whoever succeeds has read
-// the task and context of that very region.
+// The region that runs now, in one word: 8 bits of threads that may join, and 28 each of the first task that
+// is not yet claimed and of the first behind those. The caller claims from the end, workers from the begin:
+// when a region runs again, two threads have the same tasks, and find their part of the weights in their
+// caches.
 struct Ticket {
-    static constexpr uint64_t kLeft = (uint64_t{1} << 24) - 1;
+    static constexpr uint64_t kMost = (uint64_t{1} << 28) - 1;
 
-    static uint64_t make(uint64_t serial, int threads, size_t left) {
-        return serial << 32 | static_cast<uint64_t>(threads) << 24 | left;
-    }
-    static uint64_t serial(uint64_t ticket) { return ticket >> 32; }
-    static int threads(uint64_t ticket) { return static_cast<int>(ticket >> 24 & 0xff); }
-    static size_t left(uint64_t ticket) { return ticket & kLeft; }
+    int threads;
+    uint64_t begin, end;
+
+    explicit Ticket(uint64_t word)
+        : threads(static_cast<int>(word >> 56)), begin(word >> 28 & kMost), end(word & kMost) {}
+    Ticket(int threads, uint64_t count) : threads(threads), begin(0), end(count) {}
+
+    uint64_t word() const { return static_cast<uint64_t>(threads) << 56 | begin << 28 | end; }
+    bool has_work(int slot) const { return begin < end && slot < threads; }
+    size_t claim(int slot) { return slot ? begin++ : --end; }
 };
 
 class Pool {
@@ -57,8 +62,7 @@ class Pool {
         task_.store(task, std::memory_order_relaxed);
         context_.store(context, std::memory_order_relaxed);
         pending_.store(count, std::memory_order_relaxed);
-        const uint64_t serial = Ticket::serial(ticket_.load(std::memory_order_relaxed)) + 1;
-        ticket_.store(Ticket::make(serial, threads, count));
+        ticket_.store(Ticket(threads, count).word());
         if (sleeping_.load()) {
             const std::lock_guard<std::mutex> lock(mutex_);
             wake_.notify_all();
@@ -76,22 +80,22 @@ class Pool {
  private:
     // Claim and run one task; false if there is none for this slot.
     bool work(int slot) {
-        uint64_t ticket = ticket_.load(std::memory_order_acquire);
+        uint64_t word = ticket_.load(std::memory_order_acquire);
         for (;;) {
-            if (!Ticket::left(ticket) || slot >= Ticket::threads(ticket)) return false;
+            Ticket ticket(word);
+            if (!ticket.has_work(slot)) return false;
+            const size_t index = ticket.claim(slot);
+            if (!ticket_.compare_exchange_weak(word, ticket.word(), std::memory_order_acq_rel)) continue;
+            // Read after the claim: the region whose task this is cannot end, nor another begin, before it is
+            // done.
             const Task task = task_.load(std::memory_order_relaxed);
-            void* const context = context_.load(std::memory_order_relaxed);
-            if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) continue;
-            task(context, Ticket::left(ticket) - 1, slot);
+            task(context_.load(std::memory_order_relaxed), index, slot);
             pending_.fetch_sub(1, std::memory_order_release);
             return true;
         }
     }
 
-    bool has_work(int slot) const {
-        const uint64_t ticket = ticket_.load();
-        return Ticket::left(ticket) && slot < Ticket::threads(ticket);
-    }
+    bool has_work(int slot) const { return Ticket(ticket_.load()).has_work(slot); }
 
     void serve(int slot) {
         for (;;) {
@@ -183,7 +187,7 @@ int default_threads() {
 }
 
 void run_tasks(size_t count, int threads, Task task, void* context) {
-    if (threads > 1 && count > 1 && count <= Ticket::kLeft &&
+    if (threads > 1 && count > 1 && count <= Ticket::kMost &&
         pool().run(count, std::min(threads, kMaxThreads), task, context))
         return;
     for (size_t i = 0; i < count; ++i) task(context, i, 0);
