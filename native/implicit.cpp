@@ -17,6 +17,8 @@ constexpr size_t kLeastRows = 12, kLeastPositions = 32, kLeastChannels = 32;
 constexpr size_t kLeastShare = 128;
 // Patches are expanded so many at a time.
 constexpr size_t kPatches = 16;
+// Bytes of a short line of a window.
+constexpr size_t kShort = 16;
 
 }  // namespace
 
@@ -186,13 +188,14 @@ void Implicit::expand_image(const Kernels& kernels, const uint8_t* image, size_t
     }
 }
 
-// The codes under the window of each position. Neighbours of a row of the image lie together, so they are
-// copied 16 bytes at a time where that stays within the input: what is too much, the next line replaces.
+// The codes under the window of each position. Neighbours of a row of the image lie together. A short line of
+// them is copied as 16 bytes, one instruction, where that stays within the input: what is too much, the next
+// line replaces.
 void Implicit::expand_patches(const Kernels& kernels, const uint8_t* image, const uint8_t* end,
                               const Block& block, uint8_t* patch, const Layout& l, uint8_t* out) const {
     const Window& w = window_;
     const size_t channels = from_.channels, line = w.kernel_width * channels;
-    const size_t stride = round_up(w.taps() * channels + kLine, kLine), copied = round_up(line, 16);
+    const size_t stride = round_up(w.taps() * channels + kLine, kLine);
     Pixels p{};
     p.from = patch;
     p.stride = stride;
@@ -201,28 +204,33 @@ void Implicit::expand_patches(const Kernels& kernels, const uint8_t* image, cons
     for (size_t oy = block.row; oy < block.row + block.rows; ++oy) {
         for (size_t ox = 0; ox < w.out_width(); ox += p.count) {
             p.count = std::min(kPatches, w.out_width() - ox);
-            for (size_t i = 0; i < p.count; ++i) {
-                uint8_t* to = patch + i * stride;
-                const size_t x = w.column(ox + i, 0), last = w.column(ox + i, w.kernel_width - 1);
-                const bool whole = w.dilation_x == 1 && x < w.width && last < w.width;
-                for (size_t ky = 0; ky < w.kernel_height; ++ky, to += line) {
-                    const size_t iy = w.row(oy, ky);
-                    const uint8_t* row = image + iy * w.width * channels;
+            // Windows [begin, inside) lie in the image from their first column to their last.
+            size_t begin = 0, inside = 0;
+            if (w.dilation_x == 1) {
+                while (begin < p.count && w.column(ox + begin, 0) >= w.width) ++begin;
+                inside = begin;
+                while (inside < p.count && w.column(ox + inside, w.kernel_width - 1) < w.width) ++inside;
+            }
+            uint8_t* to = patch;
+            for (size_t ky = 0; ky < w.kernel_height; ++ky, to += line) {
+                const size_t iy = w.row(oy, ky);
+                const uint8_t* row = image + iy * w.width * channels;
+                for (size_t i = 0; i < p.count; ++i) {
                     if (iy >= w.height) {
-                        std::memset(to, pad_code_, line);
-                    } else if (whole) {
-                        const uint8_t* from = row + x * channels;
-                        if (line <= kLine && static_cast<size_t>(end - from) >= copied)
-                            for (size_t b = 0; b < line; b += 16) std::memcpy(to + b, from + b, 16);
+                        std::memset(to + i * stride, pad_code_, line);
+                    } else if (i >= begin && i < inside) {
+                        const uint8_t* from = row + w.column(ox + i, 0) * channels;
+                        if (line <= kShort && static_cast<size_t>(end - from) >= kShort)
+                            std::memcpy(to + i * stride, from, kShort);
                         else
-                            std::memcpy(to, from, line);
+                            std::memcpy(to + i * stride, from, line);
                     } else {
                         for (size_t kx = 0; kx < w.kernel_width; ++kx) {
                             const size_t ix = w.column(ox + i, kx);
                             if (ix < w.width)
-                                std::memcpy(to + kx * channels, row + ix * channels, channels);
+                                std::memcpy(to + i * stride + kx * channels, row + ix * channels, channels);
                             else
-                                std::memset(to + kx * channels, pad_code_, channels);
+                                std::memset(to + i * stride + kx * channels, pad_code_, channels);
                         }
                     }
                 }
