@@ -147,7 +147,10 @@ void time_shape(const Kernels& k, const Shape& shape, double budget, const Peak&
     const size_t repeat = static_cast<size_t>(std::max(1.0, 2e-3 / (macs / 500e9)));
     for (double start = now(); times.size() < 4 || now() - start < budget;) {
         const double begin = now();
-        for (size_t i = 0; i < repeat; ++i) shape.bits ? k.gemm_bits(bits) : k.gemm_i32(i32);
+        for (size_t i = 0; i < repeat; ++i) {
+            bits.downwards = i32.downwards = i % 2;  // as the runs of a network
+            shape.bits ? k.gemm_bits(bits) : k.gemm_i32(i32);
+        }
         times.push_back((now() - begin) / double(repeat));
     }
     times.erase(times.begin());  // warm-up
