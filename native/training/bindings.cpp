@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "norm.h"
+#include "pool.h"
 #include "products.h"
 #include "steps.h"
 
@@ -26,6 +28,9 @@ NB_MODULE(_training, m) {
     m.doc() =
         "What training steps on a CPU need: matrix products on its matrix unit, updates in one pass over "
         "memory.";
+    // Graphs of autograd that a script still holds when the interpreter ends keep shapes alive: no leak of
+    // ours.
+    nb::set_leak_warnings(false);
     const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
 
     m.def("products_supported", &products_supported);
@@ -115,4 +120,53 @@ NB_MODULE(_training, m) {
             window_gradient(at<float>(g), at<float>(x), window, at<float>(dx), count, threads);
         },
         "g"_a, "x"_a, "window"_a, "dx"_a, "count"_a, "threads"_a, unlocked);
+    nb::class_<NormShape>(m, "NormShape").def(nb::init<size_t, size_t>(), "rows"_a, "channels"_a);
+    m.def(
+        "norm_statistics",
+        [](const NormShape& shape, Address x, Address mean, Address variance, int threads) {
+            norm_statistics(shape, at<float>(x), at<float>(mean), at<float>(variance), threads);
+        },
+        "shape"_a, "x"_a, "mean"_a, "variance"_a, "threads"_a, unlocked);
+    m.def(
+        "norm_forward",
+        [](const NormShape& shape, Address x, Address scale, Address shift, bool sign, Address y,
+           int threads) {
+            norm_forward(shape, at<float>(x), at<float>(scale), at<float>(shift), sign, at<float>(y),
+                         threads);
+        },
+        "shape"_a, "x"_a, "scale"_a, "shift"_a, "sign"_a, "y"_a, "threads"_a, unlocked);
+    m.def(
+        "norm_sums",
+        [](const NormShape& shape, Address g, Address x, Address mean, bool sign, float window, Address scale,
+           Address shift, Address sum, Address product, int threads) {
+            norm_sums(shape, at<float>(g), at<float>(x), at<float>(mean),
+                      {sign, window, at<float>(scale), at<float>(shift)}, at<float>(sum), at<float>(product),
+                      threads);
+        },
+        "shape"_a, "g"_a, "x"_a, "mean"_a, "sign"_a, "window"_a, "scale"_a, "shift"_a, "sum"_a, "product"_a,
+        "threads"_a, unlocked);
+    m.def(
+        "norm_gradient",
+        [](const NormShape& shape, Address g, Address x, Address mean, bool sign, float window, Address scale,
+           Address shift, Address slope, Address level, Address dx, int threads) {
+            norm_gradient(shape, at<float>(g), at<float>(x), at<float>(mean),
+                          {sign, window, at<float>(scale), at<float>(shift)}, at<float>(slope),
+                          at<float>(level), at<float>(dx), threads);
+        },
+        "shape"_a, "g"_a, "x"_a, "mean"_a, "sign"_a, "window"_a, "scale"_a, "shift"_a, "slope"_a, "level"_a,
+        "dx"_a, "threads"_a, unlocked);
+    nb::class_<PoolShape>(m, "PoolShape")
+        .def(nb::init<size_t, size_t, size_t, size_t>(), "images"_a, "height"_a, "width"_a, "channels"_a);
+    m.def(
+        "max_pool",
+        [](const PoolShape& shape, Address x, Address y, Address from, int threads) {
+            max_pool(shape, at<float>(x), at<float>(y), at<uint8_t>(from), threads);
+        },
+        "shape"_a, "x"_a, "y"_a, "from_"_a, "threads"_a, unlocked);
+    m.def(
+        "max_pool_gradient",
+        [](const PoolShape& shape, Address g, Address from, Address dx, int threads) {
+            max_pool_gradient(shape, at<float>(g), at<uint8_t>(from), at<float>(dx), threads);
+        },
+        "shape"_a, "g"_a, "from_"_a, "dx"_a, "threads"_a, unlocked);
 }

@@ -60,3 +60,43 @@ def shift_adamax(
 ) -> None: ...
 def sign(x: int, y: int, count: int, threads: int) -> None: ...
 def window_gradient(g: int, x: int, window: float, dx: int, count: int, threads: int) -> None: ...
+
+class NormShape:
+    def __init__(self, rows: int, channels: int) -> None: ...
+
+class PoolShape:
+    """Of the answer."""
+
+    def __init__(self, images: int, height: int, width: int, channels: int) -> None: ...
+
+def norm_statistics(shape: NormShape, x: int, mean: int, variance: int, threads: int) -> None: ...
+def norm_forward(shape: NormShape, x: int, scale: int, shift: int, sign: bool, y: int, threads: int) -> None: ...
+def norm_sums(
+    shape: NormShape,
+    g: int,
+    x: int,
+    mean: int,
+    sign: bool,
+    window: float,
+    scale: int,
+    shift: int,
+    sum: int,
+    product: int,
+    threads: int,
+) -> None: ...
+def norm_gradient(
+    shape: NormShape,
+    g: int,
+    x: int,
+    mean: int,
+    sign: bool,
+    window: float,
+    scale: int,
+    shift: int,
+    slope: int,
+    level: int,
+    dx: int,
+    threads: int,
+) -> None: ...
+def max_pool(shape: PoolShape, x: int, y: int, from_: int, threads: int) -> None: ...
+def max_pool_gradient(shape: PoolShape, g: int, from_: int, dx: int, threads: int) -> None: ...
