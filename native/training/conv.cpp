@@ -37,16 +37,16 @@ size_t divide_up(size_t a, size_t b) {
 
 struct Geometry {
     ConvShape shape;
-    size_t taps, together, row;  // row: positions from one row to the next
-    size_t height, per_group;    // of a band, and bands of a group of images
-    size_t bands, padded;        // all bands, and positions of one with its zeros
-    std::vector<size_t> shift;   // of each tap
+    size_t together = 2, shift_together = 1;  // 2^1
+    size_t taps, row;                         // row: positions from one row to the next
+    size_t height, per_group;                 // of a band, and bands of a group of images
+    size_t bands, padded;                     // all bands, and positions of one with its zeros
+    std::vector<size_t> shift;                // of each tap
 
     // A band is as many rows as are below `most` bytes, of `position_bytes` each.
     Geometry(const ConvShape& s, size_t position_bytes, size_t most = kBand) : shape(s) {
         taps = s.kernel_height * s.kernel_width;
-        together = 2;
-        while (together * s.width < kBlock) together *= 2;
+        while (together * s.width < kBlock) together *= 2, ++shift_together;
         row = (s.width + s.kernel_width / 2) * together;
         per_group = divide_up(s.height, std::max<size_t>(1, most / (row * position_bytes)));
         height = divide_up(s.height, per_group);
@@ -59,12 +59,13 @@ struct Geometry {
     size_t width() const { return shape.width * together; }  // of a row, in positions
     size_t first_row(size_t band) const { return band % per_group * height; }
     size_t rows(size_t band) const { return std::min(height, shape.height - first_row(band)); }
-    // Where a position of a row of images (…, channels) is; null beyond the last image.
+    size_t first_image(size_t band) const { return band / per_group << shift_together; }
+    // Where a position of row y of images (…, channels) is; null beyond the last image.
     template <typename T>
-    T* at(T* images, size_t channels, size_t band, size_t y, size_t position) const {
-        const size_t image = band / per_group * together + position % together;
+    T* at(T* images, size_t channels, size_t first_image, size_t y, size_t position) const {
+        const size_t image = first_image + (position & (together - 1));
         if (image >= shape.images) return nullptr;
-        return images + ((image * shape.height + y) * shape.width + position / together) * channels;
+        return images + ((image * shape.height + y) * shape.width + (position >> shift_together)) * channels;
     }
 };
 
@@ -79,8 +80,8 @@ __m512i take_pieces(__m512& low, __m512& high, bool last) {
 }
 
 // A band → (piece, 32 channels, position, 64 bytes).
-void pack_positions(const Geometry& g, size_t band, const float* x, size_t channels, int pieces,
-                    uint8_t* packed) {
+__attribute__((noinline)) void pack_positions(const Geometry& g, size_t band, const float* x, size_t channels,
+                                              int pieces, uint8_t* packed) {
     const size_t plane = g.padded * kLine, steps = blocks(channels), apart = steps * plane;
     const size_t left = g.shape.kernel_width / 2 * g.together, above = g.shape.kernel_height / 2;
     const size_t rows = g.rows(band) + g.shape.kernel_height - 1, end = left + rows * g.row;
@@ -98,13 +99,16 @@ void pack_positions(const Geometry& g, size_t band, const float* x, size_t chann
         }
         clear(begin + g.width(), begin + g.row);
         for (size_t q = 0; q < g.width(); ++q) {
-            const float* const from = g.at(x, channels, band, y, q);
+            const float* const from = g.at(x, channels, g.first_image(band), y, q);
             uint8_t* to = packed + (begin + q) * kLine;
             for (size_t c = 0; c < channels; c += kBlock, to += plane) {
-                __m512 low = load(from ? from + c : nullptr, first(channels - c));
-                __m512 high = channels - c > kHalf
-                                  ? load(from ? from + c + kHalf : nullptr, first(channels - c - kHalf))
-                                  : _mm512_setzero_ps();
+                __m512 low = _mm512_setzero_ps(), high = low;
+                if (from && channels - c >= kBlock) {
+                    low = _mm512_loadu_ps(from + c), high = _mm512_loadu_ps(from + c + kHalf);
+                } else if (from) {
+                    low = load(from + c, first(channels - c));
+                    if (channels - c > kHalf) high = load(from + c + kHalf, first(channels - c - kHalf));
+                }
                 for (int p = 0; p < pieces; ++p)
                     _mm512_store_si512(to + p * apart, take_pieces(low, high, p + 1 == pieces));
             }
@@ -209,7 +213,7 @@ void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
         const size_t begin = g.bands * task / tasks, end = g.bands * (task + 1) / tasks;
         struct Place {
             const uint8_t* left;
-            size_t band, y, position;
+            size_t image, y, position;
         };
         std::vector<Place> places;
         for (size_t band = begin; band < end; ++band) {
@@ -217,13 +221,14 @@ void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
             pack_positions(g, band, x, depth, pieces, to);
             for (size_t r = 0; r < g.rows(band); ++r)
                 for (size_t t = 0; t < tiles_per_row; ++t)
-                    places.push_back({to + (r * g.row + t * tile_rows) * kLine, band, g.first_row(band) + r,
-                                      t * tile_rows});
+                    places.push_back({to + (r * g.row + t * tile_rows) * kLine, g.first_image(band),
+                                      g.first_row(band) + r, t * tile_rows});
         }
-        const auto store = [&](const Place& place, const float* from, size_t column) {
+        const auto store = [&](const Place& place, const float* from,
+                               size_t column) __attribute__((noinline)) {
             const size_t count = std::min(tile_rows, g.width() - place.position);
             for (size_t i = 0; i < count; ++i, from += kBlock) {
-                float* to = g.at(out, columns, place.band, place.y, place.position + i);
+                float* to = g.at(out, columns, place.image, place.y, place.position + i);
                 if (!to) continue;
                 to += column;
                 for (size_t part = 0; part < kBlock && column + part < columns; part += kHalf) {
@@ -252,7 +257,8 @@ void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
                         const Place& b = places[strip + (i + 1 < some ? i + 1 : i)];
                         accumulate(a.left, b.left, left_at[pass].data(), right, right + kTile,
                                    right_at[pass].data(), left_at[pass].size(), pass != 0,
-                                   sums + i * kHalf * kBlock);
+                                   sums + i * kHalf * kBlock,
+                                   sums + (i + 2 < some ? i + 2 : 0) * kHalf * kBlock);
                     }
                 }
                 for (size_t i = 0; i < some; ++i) store(places[strip + i], sums + i * kHalf * kBlock, column);
@@ -268,8 +274,8 @@ __m512i take_pairs(__m512& even, __m512& odd) {
 }
 
 // A band → (piece, 16 channels, pair of positions, 16, 2).
-void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels, int pieces,
-                uint8_t* packed) {
+__attribute__((noinline)) void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels,
+                                          int pieces, uint8_t* packed) {
     const size_t plane = g.padded / 2 * kLine, tiles = blocks(channels) * 2, apart = tiles * plane;
     const size_t left = g.shape.kernel_width / 2 * g.together, above = g.shape.kernel_height / 2;
     const size_t rows = g.rows(band) + g.shape.kernel_height - 1, end = left + rows * g.row;
@@ -287,7 +293,8 @@ void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels,
         }
         clear(begin + g.width(), begin + g.row);
         for (size_t q = 0; q < g.width(); q += 2) {
-            const float* const from[2] = {g.at(x, channels, band, y, q), g.at(x, channels, band, y, q + 1)};
+            const float* const from[2] = {g.at(x, channels, g.first_image(band), y, q),
+                                          g.at(x, channels, g.first_image(band), y, q + 1)};
             uint8_t* to = packed + (begin + q) / 2 * kLine;
             for (size_t c = 0; c < tiles * kHalf; c += kHalf, to += plane) {
                 const __mmask16 mask = c < channels ? first(channels - c) : __mmask16{0};
@@ -300,8 +307,8 @@ void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels,
 }
 
 // A band → left tiles (piece, 16 filters, step of 32 positions, filter, 64 bytes).
-void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filters, int pieces,
-                     uint8_t* packed) {
+__attribute__((noinline)) void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filters,
+                                               int pieces, uint8_t* packed) {
     const size_t steps_per_row = divide_up(g.width(), kBlock), tiles = blocks(filters) * 2;
     const size_t plane = g.height * steps_per_row * kTile, apart = tiles * plane;
     for (size_t r = 0; r < g.rows(band); ++r)
@@ -309,19 +316,20 @@ void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filt
             const float* from[kBlock];
             for (size_t i = 0; i < kBlock; ++i) {
                 const size_t q = k * kBlock + i;
-                from[i] = q < g.width() ? g.at(x, filters, band, g.first_row(band) + r, q) : nullptr;
+                from[i] =
+                    q < g.width() ? g.at(x, filters, g.first_image(band), g.first_row(band) + r, q) : nullptr;
             }
             for (size_t f = 0; f < tiles * kHalf; f += kHalf) {
                 const __mmask16 mask = f < filters ? first(filters - f) : __mmask16{0};
-                __m512 even[kHalf], odd[kHalf], pairs[kHalf];
-                for (size_t i = 0; i < kHalf; ++i) {
-                    even[i] = load(from[2 * i] ? from[2 * i] + f : nullptr, mask);
-                    odd[i] = load(from[2 * i + 1] ? from[2 * i + 1] + f : nullptr, mask);
-                }
                 uint8_t* to = packed + f / kHalf * plane + (r * steps_per_row + k) * kTile;
                 for (int p = 0; p < pieces; ++p, to += apart) {
-                    for (size_t i = 0; i < kHalf; ++i)
-                        pairs[i] = _mm512_castsi512_ps(take_pairs(even[i], odd[i]));
+                    __m512 pairs[kHalf];
+                    for (size_t i = 0; i < kHalf; ++i) {
+                        __m512 even = load(from[2 * i] ? from[2 * i] + f : nullptr, mask);
+                        __m512 odd = load(from[2 * i + 1] ? from[2 * i + 1] + f : nullptr, mask);
+                        for (int before = 0; before < p; ++before) take_pairs(even, odd);
+                        pairs[i] = _mm512_castsi512_ps(take_pairs(even, odd));
+                    }
                     transpose(pairs);
                     for (size_t i = 0; i < kHalf; ++i) _mm512_store_ps(to + i * kLine, pairs[i]);
                 }
@@ -329,14 +337,23 @@ void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filt
         }
 }
 
-// Sums (tap, 32 filters, 32 channels) → dw.
-void store_weights(const ConvShape& s, size_t filter, size_t channel, const float* sums, float* dw) {
+// Sums (tap, 32 filters, 32 channels) → dw: 16 channels of up to 16 taps are turned at a time.
+__attribute__((noinline)) void store_weights(const ConvShape& s, size_t filter, size_t channel,
+                                             const float* sums, float* dw) {
     const size_t taps = s.kernel_height * s.kernel_width;
     for (size_t f = 0; f < kBlock && filter + f < s.filters; ++f)
-        for (size_t c = 0; c < kBlock && channel + c < s.channels; ++c) {
-            float* const to = dw + ((filter + f) * s.channels + channel + c) * taps;
-            for (size_t tap = 0; tap < taps; ++tap) to[tap] = sums[(tap * kBlock + f) * kBlock + c];
-        }
+        for (size_t c = 0; c < kBlock && channel + c < s.channels; c += kHalf)
+            for (size_t tap = 0; tap < taps; tap += kHalf) {
+                const size_t count = std::min(kHalf, taps - tap),
+                             rows = std::min(kHalf, s.channels - channel - c);
+                __m512 r[kHalf];
+                for (size_t i = 0; i < kHalf; ++i)
+                    r[i] = i < count ? _mm512_load_ps(sums + ((tap + i) * kBlock + f) * kBlock + c)
+                                     : _mm512_setzero_ps();
+                transpose(r);
+                float* to = dw + ((filter + f) * s.channels + channel + c) * taps + tap;
+                for (size_t i = 0; i < rows; ++i, to += taps) _mm512_mask_storeu_ps(to, first(count), r[i]);
+            }
 }
 
 }  // namespace
@@ -412,7 +429,8 @@ void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, 
                     for (size_t tap = 0; tap < taps; ++tap) {
                         const uint8_t* const shifted = b + geometry.shift[tap] / 2 * kLine;
                         accumulate(a, a + left_plane, left_at, shifted, shifted + right_plane, right_at,
-                                   count, add, mine + tap * kBlock * kBlock);
+                                   count, add, mine + tap * kBlock * kBlock,
+                                   mine + (tap + 1 < taps ? tap + 1 : 0) * kBlock * kBlock);
                     }
                     add = true;
                 }

@@ -98,8 +98,8 @@ inline void multiply(const uint8_t* left, size_t stride, const Offsets& left_at,
 // and `right_at` bytes from their tiles.
 inline void accumulate(const uint8_t* left, const uint8_t* lower_left, const size_t* left_at,
                        const uint8_t* right, const uint8_t* other_right, const size_t* right_at, size_t steps,
-                       bool add, float* sums) {
-    constexpr size_t kRow = kBlock * sizeof(float);
+                       bool add, float* sums, const float* next) {
+    constexpr size_t kRow = kBlock * sizeof(float), kLines = 8, kFloats = 16;  // 9 steps fetch 64 lines
     float* lower = sums + kHalf * kBlock;
     fence(left);
     if (add) {
@@ -117,6 +117,7 @@ inline void accumulate(const uint8_t* left, const uint8_t* lower_left, const siz
         _tile_loadd(4, left + left_at[k], 64);
         _tile_loadd(6, right + right_at[k], 64);
         _tile_dpbf16ps(0, 4, 6);
+        for (size_t i = 0; i < kLines; ++i) _mm_prefetch(next + (k * kLines + i) * kFloats, _MM_HINT_T0);
         _tile_loadd(5, lower_left + left_at[k], 64);
         _tile_dpbf16ps(1, 5, 6);
         _tile_loadd(7, other_right + right_at[k], 64);
