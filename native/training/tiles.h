@@ -196,7 +196,7 @@ inline void transpose(__m512 (&r)[16]) {
 }
 
 // Memory that stays with the thread that calls, and grows to what it needed most.
-enum class Use { kLeft, kRight, kSums, kSigns, kCount };
+enum class Use { kLeft, kRight, kSums, kWindows, kCount };
 inline uint8_t* workspace(Use use, size_t bytes) {
     thread_local std::array<Buffer, static_cast<size_t>(Use::kCount)> buffers;
     Buffer& buffer = buffers[static_cast<size_t>(use)];
