@@ -68,16 +68,18 @@ NB_MODULE(_training, m) {
         "shape"_a, "g"_a, "g_pieces"_a, "x"_a, "x_pieces"_a, "dw"_a, "threads"_a, unlocked);
     m.def(
         "conv",
-        [](const ConvShape& shape, Address x, int pieces, Address w, Address y, int threads) {
-            return conv(shape, at<float>(x), pieces, at<float>(w), at<float>(y), threads);
+        [](const ConvShape& shape, Address x, int pieces, Address w, Address y, Address signs, int threads) {
+            return conv(shape, at<float>(x), pieces, at<float>(w), at<float>(y), at<uint32_t>(signs),
+                        threads);
         },
-        "shape"_a, "x"_a, "pieces"_a, "w"_a, "y"_a, "threads"_a, unlocked);
+        "shape"_a, "x"_a, "pieces"_a, "w"_a, "y"_a, "signs"_a, "threads"_a, unlocked);
+    m.def("conv_sign_words", &conv_sign_words, "shape"_a);
     m.def(
         "conv_input_gradient",
-        [](const ConvShape& shape, Address g, int pieces, Address w, Address dx, int threads) {
-            conv_input_gradient(shape, at<float>(g), pieces, at<float>(w), at<float>(dx), threads);
+        [](const ConvShape& shape, Address g, int pieces, Address signs, Address dx, int threads) {
+            conv_input_gradient(shape, at<float>(g), pieces, at<uint32_t>(signs), at<float>(dx), threads);
         },
-        "shape"_a, "g"_a, "pieces"_a, "w"_a, "dx"_a, "threads"_a, unlocked);
+        "shape"_a, "g"_a, "pieces"_a, "signs"_a, "dx"_a, "threads"_a, unlocked);
     m.def(
         "conv_weight_gradient",
         [](const ConvShape& shape, Address g, int g_pieces, Address x, int x_pieces, Address dw,

@@ -1,13 +1,22 @@
-// compile (x86_64|AMD64): -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mamx-tile -mamx-bf16
+// compile (x86_64|AMD64): -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mbmi2 -mamx-tile -mamx-bf16
 //
-// The three products of a binary convolution of stride 1 that keeps the size. Images stand in one long row of
-// *positions*, with zeros between their rows and between them:
+// The three products of a binary convolution of stride 1 that keeps the size. Images lie in *bands*, so that
+// a tap is a shift of all positions by one number, the convolution a sum over the taps of plain matrix
+// products, and no patch is ever copied. Some images lie together, position by position:
 //
-//     lead | row 0, zeros | row 1, zeros | … | zeros | image 1 …     pitch = width + kernel_width / 2
+//     zeros | row 0: image 0 1 … of pixel 0, image 0 1 … of pixel 1, …, zeros | row 1, zeros | … | zeros
 //
-// so that a tap is a shift of all positions by one number, and the convolution a sum over the taps of plain
-// matrix products: no patch is ever copied. The zeros to the right of a row are those to the left of the
-// next. The price is the sums at positions that are no pixels: 6 % of 32 × 32, 27 % of 8 × 8.
+// The zeros to the right of a row are those to the left of the next. With as many images together as make a
+// row of 32 positions, a tile never spans two rows, and no sums are made at positions that are no pixels.
+// With two or more, a shift is a whole number of pairs of positions, in which the right operand of the weight
+// gradient lies: its taps read whole lines as well.
+//
+// Blocking. The matrix unit needs 4 KB of operands each 64 cycles, which L1 delivers and L2 hardly. So a
+// *pass* takes 9 steps of the depth, a 3 × 3 window of 32 channels: 18 KB of weights, which are expanded from
+// their signs into L1, and positions that the 9 taps share. Sums of unfinished depth wait in L2, 8 KB of
+// traffic a pass.
+#include <algorithm>
+
 #include "../threads.h"
 #include "products.h"
 #include "tiles.h"
@@ -16,219 +25,471 @@ namespace binarynet::training {
 
 namespace {
 
-struct Geometry {
-    size_t taps, pitch, lead, positions;  // rounded up to whole blocks
-    std::vector<size_t> shift;            // of each tap: 0 … 2 · lead
-    std::vector<int64_t> pixel;           // of each position, −1 for none
+constexpr size_t kPass = 9;          // steps
+constexpr size_t kStrips = 32;       // of two tiles, whose sums wait at a time: 128 KB
+constexpr size_t kBand = 768 << 10;  // bytes of a task's positions, in L2
+constexpr size_t kSteps = 8;         // of positions, of the weight gradient: 16 KB of either operand
+constexpr size_t kLine = 64;
 
-    explicit Geometry(const ConvShape& s)
-        : taps(s.kernel_height * s.kernel_width),
-          pitch(s.width + s.kernel_width / 2),
-          lead(s.kernel_height / 2 * pitch + s.kernel_width / 2),
-          positions(blocks(s.images * (s.height + s.kernel_height / 2) * pitch) * kBlock),
-          pixel(positions, -1) {
+size_t divide_up(size_t a, size_t b) {
+    return (a + b - 1) / b;
+}
+
+struct Geometry {
+    ConvShape shape;
+    size_t together = 2, shift_together = 1;  // 2^1
+    size_t taps, row;                         // row: positions from one row to the next
+    size_t height, per_group;                 // of a band, and bands of a group of images
+    size_t bands, padded;                     // all bands, and positions of one with its zeros
+    std::vector<size_t> shift;                // of each tap
+
+    // A band is as many rows as are below `most` bytes, of `position_bytes` each.
+    Geometry(const ConvShape& s, size_t position_bytes, size_t most = kBand) : shape(s) {
+        taps = s.kernel_height * s.kernel_width;
+        while (together * s.width < kBlock) together *= 2, ++shift_together;
+        row = (s.width + s.kernel_width / 2) * together;
+        per_group = divide_up(s.height, std::max<size_t>(1, most / (row * position_bytes)));
+        height = divide_up(s.height, per_group);
+        per_group = divide_up(s.height, height);
+        bands = divide_up(s.images, together) * per_group;
+        padded = s.kernel_width / 2 * together + (height + s.kernel_height - 1) * row + kBlock;
         for (size_t i = 0; i < s.kernel_height; ++i)
-            for (size_t j = 0; j < s.kernel_width; ++j) shift.push_back(i * pitch + j);
-        for (size_t row = 0; row < s.images * s.height; ++row) {
-            const size_t at = (row / s.height * (s.height + s.kernel_height / 2) + row % s.height) * pitch;
-            for (size_t x = 0; x < s.width; ++x) pixel[at + x] = static_cast<int64_t>(row * s.width + x);
-        }
+            for (size_t j = 0; j < s.kernel_width; ++j) shift.push_back(i * row + j * together);
     }
-    size_t padded() const { return positions + 2 * lead; }
+    size_t width() const { return shape.width * together; }  // of a row, in positions
+    size_t first_row(size_t band) const { return band % per_group * height; }
+    size_t rows(size_t band) const { return std::min(height, shape.height - first_row(band)); }
+    size_t first_image(size_t band) const { return band / per_group << shift_together; }
+    // Where a position of row y of images (…, channels) is; null beyond the last image.
+    template <typename T>
+    T* at(T* images, size_t channels, size_t first_image, size_t y, size_t position) const {
+        const size_t image = first_image + (position & (together - 1));
+        if (image >= shape.images) return nullptr;
+        return images + ((image * shape.height + y) * shape.width + (position >> shift_together)) * channels;
+    }
 };
 
-// Values (pixels, channels) → bfloat16 (piece, lead + position, channels rounded up to 32), zeros elsewhere.
-uint8_t* pack_positions(const Geometry& geometry, const float* x, size_t channels, int pieces, int threads) {
-    const size_t row = blocks(channels) * 64, apart = geometry.padded() * row;
-    uint8_t* const packed = workspace(Use::kLeft, static_cast<size_t>(pieces) * apart);
-    for (int p = 0; p < pieces; ++p) {
-        std::memset(packed + p * apart, 0, geometry.lead * row);
-        std::memset(packed + p * apart + (geometry.lead + geometry.positions) * row, 0, geometry.lead * row);
+// 32 numbers, low and high → their next piece, which is taken away from them.
+__m512i take_pieces(__m512& low, __m512& high, bool last) {
+    const __m512i piece = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    if (!last) {
+        low = _mm512_sub_ps(low, from_bf16(_mm512_castsi512_si256(piece)));
+        high = _mm512_sub_ps(high, from_bf16(_mm512_extracti64x4_epi64(piece, 1)));
     }
-    parallel_for(geometry.positions / kBlock, threads, [&](size_t block, int) {
-        for (size_t q = block * kBlock; q < (block + 1) * kBlock; ++q) {
-            const float* const from =
-                geometry.pixel[q] < 0 ? nullptr : x + static_cast<size_t>(geometry.pixel[q]) * channels;
-            uint8_t* to = packed + (geometry.lead + q) * row;
-            for (size_t c = 0; c < row / 2; c += kHalf, to += 32) {
-                __m512 values =
-                    from && c < channels ? load(from + c, first(channels - c)) : _mm512_setzero_ps();
+    return piece;
+}
+
+// A band → (piece, 32 channels, position, 64 bytes).
+__attribute__((noinline)) void pack_positions(const Geometry& g, size_t band, const float* x, size_t channels,
+                                              int pieces, uint8_t* packed) {
+    const size_t plane = g.padded * kLine, steps = blocks(channels), apart = steps * plane;
+    const size_t left = g.shape.kernel_width / 2 * g.together, above = g.shape.kernel_height / 2;
+    const size_t rows = g.rows(band) + g.shape.kernel_height - 1, end = left + rows * g.row;
+    const auto clear = [&](size_t from, size_t to) {
+        for (size_t k = 0; k < steps * static_cast<size_t>(pieces); ++k)
+            std::memset(packed + k * plane + from * kLine, 0, (to - from) * kLine);
+    };
+    clear(0, left);
+    clear(end, end + kBlock);
+    for (size_t r = 0; r < rows; ++r) {
+        const size_t begin = left + r * g.row, y = g.first_row(band) + r - above;  // wraps above the image
+        if (y >= g.shape.height) {
+            clear(begin, begin + g.row);
+            continue;
+        }
+        clear(begin + g.width(), begin + g.row);
+        for (size_t q = 0; q < g.width(); ++q) {
+            const float* const from = g.at(x, channels, g.first_image(band), y, q);
+            uint8_t* to = packed + (begin + q) * kLine;
+            for (size_t c = 0; c < channels; c += kBlock, to += plane) {
+                __m512 low = _mm512_setzero_ps(), high = low;
+                if (from && channels - c >= kBlock) {
+                    low = _mm512_loadu_ps(from + c), high = _mm512_loadu_ps(from + c + kHalf);
+                } else if (from) {
+                    low = load(from + c, first(channels - c));
+                    if (channels - c > kHalf) high = load(from + c + kHalf, first(channels - c - kHalf));
+                }
                 for (int p = 0; p < pieces; ++p)
-                    _mm256_store_si256(reinterpret_cast<__m256i*>(to + p * apart), take_piece(values));
+                    _mm512_store_si512(to + p * apart, take_pieces(low, high, p + 1 == pieces));
             }
         }
-    });
-    return packed;
+    }
 }
 
-// sign(w) → right blocks (block, tap, step, tile, 16 pairs, 16, 2): columns are filters and the depth
-// channels, or the other way round.
-uint8_t* pack_weights(const ConvShape& s, const float* w, bool filters_are_columns, bool& bad, int threads) {
-    const size_t taps = s.kernel_height * s.kernel_width,
-                 depth = filters_are_columns ? s.channels : s.filters;
-    const size_t columns = filters_are_columns ? s.filters : s.channels, steps = blocks(depth);
-    const size_t operand = taps * steps * kStep;
-    uint8_t* const packed = workspace(Use::kRight, blocks(columns) * operand);
-    std::vector<uint8_t> unordered(blocks(columns));
-    const size_t column_stride = filters_are_columns ? s.channels * taps : taps;
-    const size_t depth_stride = filters_are_columns ? taps : s.channels * taps;
-    parallel_for(blocks(columns), threads, [&](size_t block, int) {
-        uint8_t* const to = packed + block * operand;
-        std::memset(to, 0, operand);
-        bool nan = false;
-        for (size_t d = 0; d < depth; ++d)
-            for (size_t c = 0; c < kBlock && block * kBlock + c < columns; ++c) {
-                const float* const from = w + (block * kBlock + c) * column_stride + d * depth_stride;
-                uint8_t* at = to + d / kBlock * kStep + c / kHalf * kTile + d % kBlock / 2 * 64 +
-                              c % kHalf * 4 + d % 2 * 2;
-                for (size_t tap = 0; tap < taps; ++tap, at += steps * kStep) {
-                    *reinterpret_cast<uint16_t*>(at) = from[tap] >= 0 ? 0x3f80 : 0xbf80;
-                    nan |= from[tap] != from[tap];
-                }
-            }
-        unordered[block] = nan;
-    });
-    bad = false;
-    for (const uint8_t one : unordered) bad |= one != 0;
-    return packed;
-}
-
-// out (pixels, columns) = Σ over taps and depth; `flipped`: taps in reverse.
-void convolve(const Geometry& geometry, const uint8_t* left, int pieces, const uint8_t* right, size_t depth,
-              size_t columns, bool flipped, float* out, int threads) {
-    const size_t steps = blocks(depth), row = steps * 64, operand = geometry.taps * steps * kStep;
-    Offsets left_at, right_at;
-    for (int p = 0; p < pieces; ++p)
-        for (size_t tap = 0; tap < geometry.taps; ++tap)
+// sign(w) → bits (block of filters, block of channels, tap, filter): 32 channels of a filter in a word.
+bool pack_signs(const ConvShape& s, const float* w, uint32_t* signs, int threads) {
+    const size_t taps = s.kernel_height * s.kernel_width, steps = blocks(s.channels);
+    std::vector<uint8_t> unordered(blocks(s.filters));
+    const __m512i apart =
+        _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                           _mm512_set1_epi32(static_cast<int>(taps)));
+    parallel_for(blocks(s.filters), threads, [&](size_t block, int) {
+        const __m512 zero = _mm512_setzero_ps();
+        __mmask16 nan = 0;
+        for (size_t f = 0; f < kBlock; ++f)
             for (size_t k = 0; k < steps; ++k) {
-                const size_t shift = flipped ? 2 * geometry.lead - geometry.shift[tap] : geometry.shift[tap];
-                left_at.push_back((static_cast<size_t>(p) * geometry.padded() + shift) * row + k * 64);
-                right_at.push_back((tap * steps + k) * kStep);
-            }
-    // A task is some 512 positions, whose rows stay in L2 while the weights pass by, 32 columns at a time.
-    constexpr size_t kChunk = 16;
-    const size_t all = geometry.positions / kBlock;
-    parallel_for((all + kChunk - 1) / kChunk, threads, [&](size_t task, int) {
-        alignas(64) float sums[kBlock * kBlock];
-        const Tiles tiles;
-        for (size_t column = 0; column < columns; column += kBlock)
-            for (size_t block = task * kChunk; block < std::min(all, (task + 1) * kChunk); ++block) {
-                multiply(left + block * kBlock * row, row, left_at, right + column / kBlock * operand,
-                         right_at, 0, left_at.size(), false, sums);
-                for (size_t q = 0; q < kBlock; ++q) {
-                    const int64_t pixel = geometry.pixel[block * kBlock + q];
-                    if (pixel < 0) continue;
-                    float* const to = out + static_cast<size_t>(pixel) * columns + column;
-                    for (size_t part = 0; part < kBlock && column + part < columns; part += kHalf)
-                        _mm512_mask_storeu_ps(to + part, first(columns - column - part),
-                                              _mm512_load_ps(sums + q * kBlock + part));
+                uint32_t* to = signs + (block * steps + k) * taps * kBlock + f;
+                const float* from = w + ((block * kBlock + f) * s.channels + k * kBlock) * taps;
+                const size_t filter = block * kBlock + f, left = s.channels - k * kBlock;
+                const __mmask16 low = filter < s.filters ? first(left) : __mmask16{0};
+                const __mmask16 high =
+                    filter < s.filters && left > kHalf ? first(left - kHalf) : __mmask16{0};
+                for (size_t tap = 0; tap < taps; ++tap, ++from, to += kBlock) {
+                    const __m512 a = _mm512_mask_i32gather_ps(zero, low, apart, from, 4);
+                    const __m512 b = _mm512_mask_i32gather_ps(zero, high, apart, from + kHalf * taps, 4);
+                    nan |= _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q);
+                    *to = _mm512_cmp_ps_mask(a, zero, _CMP_GE_OQ) |
+                          uint32_t{_mm512_cmp_ps_mask(b, zero, _CMP_GE_OQ)} << 16;
                 }
             }
+        unordered[block] = nan != 0;
     });
+    for (const uint8_t one : unordered)
+        if (one) return false;
+    return true;
+}
+
+// Bits of 32 filters × 32 channels → a right step, whose columns are the filters and whose depth the
+// channels.
+void expand_filters(const uint32_t* bits, uint8_t* to) {
+    const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000));
+    const __m512i sign = _mm512_set1_epi32(static_cast<int>(0x80008000));
+    const __m512i one = _mm512_set1_epi32(0x3f803f80);
+    for (size_t half = 0; half < 2; ++half) {
+        // Bit 15 of a lane is the sign of an even channel, bit 31 of the odd one after it.
+        __m512i even = _mm512_rol_epi32(
+            _mm512_xor_si512(_mm512_loadu_si512(bits + half * kHalf), _mm512_set1_epi32(-1)), 15);
+        for (size_t pair = 0; pair < kHalf; ++pair, to += kLine) {
+            const __m512i odd = _mm512_rol_epi32(even, 15);
+            const __m512i both = _mm512_ternarylogic_epi32(upper, odd, even, 0xca);    // upper ? odd : even
+            _mm512_store_si512(to, _mm512_ternarylogic_epi32(both, sign, one, 0xea));  // both & sign | one
+            even = _mm512_ror_epi32(even, 2);
+        }
+    }
+}
+
+// The same with the channels as columns and the filters as depth.
+void expand_channels(const uint32_t* bits, uint8_t* to) {
+    const auto mix = [](uint32_t a, uint32_t b) {
+        return _pdep_u32(a, 0x55555555) | _pdep_u32(b, 0xaaaaaaaa);
+    };
+    for (size_t pair = 0; pair < kHalf; ++pair, to += kLine) {
+        const uint32_t even = bits[2 * pair], odd = bits[2 * pair + 1];
+        _mm512_store_si512(to, ones(mix(even, odd)));
+        _mm512_store_si512(to + kTile, ones(mix(even >> kHalf, odd >> kHalf)));
+    }
+}
+
+// out (images, height, width, columns) = Σ over taps and depth. `forward`: columns are filters; else they are
+// channels and the taps are those of the other side.
+void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* signs, bool forward, float* out,
+              int threads) {
+    const ConvShape& s = g.shape;
+    const size_t depth = forward ? s.channels : s.filters, columns = forward ? s.filters : s.channels;
+    const size_t steps = blocks(depth), plane = g.padded * kLine;
+    const size_t band_bytes = static_cast<size_t>(pieces) * steps * plane;
+    // The steps of each pass, one piece after the other.
+    const size_t all = steps * g.taps, passes = divide_up(all, kPass);
+    const auto pass_begin = [&](size_t pass) { return all * pass / passes; };
+    std::vector<Offsets> left_at(passes), right_at(passes);
+    for (size_t pass = 0; pass < passes; ++pass)
+        for (size_t p = 0; p < static_cast<size_t>(pieces); ++p)
+            for (size_t n = pass_begin(pass); n < pass_begin(pass + 1); ++n) {
+                const size_t tap = forward ? n % g.taps : g.taps - 1 - n % g.taps;
+                left_at[pass].push_back((p * steps + n / g.taps) * plane + g.shift[tap] * kLine);
+                right_at[pass].push_back((n - pass_begin(pass)) * kStep);
+            }
+    // A task takes some bands, so that its weights are expanded for many positions.
+    const size_t tiles_per_row = divide_up(g.width(), kHalf), tile_rows = divide_up(g.width(), tiles_per_row);
+    const size_t fit = std::max<size_t>(1, kBand / band_bytes), tasks = divide_up(g.bands, fit);
+    const size_t scratch = round_up(fit * band_bytes, 4096) + kStrips * kStep * 2 + kPass * kStep;
+    uint8_t* const own = workspace(Use::kLeft, static_cast<size_t>(threads) * scratch);
+    const bool stream = columns % kHalf == 0 && reinterpret_cast<uintptr_t>(out) % kLine == 0;
+
+    parallel_for(tasks, threads, [&](size_t task, int slot) {
+        uint8_t* const packed = own + static_cast<size_t>(slot) * scratch;
+        float* const sums = reinterpret_cast<float*>(packed + round_up(fit * band_bytes, 4096));
+        uint8_t* const right = packed + scratch - kPass * kStep;
+        const size_t begin = g.bands * task / tasks, end = g.bands * (task + 1) / tasks;
+        struct Place {
+            const uint8_t* left;
+            size_t image, y, position;
+        };
+        std::vector<Place> places;
+        for (size_t band = begin; band < end; ++band) {
+            uint8_t* const to = packed + (band - begin) * band_bytes;
+            pack_positions(g, band, x, depth, pieces, to);
+            for (size_t r = 0; r < g.rows(band); ++r)
+                for (size_t t = 0; t < tiles_per_row; ++t)
+                    places.push_back({to + (r * g.row + t * tile_rows) * kLine, g.first_image(band),
+                                      g.first_row(band) + r, t * tile_rows});
+        }
+        const auto store = [&](const Place& place, const float* from,
+                               size_t column) __attribute__((noinline)) {
+            const size_t count = std::min(tile_rows, g.width() - place.position);
+            for (size_t i = 0; i < count; ++i, from += kBlock) {
+                float* to = g.at(out, columns, place.image, place.y, place.position + i);
+                if (!to) continue;
+                to += column;
+                for (size_t part = 0; part < kBlock && column + part < columns; part += kHalf) {
+                    const __m512 sum = _mm512_load_ps(from + part);
+                    if (stream)
+                        _mm512_stream_ps(to + part, sum);
+                    else
+                        _mm512_mask_storeu_ps(to + part, first(columns - column - part), sum);
+                }
+            }
+        };
+        const Tiles tiles(tile_rows);
+        for (size_t strip = 0; strip < places.size(); strip += 2 * kStrips) {
+            const size_t some = std::min(places.size() - strip, 2 * kStrips);
+            for (size_t column = 0; column < columns; column += kBlock) {
+                for (size_t pass = 0; pass < passes; ++pass) {
+                    for (size_t n = pass_begin(pass); n < pass_begin(pass + 1); ++n) {
+                        const size_t block = forward ? column / kBlock * steps + n / g.taps
+                                                     : n / g.taps * blocks(columns) + column / kBlock;
+                        (forward ? expand_filters : expand_channels)(
+                            signs + (block * g.taps + n % g.taps) * kBlock,
+                            right + (n - pass_begin(pass)) * kStep);
+                    }
+                    for (size_t i = 0; i < some; i += 2) {
+                        const Place& a = places[strip + i];
+                        const Place& b = places[strip + (i + 1 < some ? i + 1 : i)];
+                        accumulate(a.left, b.left, left_at[pass].data(), right, right + kTile,
+                                   right_at[pass].data(), left_at[pass].size(), pass != 0,
+                                   sums + i * kHalf * kBlock,
+                                   sums + (i + 2 < some ? i + 2 : 0) * kHalf * kBlock);
+                    }
+                }
+                for (size_t i = 0; i < some; ++i) store(places[strip + i], sums + i * kHalf * kBlock, column);
+            }
+        }
+        _mm_sfence();
+    });
+}
+
+// 16 channels of two positions, interleaved: the next piece of them, which is taken away.
+__m512i take_pairs(__m512& even, __m512& odd) {
+    return interleave(take_piece(even), take_piece(odd));
+}
+
+// A band → (piece, 16 channels, pair of positions, 16, 2).
+__attribute__((noinline)) void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels,
+                                          int pieces, uint8_t* packed) {
+    const size_t plane = g.padded / 2 * kLine, tiles = blocks(channels) * 2, apart = tiles * plane;
+    const size_t left = g.shape.kernel_width / 2 * g.together, above = g.shape.kernel_height / 2;
+    const size_t rows = g.rows(band) + g.shape.kernel_height - 1, end = left + rows * g.row;
+    const auto clear = [&](size_t from, size_t to) {
+        for (size_t k = 0; k < tiles * static_cast<size_t>(pieces); ++k)
+            std::memset(packed + k * plane + from / 2 * kLine, 0, (to - from) / 2 * kLine);
+    };
+    clear(0, left);
+    clear(end, end + kBlock);
+    for (size_t r = 0; r < rows; ++r) {
+        const size_t begin = left + r * g.row, y = g.first_row(band) + r - above;
+        if (y >= g.shape.height) {
+            clear(begin, begin + g.row);
+            continue;
+        }
+        clear(begin + g.width(), begin + g.row);
+        for (size_t q = 0; q < g.width(); q += 2) {
+            const float* const from[2] = {g.at(x, channels, g.first_image(band), y, q),
+                                          g.at(x, channels, g.first_image(band), y, q + 1)};
+            uint8_t* to = packed + (begin + q) / 2 * kLine;
+            for (size_t c = 0; c < tiles * kHalf; c += kHalf, to += plane) {
+                const __mmask16 mask = c < channels ? first(channels - c) : __mmask16{0};
+                __m512 even = load(from[0] ? from[0] + c : nullptr, mask);
+                __m512 odd = load(from[1] ? from[1] + c : nullptr, mask);
+                for (int p = 0; p < pieces; ++p) _mm512_store_si512(to + p * apart, take_pairs(even, odd));
+            }
+        }
+    }
+}
+
+// A band → left tiles (piece, 16 filters, step of 32 positions, filter, 64 bytes).
+__attribute__((noinline)) void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filters,
+                                               int pieces, uint8_t* packed) {
+    const size_t steps_per_row = divide_up(g.width(), kBlock), tiles = blocks(filters) * 2;
+    const size_t plane = g.height * steps_per_row * kTile, apart = tiles * plane;
+    for (size_t r = 0; r < g.rows(band); ++r)
+        for (size_t k = 0; k < steps_per_row; ++k) {
+            const float* from[kBlock];
+            for (size_t i = 0; i < kBlock; ++i) {
+                const size_t q = k * kBlock + i;
+                from[i] =
+                    q < g.width() ? g.at(x, filters, g.first_image(band), g.first_row(band) + r, q) : nullptr;
+            }
+            for (size_t f = 0; f < tiles * kHalf; f += kHalf) {
+                const __mmask16 mask = f < filters ? first(filters - f) : __mmask16{0};
+                uint8_t* to = packed + f / kHalf * plane + (r * steps_per_row + k) * kTile;
+                for (int p = 0; p < pieces; ++p, to += apart) {
+                    __m512 pairs[kHalf];
+                    for (size_t i = 0; i < kHalf; ++i) {
+                        __m512 even = load(from[2 * i] ? from[2 * i] + f : nullptr, mask);
+                        __m512 odd = load(from[2 * i + 1] ? from[2 * i + 1] + f : nullptr, mask);
+                        for (int before = 0; before < p; ++before) take_pairs(even, odd);
+                        pairs[i] = _mm512_castsi512_ps(take_pairs(even, odd));
+                    }
+                    transpose(pairs);
+                    for (size_t i = 0; i < kHalf; ++i) _mm512_store_ps(to + i * kLine, pairs[i]);
+                }
+            }
+        }
+}
+
+// Sums (tap, 32 filters, 32 channels) → dw: 16 channels of up to 16 taps are turned at a time.
+__attribute__((noinline)) void store_weights(const ConvShape& s, size_t filter, size_t channel,
+                                             const float* sums, float* dw) {
+    const size_t taps = s.kernel_height * s.kernel_width;
+    for (size_t f = 0; f < kBlock && filter + f < s.filters; ++f)
+        for (size_t c = 0; c < kBlock && channel + c < s.channels; c += kHalf)
+            for (size_t tap = 0; tap < taps; tap += kHalf) {
+                const size_t count = std::min(kHalf, taps - tap),
+                             rows = std::min(kHalf, s.channels - channel - c);
+                __m512 r[kHalf];
+                for (size_t i = 0; i < kHalf; ++i)
+                    r[i] = i < count ? _mm512_load_ps(sums + ((tap + i) * kBlock + f) * kBlock + c)
+                                     : _mm512_setzero_ps();
+                transpose(r);
+                float* to = dw + ((filter + f) * s.channels + channel + c) * taps + tap;
+                for (size_t i = 0; i < rows; ++i, to += taps) _mm512_mask_storeu_ps(to, first(count), r[i]);
+            }
+}
+
+// Of few channels, all taps fit a step or two: the windows are gathered, and become the channels of a 1 × 1
+// convolution with the same weights. Three channels of 3 × 3 are one step then, where they were nine.
+bool few_channels(const ConvShape& s) {
+    const size_t taps = s.kernel_height * s.kernel_width;
+    return taps > 1 && s.channels * taps <= 2 * kBlock;
+}
+ConvShape of_windows(const ConvShape& s) {
+    return {s.images, s.height, s.width, s.channels * s.kernel_height * s.kernel_width, s.filters, 1, 1};
+}
+
+// x (images, height, width, channels) → (images, height, width, channels, kernel_height, kernel_width).
+const float* gather_windows(const ConvShape& s, const float* x, int threads) {
+    const size_t count = of_windows(s).channels, pixels = s.height * s.width;
+    float* const windows =
+        reinterpret_cast<float*>(workspace(Use::kWindows, s.images * pixels * count * sizeof(float)));
+    // Of each value of a window: where it is, and the rows and columns of windows in which it is inside.
+    alignas(64) int32_t offsets[2 * kBlock] = {};
+    std::vector<uint64_t> inside_y(s.height), inside_x(s.width);
+    size_t n = 0;
+    for (size_t c = 0; c < s.channels; ++c)
+        for (size_t i = 0; i < s.kernel_height; ++i)
+            for (size_t j = 0; j < s.kernel_width; ++j, ++n) {
+                const int64_t down = int64_t(i) - int64_t(s.kernel_height / 2);
+                const int64_t right = int64_t(j) - int64_t(s.kernel_width / 2);
+                offsets[n] = static_cast<int32_t>((down * int64_t(s.width) + right) * int64_t(s.channels) +
+                                                  int64_t(c));
+                for (size_t y = 0; y < s.height; ++y) inside_y[y] |= uint64_t{y + down < s.height} << n;
+                for (size_t at = 0; at < s.width; ++at) inside_x[at] |= uint64_t{at + right < s.width} << n;
+            }
+    parallel_for(s.images * s.height, threads, [&](size_t row, int) {
+        for (size_t at = 0; at < s.width; ++at) {
+            const uint64_t inside = inside_y[row % s.height] & inside_x[at];
+            const float* const from = x + (row * s.width + at) * s.channels;
+            float* const to = windows + (row * s.width + at) * count;
+            for (size_t n = 0; n < count; n += kHalf)
+                _mm512_mask_storeu_ps(
+                    to + n, first(count - n),
+                    _mm512_mask_i32gather_ps(_mm512_setzero_ps(), static_cast<__mmask16>(inside >> n),
+                                             _mm512_load_si512(offsets + n), from, sizeof(float)));
+        }
+    });
+    return windows;
 }
 
 }  // namespace
 
-bool conv(const ConvShape& shape, const float* x, int pieces, const float* w, float* y, int threads) {
-    const Geometry geometry(shape);
-    bool bad;
-    const uint8_t* const right = pack_weights(shape, w, true, bad, threads);
-    if (bad) return false;
-    const uint8_t* const left = pack_positions(geometry, x, shape.channels, pieces, threads);
-    convolve(geometry, left, pieces, right, shape.channels, shape.filters, false, y, threads);
+size_t conv_sign_words(const ConvShape& s) {
+    return blocks(s.filters) * blocks(s.channels) * s.kernel_height * s.kernel_width * kBlock;
+}
+
+bool conv(const ConvShape& shape, const float* x, int pieces, const float* w, float* y, uint32_t* signs,
+          int threads) {
+    if (!pack_signs(shape, w, signs, threads)) return false;
+    if (few_channels(shape)) {
+        const ConvShape windows = of_windows(shape);
+        std::vector<uint32_t> same_signs(conv_sign_words(windows));
+        return conv(windows, gather_windows(shape, x, threads), pieces, w, y, same_signs.data(), threads);
+    }
+    const Geometry geometry(shape, static_cast<size_t>(pieces) * blocks(shape.channels) * kLine);
+    convolve(geometry, x, pieces, signs, true, y, threads);
     return true;
 }
 
-void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const float* w, float* dx,
+void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs, float* dx,
                          int threads) {
-    const Geometry geometry(shape);
-    bool bad;
-    const uint8_t* const right = pack_weights(shape, w, false, bad, threads);
-    const uint8_t* const left = pack_positions(geometry, g, shape.filters, pieces, threads);
-    convolve(geometry, left, pieces, right, shape.filters, shape.channels, true, dx, threads);
+    const Geometry geometry(shape, static_cast<size_t>(pieces) * blocks(shape.filters) * kLine);
+    convolve(geometry, g, pieces, signs, false, dx, threads);
 }
 
 void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const float* x, int x_pieces,
                           float* dw, int threads) {
-    const Geometry geometry(shape);
-    const size_t steps = geometry.positions / kBlock, rows = blocks(shape.channels),
-                 columns = blocks(shape.filters);
-    // Left: channels as rows, (piece, channel, position), which a tap shifts by elements.
-    const size_t stride = round_up(geometry.padded() + kHalf, kBlock) * 2 + 64;  // no power of two
-    const size_t left_piece = rows * kBlock * stride;
-    uint8_t* const left = workspace(Use::kLeft, static_cast<size_t>(x_pieces) * left_piece);
-    parallel_for((geometry.padded() + kHalf - 1) / kHalf, threads, [&](size_t block, int) {
-        const float* from[kHalf];
-        for (size_t i = 0; i < kHalf; ++i) {
-            const size_t at = block * kHalf + i;
-            const bool inside = at >= geometry.lead && at < geometry.lead + geometry.positions;
-            const int64_t pixel = inside ? geometry.pixel[at - geometry.lead] : -1;
-            from[i] = pixel < 0 ? nullptr : x + static_cast<size_t>(pixel) * shape.channels;
-        }
-        for (size_t c = 0; c < rows * kBlock; c += kHalf) {
-            __m512 r[16];
-            for (size_t i = 0; i < kHalf; ++i)
-                r[i] = from[i] && c < shape.channels ? load(from[i] + c, first(shape.channels - c))
-                                                     : _mm512_setzero_ps();
-            transpose(r);
-            for (int p = 0; p < x_pieces; ++p)
-                for (size_t i = 0; i < kHalf; ++i)
-                    _mm256_storeu_si256(
-                        reinterpret_cast<__m256i*>(left + p * left_piece + (c + i) * stride + block * 32),
-                        take_piece(r[i]));
-        }
-    });
-    // Right: filters as columns, pairs of positions.
-    const size_t operand = static_cast<size_t>(g_pieces) * steps * kStep;
-    uint8_t* const right = workspace(Use::kRight, columns * operand);
-    parallel_for(steps, threads, [&](size_t k, int) {
-        for (size_t pair = 0; pair < kHalf; ++pair) {
-            const int64_t* const pixel = &geometry.pixel[k * kBlock + 2 * pair];
-            const auto values = [&](int64_t at, size_t column) {
-                return at < 0 || column >= shape.filters
-                           ? _mm512_setzero_ps()
-                           : load(g + static_cast<size_t>(at) * shape.filters + column,
-                                  first(shape.filters - column));
-            };
-            for (size_t column = 0; column < columns * kBlock; column += kHalf) {
-                __m512 even = values(pixel[0], column), odd = values(pixel[1], column);
-                uint8_t* to = right + column / kBlock * operand + k * kStep +
-                              column % kBlock / kHalf * kTile + pair * 64;
-                for (int p = 0; p < g_pieces; ++p, to += steps * kStep)
-                    _mm512_store_si512(to, interleave(take_piece(even), take_piece(odd)));
+    if (few_channels(shape))
+        return conv_weight_gradient(of_windows(shape), g, g_pieces, gather_windows(shape, x, threads),
+                                    x_pieces, dw, threads);
+    const size_t rows = blocks(shape.filters), columns = blocks(shape.channels);
+    const size_t left_pieces = static_cast<size_t>(g_pieces), right_pieces = static_cast<size_t>(x_pieces);
+    const Geometry geometry(shape, (left_pieces * rows + right_pieces * columns) * kLine);
+    const size_t taps = geometry.taps, steps_per_row = divide_up(geometry.width(), kBlock);
+    const size_t left_plane = geometry.height * steps_per_row * kTile;
+    const size_t right_plane = geometry.padded / 2 * kLine;
+    const size_t left_piece = rows * 2 * left_plane, right_piece = columns * 2 * right_plane;
+    const size_t left_band = left_pieces * left_piece, right_band = right_pieces * right_piece;
+    // Bands go by in chunks. The larger a chunk, the farther away its operands; the smaller, the more often
+    // the sums of all weights pass by.
+    const size_t own = taps * kBlock * kBlock, all_sums = rows * columns * own * sizeof(float);
+    const size_t fit = std::max(kBand * 3 / 2, all_sums) / (left_band + right_band);
+    const size_t chunks = divide_up(geometry.bands, std::max<size_t>(1, fit));
+    const size_t chunk = divide_up(geometry.bands, chunks);
+    uint8_t* const left = workspace(Use::kLeft, chunk * left_band);
+    uint8_t* const right = workspace(Use::kRight, chunk * right_band);
+    float* const sums = reinterpret_cast<float*>(
+        workspace(Use::kSums, chunks > 1 ? all_sums : static_cast<size_t>(threads) * own * sizeof(float)));
+
+    for (size_t begin = 0; begin < geometry.bands; begin += chunk) {
+        const size_t end = std::min(geometry.bands, begin + chunk);
+        parallel_for(2 * (end - begin), threads, [&](size_t task, int) {
+            const size_t i = task / 2;
+            if (task % 2)
+                pack_transposed(geometry, begin + i, g, shape.filters, g_pieces, left + i * left_band);
+            else
+                pack_pairs(geometry, begin + i, x, shape.channels, x_pieces, right + i * right_band);
+        });
+        parallel_for(rows * columns, threads, [&](size_t task, int slot) {
+            const size_t row = task % rows, column = task / rows;
+            float* const mine = sums + (chunks > 1 ? task : static_cast<size_t>(slot)) * own;
+            const Tiles tiles;
+            bool add = begin != 0;
+            for (size_t band = begin; band < end; ++band) {
+                const uint8_t* const a = left + (band - begin) * left_band + row * 2 * left_plane;
+                const uint8_t* const b = right + (band - begin) * right_band + column * 2 * right_plane;
+                const size_t steps = geometry.rows(band) * steps_per_row;
+                for (size_t from = 0; from < steps; from += kSteps) {
+                    size_t left_at[kSteps * 9], right_at[kSteps * 9], count = 0;
+                    for (int p = 0; p < g_pieces; ++p)
+                        for (int q = 0; q < x_pieces && matters(p, q, g_pieces, x_pieces); ++q)
+                            for (size_t k = from; k < std::min(steps, from + kSteps); ++k, ++count) {
+                                left_at[count] = static_cast<size_t>(p) * left_piece + k * kTile;
+                                right_at[count] =
+                                    static_cast<size_t>(q) * right_piece +
+                                    (k / steps_per_row * geometry.row / 2 + k % steps_per_row * kHalf) *
+                                        kLine;
+                            }
+                    for (size_t tap = 0; tap < taps; ++tap) {
+                        const uint8_t* const shifted = b + geometry.shift[tap] / 2 * kLine;
+                        accumulate(a, a + left_plane, left_at, shifted, shifted + right_plane, right_at,
+                                   count, add, mine + tap * kBlock * kBlock,
+                                   mine + (tap + 1 < taps ? tap + 1 : 0) * kBlock * kBlock);
+                    }
+                    add = true;
+                }
             }
-        }
-    });
-    // 4096 positions at a time, 256 KB of either operand in L2, meet all taps; sums of unfinished depth wait.
-    constexpr size_t kChunk = 128;
-    Offsets left_at(steps), right_at(steps);
-    for (size_t k = 0; k < steps; ++k) left_at[k] = k * 64, right_at[k] = k * kStep;
-    const size_t groups = rows < 4 * static_cast<size_t>(threads) ? shape.kernel_height : 1;
-    const size_t group_taps = geometry.taps / groups, own = columns * group_taps * kBlock * kBlock;
-    float* const scratch =
-        reinterpret_cast<float*>(workspace(Use::kSums, static_cast<size_t>(threads) * own * sizeof(float)));
-    parallel_for(rows * groups, threads, [&](size_t task, int slot) {
-        const size_t row = task / groups, tap = task % groups * group_taps;
-        float* const sums = scratch + static_cast<size_t>(slot) * own;
-        const Tiles tiles;
-        for (size_t begin = 0; begin < steps; begin += kChunk)
-            for (int p = 0; p < g_pieces * x_pieces; ++p) {
-                if (!matters(p / g_pieces, p % g_pieces, x_pieces, g_pieces)) continue;
-                for (size_t column = 0; column < columns; ++column)
-                    for (size_t t = 0; t < group_taps; ++t)
-                        multiply(left + p / g_pieces * left_piece + row * kBlock * stride +
-                                     geometry.shift[tap + t] * 2,
-                                 stride, left_at,
-                                 right + column * operand + static_cast<size_t>(p % g_pieces) * steps * kStep,
-                                 right_at, begin, std::min(steps, begin + kChunk), begin || p,
-                                 sums + (column * group_taps + t) * kBlock * kBlock);
-            }
-        for (size_t filter = 0; filter < shape.filters; ++filter)
-            for (size_t c = 0; c < kBlock && row * kBlock + c < shape.channels; ++c)
-                for (size_t t = 0; t < group_taps; ++t)
-                    dw[(filter * shape.channels + row * kBlock + c) * geometry.taps + tap + t] =
-                        sums[((filter / kBlock * group_taps + t) * kBlock + c) * kBlock + filter % kBlock];
-    });
+            if (end == geometry.bands) store_weights(shape, row * kBlock, column * kBlock, mine, dw);
+        });
+    }
 }
 
 }  // namespace binarynet::training

@@ -21,10 +21,13 @@ def linear_input_gradient(shape: LinearShape, g: int, pieces: int, signs: int, d
 def linear_weight_gradient(
     shape: LinearShape, g: int, g_pieces: int, x: int, x_pieces: int, dw: int, threads: int
 ) -> None: ...
-def conv(shape: ConvShape, x: int, pieces: int, w: int, y: int, threads: int) -> bool:
+def conv_sign_words(shape: ConvShape) -> int:
+    """How many words of 32 bits the signs of a convolution's weights take."""
+
+def conv(shape: ConvShape, x: int, pieces: int, w: int, y: int, signs: int, threads: int) -> bool:
     """False: the latent weights hold NaN, and y is nothing."""
 
-def conv_input_gradient(shape: ConvShape, g: int, pieces: int, w: int, dx: int, threads: int) -> None: ...
+def conv_input_gradient(shape: ConvShape, g: int, pieces: int, signs: int, dx: int, threads: int) -> None: ...
 def conv_weight_gradient(
     shape: ConvShape, g: int, g_pieces: int, x: int, x_pieces: int, dw: int, threads: int
 ) -> None: ...

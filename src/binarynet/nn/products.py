@@ -121,15 +121,16 @@ class _Conv2d(torch.autograd.Function):
         ctx.shape = native.engine.ConvShape(images, height, width, channels, weight.shape[0], *weight.shape[2:])
         ctx.quantizer, ctx.pieces = quantizer, pieces
         y = torch.empty((images, weight.shape[0], height, width), memory_format=torch.channels_last)
-        addresses = x.data_ptr(), pieces, weight.data_ptr(), y.data_ptr()
+        signs = torch.empty(native.engine.conv_sign_words(ctx.shape), dtype=torch.int32)
+        addresses = x.data_ptr(), pieces, weight.data_ptr(), y.data_ptr(), signs.data_ptr()
         if not native.engine.conv(ctx.shape, *addresses, torch.get_num_threads()):
             return None
-        ctx.save_for_backward(x, weight)
+        ctx.save_for_backward(x, weight, signs)
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        x, weight = ctx.saved_tensors
+        x, weight, signs = ctx.saved_tensors
         if torch.is_grad_enabled():
             padding = tuple(size // 2 for size in weight.shape[2:])
             return _again(
@@ -144,7 +145,7 @@ class _Conv2d(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             dx = torch.empty_like(x)
             native.engine.conv_input_gradient(
-                ctx.shape, gradient.data_ptr(), pieces, weight.data_ptr(), dx.data_ptr(), threads
+                ctx.shape, gradient.data_ptr(), pieces, signs.data_ptr(), dx.data_ptr(), threads
             )
         if ctx.needs_input_grad[1]:
             dw = torch.empty_like(weight)
