@@ -69,6 +69,69 @@ struct Geometry {
     }
 };
 
+// Two tiles of rows × two of columns, and where their sums are: four tiles, side by side above each other.
+struct Strip {
+    const uint8_t *left[2], *right[2];
+    float* sums;  // (tile of columns, row, 16)
+};
+
+// The sums of each strip = or += Σ of the steps, which are `left_at` and `right_at` bytes from their tiles.
+// While the matrix unit works on a strip, the sums of the next are fetched, for which it would wait; and they
+// come in one tile after the other, as those of this strip leave.
+void accumulate(const Strip* strips, size_t count, const Offsets& left_at, const Offsets& right_at,
+                bool add) {
+    constexpr size_t kFetch = 8;  // lines a step: 64 in 8 steps
+    constexpr size_t kSum = kHalf * kHalf;
+    if (!count) return;
+    fence(strips);
+    if (add) {
+        _tile_loadd(0, strips->sums, kLine);
+        _tile_loadd(1, strips->sums + kSum, kLine);
+        _tile_loadd(2, strips->sums + 2 * kSum, kLine);
+        _tile_loadd(3, strips->sums + 3 * kSum, kLine);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (size_t i = 0; i < count; ++i) {
+        const Strip &strip = strips[i], &next = strips[(i + 1) % count];
+        for (size_t k = 0; k < left_at.size(); ++k) {
+            _tile_loadd(4, strip.left[0] + left_at[k], kLine);
+            _tile_loadd(6, strip.right[0] + right_at[k], kLine);
+            _tile_dpbf16ps(0, 4, 6);
+            for (size_t line = 0; line < kFetch; ++line)
+                _mm_prefetch(next.sums + (k * kFetch + line) * kHalf, _MM_HINT_T0);
+            _tile_loadd(5, strip.left[1] + left_at[k], kLine);
+            _tile_dpbf16ps(1, 5, 6);
+            _tile_loadd(7, strip.right[1] + right_at[k], kLine);
+            _tile_dpbf16ps(2, 4, 7);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+        if (add) {
+            _tile_stored(0, strip.sums, kLine);
+            _tile_loadd(0, next.sums, kLine);
+            _tile_stored(1, strip.sums + kSum, kLine);
+            _tile_loadd(1, next.sums + kSum, kLine);
+            _tile_stored(2, strip.sums + 2 * kSum, kLine);
+            _tile_loadd(2, next.sums + 2 * kSum, kLine);
+            _tile_stored(3, strip.sums + 3 * kSum, kLine);
+            _tile_loadd(3, next.sums + 3 * kSum, kLine);
+        } else {
+            _tile_stored(0, strip.sums, kLine);
+            _tile_zero(0);
+            _tile_stored(1, strip.sums + kSum, kLine);
+            _tile_zero(1);
+            _tile_stored(2, strip.sums + 2 * kSum, kLine);
+            _tile_zero(2);
+            _tile_stored(3, strip.sums + 3 * kSum, kLine);
+            _tile_zero(3);
+        }
+    }
+    fence(strips);
+}
+
 // 32 numbers, low and high → their next piece, which is taken away from them.
 __m512i take_pieces(__m512& low, __m512& high, bool last) {
     const __m512i piece = (__m512i)_mm512_cvtne2ps_pbh(high, low);
@@ -80,8 +143,8 @@ __m512i take_pieces(__m512& low, __m512& high, bool last) {
 }
 
 // A band → (piece, 32 channels, position, 64 bytes).
-__attribute__((noinline)) void pack_positions(const Geometry& g, size_t band, const float* x, size_t channels,
-                                              int pieces, uint8_t* packed) {
+void pack_positions(const Geometry& g, size_t band, const float* x, size_t channels, int pieces,
+                    uint8_t* packed) {
     const size_t plane = g.padded * kLine, steps = blocks(channels), apart = steps * plane;
     const size_t left = g.shape.kernel_width / 2 * g.together, above = g.shape.kernel_height / 2;
     const size_t rows = g.rows(band) + g.shape.kernel_height - 1, end = left + rows * g.row;
@@ -224,15 +287,14 @@ void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
                     places.push_back({to + (r * g.row + t * tile_rows) * kLine, g.first_image(band),
                                       g.first_row(band) + r, t * tile_rows});
         }
-        const auto store = [&](const Place& place, const float* from,
-                               size_t column) __attribute__((noinline)) {
+        const auto store = [&](const Place& place, const float* from, size_t column) {
             const size_t count = std::min(tile_rows, g.width() - place.position);
-            for (size_t i = 0; i < count; ++i, from += kBlock) {
+            for (size_t i = 0; i < count; ++i, from += kHalf) {
                 float* to = g.at(out, columns, place.image, place.y, place.position + i);
                 if (!to) continue;
                 to += column;
                 for (size_t part = 0; part < kBlock && column + part < columns; part += kHalf) {
-                    const __m512 sum = _mm512_load_ps(from + part);
+                    const __m512 sum = _mm512_load_ps(from + part / kHalf * 2 * kHalf * kHalf);
                     if (stream)
                         _mm512_stream_ps(to + part, sum);
                     else
@@ -243,6 +305,11 @@ void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
         const Tiles tiles(tile_rows);
         for (size_t strip = 0; strip < places.size(); strip += 2 * kStrips) {
             const size_t some = std::min(places.size() - strip, 2 * kStrips);
+            Strip strips[kStrips];
+            for (size_t i = 0; i < some; i += 2)
+                strips[i / 2] = {{places[strip + i].left, places[strip + (i + 1 < some ? i + 1 : i)].left},
+                                 {right, right + kTile},
+                                 sums + i * kHalf * kBlock};
             for (size_t column = 0; column < columns; column += kBlock) {
                 for (size_t pass = 0; pass < passes; ++pass) {
                     for (size_t n = pass_begin(pass); n < pass_begin(pass + 1); ++n) {
@@ -252,16 +319,10 @@ void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
                             signs + (block * g.taps + n % g.taps) * kBlock,
                             right + (n - pass_begin(pass)) * kStep);
                     }
-                    for (size_t i = 0; i < some; i += 2) {
-                        const Place& a = places[strip + i];
-                        const Place& b = places[strip + (i + 1 < some ? i + 1 : i)];
-                        accumulate(a.left, b.left, left_at[pass].data(), right, right + kTile,
-                                   right_at[pass].data(), left_at[pass].size(), pass != 0,
-                                   sums + i * kHalf * kBlock,
-                                   sums + (i + 2 < some ? i + 2 : 0) * kHalf * kBlock);
-                    }
+                    accumulate(strips, divide_up(some, 2), left_at[pass], right_at[pass], pass != 0);
                 }
-                for (size_t i = 0; i < some; ++i) store(places[strip + i], sums + i * kHalf * kBlock, column);
+                for (size_t i = 0; i < some; ++i)
+                    store(places[strip + i], sums + i / 2 * kBlock * kBlock + i % 2 * kHalf * kHalf, column);
             }
         }
         _mm_sfence();
@@ -274,11 +335,11 @@ __m512i take_pairs(__m512& even, __m512& odd) {
 }
 
 // A band → (piece, 16 channels, pair of positions, 16, 2).
-__attribute__((noinline)) void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels,
-                                          int pieces, uint8_t* packed) {
+void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels, int pieces,
+                uint8_t* packed) {
     const size_t plane = g.padded / 2 * kLine, tiles = blocks(channels) * 2, apart = tiles * plane;
     const size_t left = g.shape.kernel_width / 2 * g.together, above = g.shape.kernel_height / 2;
-    const size_t rows = g.rows(band) + g.shape.kernel_height - 1, end = left + rows * g.row;
+    const size_t rows = g.height + g.shape.kernel_height - 1, end = left + rows * g.row;
     const auto clear = [&](size_t from, size_t to) {
         for (size_t k = 0; k < tiles * static_cast<size_t>(pieces); ++k)
             std::memset(packed + k * plane + from / 2 * kLine, 0, (to - from) / 2 * kLine);
@@ -307,17 +368,18 @@ __attribute__((noinline)) void pack_pairs(const Geometry& g, size_t band, const 
 }
 
 // A band → left tiles (piece, 16 filters, step of 32 positions, filter, 64 bytes).
-__attribute__((noinline)) void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filters,
-                                               int pieces, uint8_t* packed) {
+void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filters, int pieces,
+                     uint8_t* packed) {
     const size_t steps_per_row = divide_up(g.width(), kBlock), tiles = blocks(filters) * 2;
     const size_t plane = g.height * steps_per_row * kTile, apart = tiles * plane;
-    for (size_t r = 0; r < g.rows(band); ++r)
+    for (size_t r = 0; r < g.height; ++r)
         for (size_t k = 0; k < steps_per_row; ++k) {
             const float* from[kBlock];
+            const size_t y = g.first_row(band) + r;
             for (size_t i = 0; i < kBlock; ++i) {
                 const size_t q = k * kBlock + i;
-                from[i] =
-                    q < g.width() ? g.at(x, filters, g.first_image(band), g.first_row(band) + r, q) : nullptr;
+                from[i] = q < g.width() && y < g.shape.height ? g.at(x, filters, g.first_image(band), y, q)
+                                                              : nullptr;
             }
             for (size_t f = 0; f < tiles * kHalf; f += kHalf) {
                 const __mmask16 mask = f < filters ? first(filters - f) : __mmask16{0};
@@ -337,23 +399,32 @@ __attribute__((noinline)) void pack_transposed(const Geometry& g, size_t band, c
         }
 }
 
-// Sums (tap, 32 filters, 32 channels) → dw: 16 channels of up to 16 taps are turned at a time.
-__attribute__((noinline)) void store_weights(const ConvShape& s, size_t filter, size_t channel,
-                                             const float* sums, float* dw) {
+// Sums (tap, tile of channels, filter, channel) → dw. 16 channels of up to 16 taps are turned at a time.
+void store_weights(const ConvShape& s, size_t filter, size_t channel, const float* sums, float* dw) {
     const size_t taps = s.kernel_height * s.kernel_width;
+    // The gradient is read when all of it is there, and has left the cache by then: whole lines go past it.
+    const bool stream = s.channels % kHalf == 0 && reinterpret_cast<uintptr_t>(dw) % kLine == 0;
+    Buffer buffer(stream ? taps * kLine : 0);
     for (size_t f = 0; f < kBlock && filter + f < s.filters; ++f)
-        for (size_t c = 0; c < kBlock && channel + c < s.channels; c += kHalf)
+        for (size_t c = 0; c < kBlock && channel + c < s.channels; c += kHalf) {
+            float* const weights = dw + ((filter + f) * s.channels + channel + c) * taps;
+            float* const lines = stream ? buffer.as<float>() : weights;
             for (size_t tap = 0; tap < taps; tap += kHalf) {
-                const size_t count = std::min(kHalf, taps - tap),
-                             rows = std::min(kHalf, s.channels - channel - c);
+                const __mmask16 mask = first(taps - tap);
                 __m512 r[kHalf];
                 for (size_t i = 0; i < kHalf; ++i)
-                    r[i] = i < count ? _mm512_load_ps(sums + ((tap + i) * kBlock + f) * kBlock + c)
-                                     : _mm512_setzero_ps();
+                    r[i] = tap + i < taps
+                               ? _mm512_load_ps(sums + (((tap + i) * 2 + c / kHalf) * kBlock + f) * kHalf)
+                               : _mm512_setzero_ps();
                 transpose(r);
-                float* to = dw + ((filter + f) * s.channels + channel + c) * taps + tap;
-                for (size_t i = 0; i < rows; ++i, to += taps) _mm512_mask_storeu_ps(to, first(count), r[i]);
+                for (size_t i = 0; i < std::min(kHalf, s.channels - channel - c); ++i)
+                    _mm512_mask_storeu_ps(lines + i * taps + tap, mask, r[i]);
             }
+            if (stream)
+                for (size_t tap = 0; tap < taps; ++tap)
+                    _mm512_stream_ps(weights + tap * kHalf, _mm512_load_ps(lines + tap * kHalf));
+        }
+    _mm_sfence();
 }
 
 // Of few channels, all taps fit a step or two: the windows are gathered, and become the channels of a 1 × 1
@@ -449,6 +520,19 @@ void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, 
     float* const sums = reinterpret_cast<float*>(
         workspace(Use::kSums, chunks > 1 ? all_sums : static_cast<size_t>(threads) * own * sizeof(float)));
 
+    const size_t steps = geometry.height * steps_per_row, passes = divide_up(steps, kSteps);
+    std::vector<Offsets> left_at(passes), right_at(passes);
+    for (size_t pass = 0; pass < passes; ++pass)
+        for (size_t p = 0; p < left_pieces; ++p)
+            for (size_t q = 0; q < right_pieces; ++q)
+                for (size_t k = steps * pass / passes; k < steps * (pass + 1) / passes; ++k) {
+                    if (!matters(int(p), int(q), g_pieces, x_pieces)) continue;
+                    left_at[pass].push_back(p * left_piece + k * kTile);
+                    right_at[pass].push_back(
+                        q * right_piece +
+                        (k / steps_per_row * geometry.row / 2 + k % steps_per_row * kHalf) * kLine);
+                }
+
     for (size_t begin = 0; begin < geometry.bands; begin += chunk) {
         const size_t end = std::min(geometry.bands, begin + chunk);
         parallel_for(2 * (end - begin), threads, [&](size_t task, int) {
@@ -462,30 +546,17 @@ void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, 
             const size_t row = task % rows, column = task / rows;
             float* const mine = sums + (chunks > 1 ? task : static_cast<size_t>(slot)) * own;
             const Tiles tiles;
-            bool add = begin != 0;
+            std::vector<Strip> strips(taps);
             for (size_t band = begin; band < end; ++band) {
                 const uint8_t* const a = left + (band - begin) * left_band + row * 2 * left_plane;
                 const uint8_t* const b = right + (band - begin) * right_band + column * 2 * right_plane;
-                const size_t steps = geometry.rows(band) * steps_per_row;
-                for (size_t from = 0; from < steps; from += kSteps) {
-                    size_t left_at[kSteps * 9], right_at[kSteps * 9], count = 0;
-                    for (int p = 0; p < g_pieces; ++p)
-                        for (int q = 0; q < x_pieces && matters(p, q, g_pieces, x_pieces); ++q)
-                            for (size_t k = from; k < std::min(steps, from + kSteps); ++k, ++count) {
-                                left_at[count] = static_cast<size_t>(p) * left_piece + k * kTile;
-                                right_at[count] =
-                                    static_cast<size_t>(q) * right_piece +
-                                    (k / steps_per_row * geometry.row / 2 + k % steps_per_row * kHalf) *
-                                        kLine;
-                            }
-                    for (size_t tap = 0; tap < taps; ++tap) {
-                        const uint8_t* const shifted = b + geometry.shift[tap] / 2 * kLine;
-                        accumulate(a, a + left_plane, left_at, shifted, shifted + right_plane, right_at,
-                                   count, add, mine + tap * kBlock * kBlock,
-                                   mine + (tap + 1 < taps ? tap + 1 : 0) * kBlock * kBlock);
-                    }
-                    add = true;
+                for (size_t tap = 0; tap < taps; ++tap) {
+                    const uint8_t* const shifted = b + geometry.shift[tap] / 2 * kLine;
+                    strips[tap] = {
+                        {a, a + left_plane}, {shifted, shifted + right_plane}, mine + tap * kBlock * kBlock};
                 }
+                for (size_t pass = 0; pass < passes; ++pass)
+                    accumulate(strips.data(), taps, left_at[pass], right_at[pass], band || pass);
             }
             if (end == geometry.bands) store_weights(shape, row * kBlock, column * kBlock, mine, dw);
         });

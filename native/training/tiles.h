@@ -94,43 +94,6 @@ inline void multiply(const uint8_t* left, size_t stride, const Offsets& left_at,
     fence(sums);
 }
 
-// Two tiles of rows × two of columns: sums (32 × 32, row-major) = or += Σ of the steps, which are `left_at`
-// and `right_at` bytes from their tiles.
-inline void accumulate(const uint8_t* left, const uint8_t* lower_left, const size_t* left_at,
-                       const uint8_t* right, const uint8_t* other_right, const size_t* right_at, size_t steps,
-                       bool add, float* sums, const float* next) {
-    constexpr size_t kRow = kBlock * sizeof(float), kLines = 8, kFloats = 16;  // 9 steps fetch 64 lines
-    float* lower = sums + kHalf * kBlock;
-    fence(left);
-    if (add) {
-        _tile_loadd(0, sums, kRow);
-        _tile_loadd(1, lower, kRow);
-        _tile_loadd(2, sums + kHalf, kRow);
-        _tile_loadd(3, lower + kHalf, kRow);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
-    for (size_t k = 0; k < steps; ++k) {
-        _tile_loadd(4, left + left_at[k], 64);
-        _tile_loadd(6, right + right_at[k], 64);
-        _tile_dpbf16ps(0, 4, 6);
-        for (size_t i = 0; i < kLines; ++i) _mm_prefetch(next + (k * kLines + i) * kFloats, _MM_HINT_T0);
-        _tile_loadd(5, lower_left + left_at[k], 64);
-        _tile_dpbf16ps(1, 5, 6);
-        _tile_loadd(7, other_right + right_at[k], 64);
-        _tile_dpbf16ps(2, 4, 7);
-        _tile_dpbf16ps(3, 5, 7);
-    }
-    _tile_stored(0, sums, kRow);
-    _tile_stored(1, lower, kRow);
-    _tile_stored(2, sums + kHalf, kRow);
-    _tile_stored(3, lower + kHalf, kRow);
-    fence(sums);
-}
-
 constexpr uint16_t kOne = 0x3f80, kSignBit = 0x8000;  // of bfloat16
 
 inline __m512i ones(__mmask32 positive) {

@@ -35,6 +35,11 @@ CONV = [
     (3, 16, 64, 9, 6, (1, 1)),
     (2, 40, 31, 8, 3, (5, 3)),
     (9, 32, 32, 8, 8, (3, 3)),
+    (1, 7, 9, 6, 40, (3, 3)),  # windows of few channels in two steps; rows of five tiles
+    (2, 8, 20, 3, 1, (3, 3)),  # nearly so few; one pixel a row
+    (1, 70, 40, 97, 60, (3, 3)),  # bands of rows, the last one shorter; more passes than one
+    (3, 300, 10, 2, 2, (1, 1)),  # a pass of several blocks of channels
+    (2, 33, 17, 3, 5, (7, 5)),  # more taps than a pass has steps, and than a tile has rows
 ]
 
 
