@@ -27,7 +27,7 @@ namespace {
 
 constexpr size_t kPass = 9;          // steps
 constexpr size_t kStrips = 32;       // of two tiles, whose sums wait at a time: 128 KB
-constexpr size_t kBand = 768 << 10;  // bytes of a task's positions, in L2
+constexpr size_t kBand = 896 << 10;  // bytes of a task's positions, in L2
 constexpr size_t kSteps = 8;         // of positions, of the weight gradient: 16 KB of either operand
 constexpr size_t kLine = 64;
 
@@ -372,6 +372,7 @@ void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filt
                      uint8_t* packed) {
     const size_t steps_per_row = divide_up(g.width(), kBlock), tiles = blocks(filters) * 2;
     const size_t plane = g.height * steps_per_row * kTile, apart = tiles * plane;
+    const size_t ahead = kBlock / g.together * filters;
     for (size_t r = 0; r < g.height; ++r)
         for (size_t k = 0; k < steps_per_row; ++k) {
             const float* from[kBlock];
@@ -387,6 +388,8 @@ void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filt
                 for (int p = 0; p < pieces; ++p, to += apart) {
                     __m512 pairs[kHalf];
                     for (size_t i = 0; i < kHalf; ++i) {
+                        _mm_prefetch(from[2 * i] + f + ahead, _MM_HINT_T0);
+                        _mm_prefetch(from[2 * i + 1] + f + ahead, _MM_HINT_T0);
                         __m512 even = load(from[2 * i] ? from[2 * i] + f : nullptr, mask);
                         __m512 odd = load(from[2 * i + 1] ? from[2 * i + 1] + f : nullptr, mask);
                         for (int before = 0; before < p; ++before) take_pairs(even, odd);
@@ -512,7 +515,7 @@ void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, 
     // Bands go by in chunks. The larger a chunk, the farther away its operands; the smaller, the more often
     // the sums of all weights pass by.
     const size_t own = taps * kBlock * kBlock, all_sums = rows * columns * own * sizeof(float);
-    const size_t fit = std::max(kBand * 3 / 2, all_sums) / (left_band + right_band);
+    const size_t fit = std::max(kBand * 5 / 4, all_sums) / (left_band + right_band);
     const size_t chunks = divide_up(geometry.bands, std::max<size_t>(1, fit));
     const size_t chunk = divide_up(geometry.bands, chunks);
     uint8_t* const left = workspace(Use::kLeft, chunk * left_band);
