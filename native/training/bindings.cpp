@@ -68,11 +68,12 @@ NB_MODULE(_training, m) {
         "shape"_a, "g"_a, "g_pieces"_a, "x"_a, "x_pieces"_a, "dw"_a, "threads"_a, unlocked);
     m.def(
         "conv",
-        [](const ConvShape& shape, Address x, int pieces, Address w, Address y, Address signs, int threads) {
-            return conv(shape, at<float>(x), pieces, at<float>(w), at<float>(y), at<uint32_t>(signs),
+        [](const ConvShape& shape, Address x, int most_pieces, Address w, Address y, Address signs,
+           int threads) {
+            return conv(shape, at<float>(x), most_pieces, at<float>(w), at<float>(y), at<uint32_t>(signs),
                         threads);
         },
-        "shape"_a, "x"_a, "pieces"_a, "w"_a, "y"_a, "signs"_a, "threads"_a, unlocked);
+        "shape"_a, "x"_a, "most_pieces"_a, "w"_a, "y"_a, "signs"_a, "threads"_a, unlocked);
     m.def("conv_sign_words", &conv_sign_words, "shape"_a);
     m.def(
         "conv_input_gradient",

@@ -1,4 +1,4 @@
-// compile (x86_64|AMD64): -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mbmi2 -mamx-tile -mamx-bf16
+// compile (x86_64|AMD64): -mavx512vl -mavx512dq -mavx512bf16 -mbmi2 -mamx-tile -mamx-bf16 -mamx-int8
 //
 // The three products of a binary convolution of stride 1 that keeps the size. Images lie in *bands*, so that
 // a tap is a shift of all positions by one number, the convolution a sum over the taps of plain matrix
@@ -16,6 +16,7 @@
 // their signs into L1, and positions that the 9 taps share. Sums of unfinished depth wait in L2, 8 KB of
 // traffic a pass.
 #include <algorithm>
+#include <atomic>
 
 #include "../threads.h"
 #include "products.h"
@@ -27,8 +28,9 @@ namespace {
 
 constexpr size_t kPass = 9;          // steps
 constexpr size_t kStrips = 32;       // of two tiles, whose sums wait at a time: 128 KB
-constexpr size_t kBand = 768 << 10;  // bytes of a task's positions, in L2
+constexpr size_t kBand = 896 << 10;  // bytes of a task's positions, in L2
 constexpr size_t kSteps = 8;         // of positions, of the weight gradient: 16 KB of either operand
+constexpr size_t kAhead = 512;       // numbers that are fetched before they are packed: 2 KB
 constexpr size_t kLine = 64;
 
 size_t divide_up(size_t a, size_t b) {
@@ -69,6 +71,21 @@ struct Geometry {
     }
 };
 
+// What the matrix unit multiplies. Tiles are numbers in the code of an instruction, hence a macro.
+struct Bfloat16 {
+    static constexpr size_t kDepth = 32;  // of a step
+    static constexpr bool kBytes = false;
+};
+struct Bytes {
+    static constexpr size_t kDepth = 64;
+    static constexpr bool kBytes = true;
+};
+#define BINARYNET_MULTIPLY(Unit, sums, left, right) \
+    if constexpr (Unit::kBytes)                     \
+        _tile_dpbssd(sums, left, right);            \
+    else                                            \
+        _tile_dpbf16ps(sums, left, right)
+
 // Two tiles of rows × two of columns, and where their sums are: four tiles, side by side above each other.
 struct Strip {
     const uint8_t *left[2], *right[2];
@@ -78,6 +95,7 @@ struct Strip {
 // The sums of each strip = or += Σ of the steps, which are `left_at` and `right_at` bytes from their tiles.
 // While the matrix unit works on a strip, the sums of the next are fetched, for which it would wait; and they
 // come in one tile after the other, as those of this strip leave.
+template <class Unit>
 void accumulate(const Strip* strips, size_t count, const Offsets& left_at, const Offsets& right_at,
                 bool add) {
     constexpr size_t kFetch = 8;  // lines a step: 64 in 8 steps
@@ -100,14 +118,14 @@ void accumulate(const Strip* strips, size_t count, const Offsets& left_at, const
         for (size_t k = 0; k < left_at.size(); ++k) {
             _tile_loadd(4, strip.left[0] + left_at[k], kLine);
             _tile_loadd(6, strip.right[0] + right_at[k], kLine);
-            _tile_dpbf16ps(0, 4, 6);
+            BINARYNET_MULTIPLY(Unit, 0, 4, 6);
             for (size_t line = 0; line < kFetch; ++line)
                 _mm_prefetch(next.sums + (k * kFetch + line) * kHalf, _MM_HINT_T0);
             _tile_loadd(5, strip.left[1] + left_at[k], kLine);
-            _tile_dpbf16ps(1, 5, 6);
+            BINARYNET_MULTIPLY(Unit, 1, 5, 6);
             _tile_loadd(7, strip.right[1] + right_at[k], kLine);
-            _tile_dpbf16ps(2, 4, 7);
-            _tile_dpbf16ps(3, 5, 7);
+            BINARYNET_MULTIPLY(Unit, 2, 4, 7);
+            BINARYNET_MULTIPLY(Unit, 3, 5, 7);
         }
         if (add) {
             _tile_stored(0, strip.sums, kLine);
@@ -132,6 +150,12 @@ void accumulate(const Strip* strips, size_t count, const Offsets& left_at, const
     fence(strips);
 }
 
+// The line of memory `count` numbers on. It need not be there.
+void fetch(const float* from, size_t count) {
+    _mm_prefetch(reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(from) + count * sizeof(float)),
+                 _MM_HINT_T0);
+}
+
 // 32 numbers, low and high → their next piece, which is taken away from them.
 __m512i take_pieces(__m512& low, __m512& high, bool last) {
     const __m512i piece = (__m512i)_mm512_cvtne2ps_pbh(high, low);
@@ -142,14 +166,17 @@ __m512i take_pieces(__m512& low, __m512& high, bool last) {
     return piece;
 }
 
-// A band → (piece, 32 channels, position, 64 bytes).
-void pack_positions(const Geometry& g, size_t band, const float* x, size_t channels, int pieces,
-                    uint8_t* packed) {
-    const size_t plane = g.padded * kLine, steps = blocks(channels), apart = steps * plane;
+// The positions of a band, in planes of so many channels: what `pack(from, count, to)` makes of the `count`
+// channels at `from`, which is null beyond the last image, stands in the line `to` of the first plane, and of
+// some planes more that follow after all others.
+template <class Pack>
+void pack_positions(const Geometry& g, size_t band, const float* x, size_t channels, size_t depth,
+                    size_t planes, uint8_t* packed, Pack&& pack) {
+    const size_t plane = g.padded * kLine;
     const size_t left = g.shape.kernel_width / 2 * g.together, above = g.shape.kernel_height / 2;
     const size_t rows = g.rows(band) + g.shape.kernel_height - 1, end = left + rows * g.row;
     const auto clear = [&](size_t from, size_t to) {
-        for (size_t k = 0; k < steps * static_cast<size_t>(pieces); ++k)
+        for (size_t k = 0; k < planes; ++k)
             std::memset(packed + k * plane + from * kLine, 0, (to - from) * kLine);
     };
     clear(0, left);
@@ -164,19 +191,41 @@ void pack_positions(const Geometry& g, size_t band, const float* x, size_t chann
         for (size_t q = 0; q < g.width(); ++q) {
             const float* const from = g.at(x, channels, g.first_image(band), y, q);
             uint8_t* to = packed + (begin + q) * kLine;
-            for (size_t c = 0; c < channels; c += kBlock, to += plane) {
-                __m512 low = _mm512_setzero_ps(), high = low;
-                if (from && channels - c >= kBlock) {
-                    low = _mm512_loadu_ps(from + c), high = _mm512_loadu_ps(from + c + kHalf);
-                } else if (from) {
-                    low = load(from + c, first(channels - c));
-                    if (channels - c > kHalf) high = load(from + c + kHalf, first(channels - c - kHalf));
-                }
-                for (int p = 0; p < pieces; ++p)
-                    _mm512_store_si512(to + p * apart, take_pieces(low, high, p + 1 == pieces));
-            }
+            for (size_t c = 0; c < channels; c += depth, to += plane)
+                pack(from ? from + c : nullptr, channels - c, to);
         }
     }
+}
+
+// Channels → bfloat16, 32 a line, in pieces that are `apart` bytes.
+void pack_pieces(const float* from, size_t count, int pieces, size_t apart, uint8_t* to) {
+    fetch(from, kAhead);
+    fetch(from, kAhead + kHalf);
+    __m512 low = _mm512_setzero_ps(), high = low;
+    if (from && count >= kBlock) {
+        low = _mm512_loadu_ps(from), high = _mm512_loadu_ps(from + kHalf);
+    } else if (from) {
+        low = load(from, first(count));
+        if (count > kHalf) high = load(from + kHalf, first(count - kHalf));
+    }
+    for (int p = 0; p < pieces; ++p, to += apart)
+        _mm512_store_si512(to, take_pieces(low, high, p + 1 == pieces));
+}
+
+// Channels → bytes, 64 a line. False: one of them is no integer from −128 to 127.
+bool pack_bytes(const float* from, size_t count, uint8_t* to) {
+    __mmask16 other = 0;
+    for (size_t i = 0; i < 4; ++i, to += kHalf) {
+        fetch(from, kAhead + i * kHalf);
+        const __m512 values = from && count > i * kHalf ? load(from + i * kHalf, first(count - i * kHalf))
+                                                        : _mm512_setzero_ps();
+        const __m512i integers = _mm512_cvtps_epi32(values);
+        other |= _mm512_cmp_ps_mask(_mm512_cvtepi32_ps(integers), values, _CMP_NEQ_UQ);
+        other |= _mm512_cmpgt_epu32_mask(_mm512_add_epi32(integers, _mm512_set1_epi32(128)),
+                                         _mm512_set1_epi32(255));
+        _mm_store_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(integers));
+    }
+    return !other;
 }
 
 // sign(w) → bits (block of filters, block of channels, tap, filter): 32 channels of a filter in a word.
@@ -213,22 +262,32 @@ bool pack_signs(const ConvShape& s, const float* w, uint32_t* signs, int threads
 }
 
 // Bits of 32 filters × 32 channels → a right step, whose columns are the filters and whose depth the
-// channels.
+// channels. A lane holds the bits of a filter; its lowest four choose one of 16 entries, of which bfloat16
+// needs two.
 void expand_filters(const uint32_t* bits, uint8_t* to) {
-    const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000));
-    const __m512i sign = _mm512_set1_epi32(static_cast<int>(0x80008000));
-    const __m512i one = _mm512_set1_epi32(0x3f803f80);
+    constexpr int16_t kPlus = 0x3f80, kMinus = static_cast<int16_t>(0xbf80);
+    const __m512i ones =
+        _mm512_broadcast_i32x4(_mm_setr_epi16(kMinus, kMinus, kPlus, kMinus, kMinus, kPlus, kPlus, kPlus));
     for (size_t half = 0; half < 2; ++half) {
-        // Bit 15 of a lane is the sign of an even channel, bit 31 of the odd one after it.
-        __m512i even = _mm512_rol_epi32(
-            _mm512_xor_si512(_mm512_loadu_si512(bits + half * kHalf), _mm512_set1_epi32(-1)), 15);
-        for (size_t pair = 0; pair < kHalf; ++pair, to += kLine) {
-            const __m512i odd = _mm512_rol_epi32(even, 15);
-            const __m512i both = _mm512_ternarylogic_epi32(upper, odd, even, 0xca);    // upper ? odd : even
-            _mm512_store_si512(to, _mm512_ternarylogic_epi32(both, sign, one, 0xea));  // both & sign | one
-            even = _mm512_ror_epi32(even, 2);
-        }
+        __m512i lanes = _mm512_loadu_si512(bits + half * kHalf);
+        for (size_t pair = 0; pair < kHalf; ++pair, to += kLine, lanes = _mm512_srli_epi32(lanes, 2))
+            _mm512_store_si512(to, _mm512_permutexvar_epi32(lanes, ones));
     }
+}
+
+// The same as bytes, of 64 channels, whose bits stand in two blocks.
+void expand_filters(const uint32_t* bits, const uint32_t* other_bits, uint8_t* to) {
+    alignas(64) static constexpr int8_t kOnes[16][4] = {
+        {-1, -1, -1, -1}, {1, -1, -1, -1}, {-1, 1, -1, -1}, {1, 1, -1, -1}, {-1, -1, 1, -1}, {1, -1, 1, -1},
+        {-1, 1, 1, -1},   {1, 1, 1, -1},   {-1, -1, -1, 1}, {1, -1, -1, 1}, {-1, 1, -1, 1},  {1, 1, -1, 1},
+        {-1, -1, 1, 1},   {1, -1, 1, 1},   {-1, 1, 1, 1},   {1, 1, 1, 1}};
+    const __m512i ones = _mm512_load_si512(kOnes);
+    for (size_t half = 0; half < 2; ++half)
+        for (const uint32_t* block : {bits, other_bits}) {
+            __m512i lanes = _mm512_loadu_si512(block + half * kHalf);
+            for (size_t four = 0; four < 8; ++four, to += kLine, lanes = _mm512_srli_epi32(lanes, 4))
+                _mm512_store_si512(to, _mm512_permutexvar_epi32(lanes, ones));
+        }
 }
 
 // The same with the channels as columns and the filters as depth.
@@ -244,12 +303,13 @@ void expand_channels(const uint32_t* bits, uint8_t* to) {
 }
 
 // out (images, height, width, columns) = Σ over taps and depth. `forward`: columns are filters; else they are
-// channels and the taps are those of the other side.
-void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* signs, bool forward, float* out,
+// channels and the taps are those of the other side. False: x does not fit the unit, and out is nothing.
+template <class Unit>
+bool convolve(const Geometry& g, const float* x, int pieces, const uint32_t* signs, bool forward, float* out,
               int threads) {
     const ConvShape& s = g.shape;
     const size_t depth = forward ? s.channels : s.filters, columns = forward ? s.filters : s.channels;
-    const size_t steps = blocks(depth), plane = g.padded * kLine;
+    const size_t steps = divide_up(depth, Unit::kDepth), plane = g.padded * kLine;
     const size_t band_bytes = static_cast<size_t>(pieces) * steps * plane;
     // The steps of each pass, one piece after the other.
     const size_t all = steps * g.taps, passes = divide_up(all, kPass);
@@ -264,12 +324,16 @@ void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
             }
     // A task takes some bands, so that its weights are expanded for many positions.
     const size_t tiles_per_row = divide_up(g.width(), kHalf), tile_rows = divide_up(g.width(), tiles_per_row);
-    const size_t fit = std::max<size_t>(1, kBand / band_bytes), tasks = divide_up(g.bands, fit);
+    const size_t fit = std::max<size_t>(1, kBand / band_bytes);
+    const size_t tasks = std::min(g.bands, round_up(divide_up(g.bands, fit), static_cast<size_t>(threads)));
     const size_t scratch = round_up(fit * band_bytes, 4096) + kStrips * kStep * 2 + kPass * kStep;
     uint8_t* const own = workspace(Use::kLeft, static_cast<size_t>(threads) * scratch);
     const bool stream = columns % kHalf == 0 && reinterpret_cast<uintptr_t>(out) % kLine == 0;
 
+    std::atomic<bool> fits{true};
+    const uint32_t none[kBlock] = {};
     parallel_for(tasks, threads, [&](size_t task, int slot) {
+        if (!fits) return;
         uint8_t* const packed = own + static_cast<size_t>(slot) * scratch;
         float* const sums = reinterpret_cast<float*>(packed + round_up(fit * band_bytes, 4096));
         uint8_t* const right = packed + scratch - kPass * kStep;
@@ -281,7 +345,20 @@ void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
         std::vector<Place> places;
         for (size_t band = begin; band < end; ++band) {
             uint8_t* const to = packed + (band - begin) * band_bytes;
-            pack_positions(g, band, x, depth, pieces, to);
+            const size_t planes = static_cast<size_t>(pieces) * steps;
+            if constexpr (Unit::kBytes) {
+                bool fit_all = true;
+                pack_positions(g, band, x, depth, Unit::kDepth, planes, to,
+                               [&](const float* from, size_t count, uint8_t* line) {
+                                   fit_all &= pack_bytes(from, count, line);
+                               });
+                if (!fit_all) fits = false;
+            } else {
+                pack_positions(g, band, x, depth, Unit::kDepth, planes, to,
+                               [&](const float* from, size_t count, uint8_t* line) {
+                                   pack_pieces(from, count, pieces, steps * plane, line);
+                               });
+            }
             for (size_t r = 0; r < g.rows(band); ++r)
                 for (size_t t = 0; t < tiles_per_row; ++t)
                     places.push_back({to + (r * g.row + t * tile_rows) * kLine, g.first_image(band),
@@ -294,7 +371,8 @@ void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
                 if (!to) continue;
                 to += column;
                 for (size_t part = 0; part < kBlock && column + part < columns; part += kHalf) {
-                    const __m512 sum = _mm512_load_ps(from + part / kHalf * 2 * kHalf * kHalf);
+                    __m512 sum = _mm512_load_ps(from + part / kHalf * 2 * kHalf * kHalf);
+                    if constexpr (Unit::kBytes) sum = _mm512_cvtepi32_ps(_mm512_castps_si512(sum));
                     if (stream)
                         _mm512_stream_ps(to + part, sum);
                     else
@@ -313,13 +391,22 @@ void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
             for (size_t column = 0; column < columns; column += kBlock) {
                 for (size_t pass = 0; pass < passes; ++pass) {
                     for (size_t n = pass_begin(pass); n < pass_begin(pass + 1); ++n) {
-                        const size_t block = forward ? column / kBlock * steps + n / g.taps
-                                                     : n / g.taps * blocks(columns) + column / kBlock;
-                        (forward ? expand_filters : expand_channels)(
-                            signs + (block * g.taps + n % g.taps) * kBlock,
-                            right + (n - pass_begin(pass)) * kStep);
+                        const size_t k = n / g.taps, tap = n % g.taps;
+                        uint8_t* const to = right + (n - pass_begin(pass)) * kStep;
+                        const auto bits = [&](size_t filters, size_t channels) {
+                            return signs +
+                                   ((filters * blocks(s.channels) + channels) * g.taps + tap) * kBlock;
+                        };
+                        if constexpr (Unit::kBytes)
+                            expand_filters(
+                                bits(column / kBlock, 2 * k),
+                                2 * k + 1 < blocks(depth) ? bits(column / kBlock, 2 * k + 1) : none, to);
+                        else if (forward)
+                            expand_filters(bits(column / kBlock, k), to);
+                        else
+                            expand_channels(bits(k, column / kBlock), to);
                     }
-                    accumulate(strips, divide_up(some, 2), left_at[pass], right_at[pass], pass != 0);
+                    accumulate<Unit>(strips, divide_up(some, 2), left_at[pass], right_at[pass], pass != 0);
                 }
                 for (size_t i = 0; i < some; ++i)
                     store(places[strip + i], sums + i / 2 * kBlock * kBlock + i % 2 * kHalf * kHalf, column);
@@ -327,6 +414,7 @@ void convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
         }
         _mm_sfence();
     });
+    return fits;
 }
 
 // 16 channels of two positions, interleaved: the next piece of them, which is taken away.
@@ -359,6 +447,8 @@ void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels,
             uint8_t* to = packed + (begin + q) / 2 * kLine;
             for (size_t c = 0; c < tiles * kHalf; c += kHalf, to += plane) {
                 const __mmask16 mask = c < channels ? first(channels - c) : __mmask16{0};
+                fetch(from[0], c + kAhead);
+                fetch(from[1], c + kAhead);
                 __m512 even = load(from[0] ? from[0] + c : nullptr, mask);
                 __m512 odd = load(from[1] ? from[1] + c : nullptr, mask);
                 for (int p = 0; p < pieces; ++p) _mm512_store_si512(to + p * apart, take_pairs(even, odd));
@@ -372,6 +462,8 @@ void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filt
                      uint8_t* packed) {
     const size_t steps_per_row = divide_up(g.width(), kBlock), tiles = blocks(filters) * 2;
     const size_t plane = g.height * steps_per_row * kTile, apart = tiles * plane;
+    // Lines of 32 rows, one of each: no prefetcher sees a pattern in that. The next 32 take half the time.
+    const size_t ahead = kBlock / g.together * filters;
     for (size_t r = 0; r < g.height; ++r)
         for (size_t k = 0; k < steps_per_row; ++k) {
             const float* from[kBlock];
@@ -387,6 +479,8 @@ void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filt
                 for (int p = 0; p < pieces; ++p, to += apart) {
                     __m512 pairs[kHalf];
                     for (size_t i = 0; i < kHalf; ++i) {
+                        fetch(from[2 * i], f + ahead);
+                        fetch(from[2 * i + 1], f + ahead);
                         __m512 even = load(from[2 * i] ? from[2 * i] + f : nullptr, mask);
                         __m512 odd = load(from[2 * i + 1] ? from[2 * i + 1] + f : nullptr, mask);
                         for (int before = 0; before < p; ++before) take_pairs(even, odd);
@@ -477,23 +571,36 @@ size_t conv_sign_words(const ConvShape& s) {
     return blocks(s.filters) * blocks(s.channels) * s.kernel_height * s.kernel_width * kBlock;
 }
 
-bool conv(const ConvShape& shape, const float* x, int pieces, const float* w, float* y, uint32_t* signs,
-          int threads) {
-    if (!pack_signs(shape, w, signs, threads)) return false;
-    if (few_channels(shape)) {
-        const ConvShape windows = of_windows(shape);
-        std::vector<uint32_t> same_signs(conv_sign_words(windows));
-        return conv(windows, gather_windows(shape, x, threads), pieces, w, y, same_signs.data(), threads);
+int conv(const ConvShape& shape, const float* x, int most_pieces, const float* w, float* y, uint32_t* signs,
+         int threads) {
+    if (!pack_signs(shape, w, signs, threads)) return 0;
+    const bool few = few_channels(shape);
+    // Bytes have twice the rate. Their sums are integers, and numbers of float32 too as long as they fit.
+    // (Few channels are those of images, of too many values for a byte, and of little work.)
+    const size_t depth = shape.channels * shape.kernel_height * shape.kernel_width;
+    if (!few && depth * 128 <= size_t{1} << 24) {
+        const Geometry geometry(shape, divide_up(shape.channels, Bytes::kDepth) * kLine);
+        if (convolve<Bytes>(geometry, x, 1, signs, true, y, threads)) return 1;
     }
-    const Geometry geometry(shape, static_cast<size_t>(pieces) * blocks(shape.channels) * kLine);
-    convolve(geometry, x, pieces, signs, true, y, threads);
-    return true;
+    const int pieces = pieces_of(x, shape.images * shape.height * shape.width * shape.channels, threads);
+    if (pieces > most_pieces) return 0;
+    const ConvShape same = few ? of_windows(shape) : shape;
+    const Geometry geometry(same, static_cast<size_t>(pieces) * blocks(same.channels) * kLine);
+    if (few) {
+        std::vector<uint32_t> same_signs(conv_sign_words(same));
+        pack_signs(same, w, same_signs.data(), threads);
+        convolve<Bfloat16>(geometry, gather_windows(shape, x, threads), pieces, same_signs.data(), true, y,
+                           threads);
+    } else {
+        convolve<Bfloat16>(geometry, x, pieces, signs, true, y, threads);
+    }
+    return pieces;
 }
 
 void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs, float* dx,
                          int threads) {
     const Geometry geometry(shape, static_cast<size_t>(pieces) * blocks(shape.filters) * kLine);
-    convolve(geometry, g, pieces, signs, false, dx, threads);
+    convolve<Bfloat16>(geometry, g, pieces, signs, false, dx, threads);
 }
 
 void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const float* x, int x_pieces,
@@ -512,7 +619,7 @@ void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, 
     // Bands go by in chunks. The larger a chunk, the farther away its operands; the smaller, the more often
     // the sums of all weights pass by.
     const size_t own = taps * kBlock * kBlock, all_sums = rows * columns * own * sizeof(float);
-    const size_t fit = std::max(kBand * 3 / 2, all_sums) / (left_band + right_band);
+    const size_t fit = std::max(kBand * 5 / 4, all_sums) / (left_band + right_band);
     const size_t chunks = divide_up(geometry.bands, std::max<size_t>(1, fit));
     const size_t chunk = divide_up(geometry.bands, chunks);
     uint8_t* const left = workspace(Use::kLeft, chunk * left_band);
@@ -556,7 +663,7 @@ void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, 
                         {a, a + left_plane}, {shifted, shifted + right_plane}, mine + tap * kBlock * kBlock};
                 }
                 for (size_t pass = 0; pass < passes; ++pass)
-                    accumulate(strips.data(), taps, left_at[pass], right_at[pass], band || pass);
+                    accumulate<Bfloat16>(strips.data(), taps, left_at[pass], right_at[pass], band || pass);
             }
             if (end == geometry.bands) store_weights(shape, row * kBlock, column * kBlock, mine, dw);
         });

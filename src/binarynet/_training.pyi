@@ -24,8 +24,8 @@ def linear_weight_gradient(
 def conv_sign_words(shape: ConvShape) -> int:
     """How many words of 32 bits the signs of a convolution's weights take."""
 
-def conv(shape: ConvShape, x: int, pieces: int, w: int, y: int, signs: int, threads: int) -> bool:
-    """False: the latent weights hold NaN, and y is nothing."""
+def conv(shape: ConvShape, x: int, most_pieces: int, w: int, y: int, signs: int, threads: int) -> int:
+    """How many pieces x takes. 0: more than `most_pieces`, or the latent weights hold NaN, and y is nothing."""
 
 def conv_input_gradient(shape: ConvShape, g: int, pieces: int, signs: int, dx: int, threads: int) -> None: ...
 def conv_weight_gradient(

@@ -22,6 +22,10 @@ INPUTS = {
     "signs": lambda *shape: sign(torch.randn(shape)),
     "bytes": lambda *shape: 2.0 * torch.randint(0, 256, shape) - 255,
     "signs, half dropped": lambda *shape: F.dropout(sign(torch.randn(shape)), 0.5),
+    "small integers": lambda *shape: torch.randint(-128, 128, shape).float(),
+    "small integers but one": lambda *shape: torch.cat([torch.ones(math.prod(shape) - 1), torch.tensor([-129.0])]).view(
+        shape
+    ),
     "bytes, a fifth dropped": lambda *shape: F.dropout(2.0 * torch.randint(0, 256, shape) - 255, 0.2),
 }
 each_input = pytest.mark.parametrize("kind", INPUTS)
