@@ -457,14 +457,14 @@ void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels,
     }
 }
 
-// A band → left tiles (piece, 16 filters, step of 32 positions, filter, 64 bytes).
-void pack_transposed(const Geometry& g, size_t band, const float* x, size_t filters, int pieces,
-                     uint8_t* packed) {
+// Rows of a band → left tiles (piece, 16 filters, step of 32 positions, filter, 64 bytes).
+void pack_transposed(const Geometry& g, size_t band, size_t from_row, size_t to_row, const float* x,
+                     size_t filters, int pieces, uint8_t* packed) {
     const size_t steps_per_row = divide_up(g.width(), kBlock), tiles = blocks(filters) * 2;
     const size_t plane = g.height * steps_per_row * kTile, apart = tiles * plane;
     // Lines of 32 rows, one of each: no prefetcher sees a pattern in that. The next 32 take half the time.
     const size_t ahead = kBlock / g.together * filters;
-    for (size_t r = 0; r < g.height; ++r)
+    for (size_t r = from_row; r < to_row; ++r)
         for (size_t k = 0; k < steps_per_row; ++k) {
             const float* from[kBlock];
             const size_t y = g.first_row(band) + r;
@@ -642,12 +642,16 @@ void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, 
 
     for (size_t begin = 0; begin < geometry.bands; begin += chunk) {
         const size_t end = std::min(geometry.bands, begin + chunk);
-        parallel_for(2 * (end - begin), threads, [&](size_t task, int) {
-            const size_t i = task / 2;
-            if (task % 2)
-                pack_transposed(geometry, begin + i, g, shape.filters, g_pieces, left + i * left_band);
-            else
+        // Of a band, the one operand in one task, the other, which is turned, in four.
+        constexpr size_t kParts = 4;
+        parallel_for((end - begin) * (kParts + 1), threads, [&](size_t task, int) {
+            const size_t i = task / (kParts + 1), part = task % (kParts + 1);
+            if (part == kParts)
                 pack_pairs(geometry, begin + i, x, shape.channels, x_pieces, right + i * right_band);
+            else
+                pack_transposed(geometry, begin + i, geometry.height * part / kParts,
+                                geometry.height * (part + 1) / kParts, g, shape.filters, g_pieces,
+                                left + i * left_band);
         });
         parallel_for(rows * columns, threads, [&](size_t task, int slot) {
             const size_t row = task % rows, column = task / rows;
