@@ -21,6 +21,7 @@
 
 namespace binarynet::training {
 
+constexpr size_t kLine = 64;  // bytes of a row of a tile, and of a line of the cache
 constexpr size_t kTile = 1024, kStep = 2 * kTile, kBlock = 32, kHalf = 16;
 constexpr __mmask16 kAll = 0xffff;
 

@@ -128,12 +128,23 @@ def test_real_inputs_are_multiplied_as_precisely_as_in_float32() -> None:
 
 
 @matrix_unit
+def test_real_images_are_multiplied_as_precisely_as_in_float32() -> None:
+    layer, x = BinaryConv2d(40, 33, 3, padding=1, bias=False), torch.randn(3, 40, 9, 7)
+    ours, theirs = both(layer, x, torch.randn(3, 33, 9, 7))
+    exact = F.conv2d(x.double(), layer.binary_weight.double(), padding=1)
+    assert relative(ours[0].double(), exact) < 2 * relative(theirs[0].double(), exact) + 2**-22
+
+
+@matrix_unit
 def test_real_inputs_are_left_to_torch_in_evaluation() -> None:
-    layer, x = BinaryLinear(300, 40), torch.randn(20, 300)
-    with torch.no_grad():
-        y = layer(x)
-        with native.off():
-            assert torch.equal(y, layer(x))
+    for layer, x in [
+        (BinaryLinear(300, 40), torch.randn(20, 300)),
+        (BinaryConv2d(40, 33, 3, padding=1), torch.randn(3, 40, 9, 7)),
+    ]:
+        with torch.no_grad():
+            y = layer(x)
+            with native.off():
+                assert torch.equal(y, layer(x))
 
 
 @matrix_unit
@@ -156,9 +167,11 @@ def test_a_gradient_passes_the_window_of_the_weight_quantizer() -> None:
 
 
 @matrix_unit
-def test_results_do_not_depend_on_the_number_of_threads() -> None:
-    layer = BinaryConv2d(40, 70, 3, padding=1, bias=False)
-    x, g = sign(torch.randn(5, 40, 9, 9)), torch.randn(5, 70, 9, 9)
+@pytest.mark.parametrize("size", [(5, 40, 70, 9, 9), (7, 130, 128, 32, 32), (3, 3, 40, 30, 11)], ids=str)
+def test_results_do_not_depend_on_the_number_of_threads(size: tuple[int, ...]) -> None:
+    images, channels, filters, height, width = size
+    layer = BinaryConv2d(channels, filters, 3, padding=1, bias=False)
+    x, g = sign(torch.randn(images, channels, height, width)), torch.randn(images, filters, height, width)
     threads = torch.get_num_threads()
     try:
         found = []
