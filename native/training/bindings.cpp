@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "norm.h"
+#include "pool.h"
 #include "products.h"
 #include "steps.h"
 
@@ -26,6 +28,9 @@ NB_MODULE(_training, m) {
     m.doc() =
         "What training steps on a CPU need: matrix products on its matrix unit, updates in one pass over "
         "memory.";
+    // Graphs of autograd that a script still holds when the interpreter ends keep shapes alive: no leak of
+    // ours.
+    nb::set_leak_warnings(false);
     const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
 
     m.def("products_supported", &products_supported);
@@ -63,16 +68,19 @@ NB_MODULE(_training, m) {
         "shape"_a, "g"_a, "g_pieces"_a, "x"_a, "x_pieces"_a, "dw"_a, "threads"_a, unlocked);
     m.def(
         "conv",
-        [](const ConvShape& shape, Address x, int pieces, Address w, Address y, int threads) {
-            return conv(shape, at<float>(x), pieces, at<float>(w), at<float>(y), threads);
+        [](const ConvShape& shape, Address x, int most_pieces, Address w, Address y, Address signs,
+           int threads) {
+            return conv(shape, at<float>(x), most_pieces, at<float>(w), at<float>(y), at<uint32_t>(signs),
+                        threads);
         },
-        "shape"_a, "x"_a, "pieces"_a, "w"_a, "y"_a, "threads"_a, unlocked);
+        "shape"_a, "x"_a, "most_pieces"_a, "w"_a, "y"_a, "signs"_a, "threads"_a, unlocked);
+    m.def("conv_sign_words", &conv_sign_words, "shape"_a);
     m.def(
         "conv_input_gradient",
-        [](const ConvShape& shape, Address g, int pieces, Address w, Address dx, int threads) {
-            conv_input_gradient(shape, at<float>(g), pieces, at<float>(w), at<float>(dx), threads);
+        [](const ConvShape& shape, Address g, int pieces, Address signs, Address dx, int threads) {
+            conv_input_gradient(shape, at<float>(g), pieces, at<uint32_t>(signs), at<float>(dx), threads);
         },
-        "shape"_a, "g"_a, "pieces"_a, "w"_a, "dx"_a, "threads"_a, unlocked);
+        "shape"_a, "g"_a, "pieces"_a, "signs"_a, "dx"_a, "threads"_a, unlocked);
     m.def(
         "conv_weight_gradient",
         [](const ConvShape& shape, Address g, int g_pieces, Address x, int x_pieces, Address dw,
@@ -115,4 +123,53 @@ NB_MODULE(_training, m) {
             window_gradient(at<float>(g), at<float>(x), window, at<float>(dx), count, threads);
         },
         "g"_a, "x"_a, "window"_a, "dx"_a, "count"_a, "threads"_a, unlocked);
+    nb::class_<NormShape>(m, "NormShape").def(nb::init<size_t, size_t>(), "rows"_a, "channels"_a);
+    m.def(
+        "norm_statistics",
+        [](const NormShape& shape, Address x, Address mean, Address variance, int threads) {
+            norm_statistics(shape, at<float>(x), at<float>(mean), at<float>(variance), threads);
+        },
+        "shape"_a, "x"_a, "mean"_a, "variance"_a, "threads"_a, unlocked);
+    m.def(
+        "norm_forward",
+        [](const NormShape& shape, Address x, Address scale, Address shift, bool sign, Address y,
+           int threads) {
+            norm_forward(shape, at<float>(x), at<float>(scale), at<float>(shift), sign, at<float>(y),
+                         threads);
+        },
+        "shape"_a, "x"_a, "scale"_a, "shift"_a, "sign"_a, "y"_a, "threads"_a, unlocked);
+    m.def(
+        "norm_sums",
+        [](const NormShape& shape, Address g, Address x, Address mean, bool sign, float window, Address scale,
+           Address shift, Address sum, Address product, int threads) {
+            norm_sums(shape, at<float>(g), at<float>(x), at<float>(mean),
+                      {sign, window, at<float>(scale), at<float>(shift)}, at<float>(sum), at<float>(product),
+                      threads);
+        },
+        "shape"_a, "g"_a, "x"_a, "mean"_a, "sign"_a, "window"_a, "scale"_a, "shift"_a, "sum"_a, "product"_a,
+        "threads"_a, unlocked);
+    m.def(
+        "norm_gradient",
+        [](const NormShape& shape, Address g, Address x, Address mean, bool sign, float window, Address scale,
+           Address shift, Address slope, Address level, Address dx, int threads) {
+            norm_gradient(shape, at<float>(g), at<float>(x), at<float>(mean),
+                          {sign, window, at<float>(scale), at<float>(shift)}, at<float>(slope),
+                          at<float>(level), at<float>(dx), threads);
+        },
+        "shape"_a, "g"_a, "x"_a, "mean"_a, "sign"_a, "window"_a, "scale"_a, "shift"_a, "slope"_a, "level"_a,
+        "dx"_a, "threads"_a, unlocked);
+    nb::class_<PoolShape>(m, "PoolShape")
+        .def(nb::init<size_t, size_t, size_t, size_t>(), "images"_a, "height"_a, "width"_a, "channels"_a);
+    m.def(
+        "max_pool",
+        [](const PoolShape& shape, Address x, Address y, Address from, int threads) {
+            max_pool(shape, at<float>(x), at<float>(y), at<uint8_t>(from), threads);
+        },
+        "shape"_a, "x"_a, "y"_a, "from_"_a, "threads"_a, unlocked);
+    m.def(
+        "max_pool_gradient",
+        [](const PoolShape& shape, Address g, Address from, Address dx, int threads) {
+            max_pool_gradient(shape, at<float>(g), at<uint8_t>(from), at<float>(dx), threads);
+        },
+        "shape"_a, "g"_a, "from_"_a, "dx"_a, "threads"_a, unlocked);
 }

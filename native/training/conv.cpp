@@ -1,234 +1,217 @@
-// compile (x86_64|AMD64): -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mamx-tile -mamx-bf16
+// compile (x86_64|AMD64): -mavx512vl -mavx512dq -mavx512bf16 -mbmi2 -mamx-tile -mamx-bf16 -mamx-int8
 //
-// The three products of a binary convolution of stride 1 that keeps the size. Images stand in one long row of
-// *positions*, with zeros between their rows and between them:
-//
-//     lead | row 0, zeros | row 1, zeros | … | zeros | image 1 …     pitch = width + kernel_width / 2
-//
-// so that a tap is a shift of all positions by one number, and the convolution a sum over the taps of plain
-// matrix products: no patch is ever copied. The zeros to the right of a row are those to the left of the
-// next. The price is the sums at positions that are no pixels: 6 % of 32 × 32, 27 % of 8 × 8.
-#include "../threads.h"
-#include "products.h"
-#include "tiles.h"
+// A binary convolution and the gradient of its input. A task packs a band of images into L2. Then, for 32
+// columns at a time, a pass takes 9 steps of the depth, a 3 × 3 window of one plane of channels: 18 KB of
+// weights, which are expanded from their signs into L1, and positions that the 9 taps share. 32 strips meet
+// them there.
+#include <atomic>
+
+#include "bands.h"
+#include "signs.h"
+#include "strips.h"
+#include "windows.h"
 
 namespace binarynet::training {
 
 namespace {
 
-struct Geometry {
-    size_t taps, pitch, lead, positions;  // rounded up to whole blocks
-    std::vector<size_t> shift;            // of each tap: 0 … 2 · lead
-    std::vector<int64_t> pixel;           // of each position, −1 for none
+constexpr size_t kPass = 9;     // steps
+constexpr size_t kStrips = 32;  // whose sums wait at a time: 128 KB
 
-    explicit Geometry(const ConvShape& s)
-        : taps(s.kernel_height * s.kernel_width),
-          pitch(s.width + s.kernel_width / 2),
-          lead(s.kernel_height / 2 * pitch + s.kernel_width / 2),
-          positions(blocks(s.images * (s.height + s.kernel_height / 2) * pitch) * kBlock),
-          pixel(positions, -1) {
-        for (size_t i = 0; i < s.kernel_height; ++i)
-            for (size_t j = 0; j < s.kernel_width; ++j) shift.push_back(i * pitch + j);
-        for (size_t row = 0; row < s.images * s.height; ++row) {
-            const size_t at = (row / s.height * (s.height + s.kernel_height / 2) + row % s.height) * pitch;
-            for (size_t x = 0; x < s.width; ++x) pixel[at + x] = static_cast<int64_t>(row * s.width + x);
-        }
+// 32 numbers, low and high → their next piece, which is taken away from them.
+__m512i take_pieces(__m512& low, __m512& high, bool last) {
+    const __m512i piece = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    if (!last) {
+        low = _mm512_sub_ps(low, from_bf16(_mm512_castsi512_si256(piece)));
+        high = _mm512_sub_ps(high, from_bf16(_mm512_extracti64x4_epi64(piece, 1)));
     }
-    size_t padded() const { return positions + 2 * lead; }
-};
-
-// Values (pixels, channels) → bfloat16 (piece, lead + position, channels rounded up to 32), zeros elsewhere.
-uint8_t* pack_positions(const Geometry& geometry, const float* x, size_t channels, int pieces, int threads) {
-    const size_t row = blocks(channels) * 64, apart = geometry.padded() * row;
-    uint8_t* const packed = workspace(Use::kLeft, static_cast<size_t>(pieces) * apart);
-    for (int p = 0; p < pieces; ++p) {
-        std::memset(packed + p * apart, 0, geometry.lead * row);
-        std::memset(packed + p * apart + (geometry.lead + geometry.positions) * row, 0, geometry.lead * row);
-    }
-    parallel_for(geometry.positions / kBlock, threads, [&](size_t block, int) {
-        for (size_t q = block * kBlock; q < (block + 1) * kBlock; ++q) {
-            const float* const from =
-                geometry.pixel[q] < 0 ? nullptr : x + static_cast<size_t>(geometry.pixel[q]) * channels;
-            uint8_t* to = packed + (geometry.lead + q) * row;
-            for (size_t c = 0; c < row / 2; c += kHalf, to += 32) {
-                __m512 values =
-                    from && c < channels ? load(from + c, first(channels - c)) : _mm512_setzero_ps();
-                for (int p = 0; p < pieces; ++p)
-                    _mm256_store_si256(reinterpret_cast<__m256i*>(to + p * apart), take_piece(values));
-            }
-        }
-    });
-    return packed;
+    return piece;
 }
 
-// sign(w) → right blocks (block, tap, step, tile, 16 pairs, 16, 2): columns are filters and the depth
-// channels, or the other way round.
-uint8_t* pack_weights(const ConvShape& s, const float* w, bool filters_are_columns, bool& bad, int threads) {
-    const size_t taps = s.kernel_height * s.kernel_width,
-                 depth = filters_are_columns ? s.channels : s.filters;
-    const size_t columns = filters_are_columns ? s.filters : s.channels, steps = blocks(depth);
-    const size_t operand = taps * steps * kStep;
-    uint8_t* const packed = workspace(Use::kRight, blocks(columns) * operand);
-    std::vector<uint8_t> unordered(blocks(columns));
-    const size_t column_stride = filters_are_columns ? s.channels * taps : taps;
-    const size_t depth_stride = filters_are_columns ? taps : s.channels * taps;
-    parallel_for(blocks(columns), threads, [&](size_t block, int) {
-        uint8_t* const to = packed + block * operand;
-        std::memset(to, 0, operand);
-        bool nan = false;
-        for (size_t d = 0; d < depth; ++d)
-            for (size_t c = 0; c < kBlock && block * kBlock + c < columns; ++c) {
-                const float* const from = w + (block * kBlock + c) * column_stride + d * depth_stride;
-                uint8_t* at = to + d / kBlock * kStep + c / kHalf * kTile + d % kBlock / 2 * 64 +
-                              c % kHalf * 4 + d % 2 * 2;
-                for (size_t tap = 0; tap < taps; ++tap, at += steps * kStep) {
-                    *reinterpret_cast<uint16_t*>(at) = from[tap] >= 0 ? 0x3f80 : 0xbf80;
-                    nan |= from[tap] != from[tap];
-                }
-            }
-        unordered[block] = nan;
-    });
-    bad = false;
-    for (const uint8_t one : unordered) bad |= one != 0;
-    return packed;
+// Channels → bfloat16, 32 a line, in pieces that are `apart` bytes.
+void pack_pieces(const float* from, size_t count, int pieces, size_t apart, uint8_t* to) {
+    fetch(from, kAhead);
+    fetch(from, kAhead + kHalf);
+    __m512 low = _mm512_setzero_ps(), high = low;
+    if (from && count >= kBlock) {
+        low = _mm512_loadu_ps(from), high = _mm512_loadu_ps(from + kHalf);
+    } else if (from) {
+        low = load(from, first(count));
+        if (count > kHalf) high = load(from + kHalf, first(count - kHalf));
+    }
+    for (int p = 0; p < pieces; ++p, to += apart)
+        _mm512_store_si512(to, take_pieces(low, high, p + 1 == pieces));
 }
 
-// out (pixels, columns) = Σ over taps and depth; `flipped`: taps in reverse.
-void convolve(const Geometry& geometry, const uint8_t* left, int pieces, const uint8_t* right, size_t depth,
-              size_t columns, bool flipped, float* out, int threads) {
-    const size_t steps = blocks(depth), row = steps * 64, operand = geometry.taps * steps * kStep;
-    Offsets left_at, right_at;
-    for (int p = 0; p < pieces; ++p)
-        for (size_t tap = 0; tap < geometry.taps; ++tap)
-            for (size_t k = 0; k < steps; ++k) {
-                const size_t shift = flipped ? 2 * geometry.lead - geometry.shift[tap] : geometry.shift[tap];
-                left_at.push_back((static_cast<size_t>(p) * geometry.padded() + shift) * row + k * 64);
-                right_at.push_back((tap * steps + k) * kStep);
+// Channels → bytes, 64 a line. False: one of them is no integer from −128 to 127.
+bool pack_bytes(const float* from, size_t count, uint8_t* to) {
+    __mmask16 other = 0;
+    for (size_t i = 0; i < 4; ++i, to += kHalf) {
+        fetch(from, kAhead + i * kHalf);
+        const __m512 values = from && count > i * kHalf ? load(from + i * kHalf, first(count - i * kHalf))
+                                                        : _mm512_setzero_ps();
+        const __m512i integers = _mm512_cvtps_epi32(values);
+        other |= _mm512_cmp_ps_mask(_mm512_cvtepi32_ps(integers), values, _CMP_NEQ_UQ);
+        other |= _mm512_cmpgt_epu32_mask(_mm512_add_epi32(integers, _mm512_set1_epi32(128)),
+                                         _mm512_set1_epi32(255));
+        _mm_store_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(integers));
+    }
+    return !other;
+}
+
+// out (images, height, width, columns) = Σ over taps and depth. `forward`: columns are filters; else they are
+// channels and the taps are those of the other side. False: x does not fit the unit, and out is nothing.
+template <class Unit>
+bool convolve(const Geometry& g, const float* x, int pieces, const uint32_t* signs, bool forward, float* out,
+              int threads) {
+    const ConvShape& s = g.shape;
+    const size_t depth = forward ? s.channels : s.filters, columns = forward ? s.filters : s.channels;
+    const size_t steps = divide_up(depth, Unit::kDepth), plane = g.padded * kLine;
+    const size_t band_bytes = static_cast<size_t>(pieces) * steps * plane;
+    // The steps of each pass, one piece after the other.
+    const size_t all = steps * g.taps, passes = divide_up(all, kPass);
+    const auto pass_begin = [&](size_t pass) { return all * pass / passes; };
+    std::vector<Offsets> left_at(passes), right_at(passes);
+    for (size_t pass = 0; pass < passes; ++pass)
+        for (size_t p = 0; p < static_cast<size_t>(pieces); ++p)
+            for (size_t n = pass_begin(pass); n < pass_begin(pass + 1); ++n) {
+                const size_t tap = forward ? n % g.taps : g.taps - 1 - n % g.taps;
+                left_at[pass].push_back((p * steps + n / g.taps) * plane + g.shift[tap] * kLine);
+                right_at[pass].push_back((n - pass_begin(pass)) * kStep);
             }
-    // A task is some 512 positions, whose rows stay in L2 while the weights pass by, 32 columns at a time.
-    constexpr size_t kChunk = 16;
-    const size_t all = geometry.positions / kBlock;
-    parallel_for((all + kChunk - 1) / kChunk, threads, [&](size_t task, int) {
-        alignas(64) float sums[kBlock * kBlock];
-        const Tiles tiles;
-        for (size_t column = 0; column < columns; column += kBlock)
-            for (size_t block = task * kChunk; block < std::min(all, (task + 1) * kChunk); ++block) {
-                multiply(left + block * kBlock * row, row, left_at, right + column / kBlock * operand,
-                         right_at, 0, left_at.size(), false, sums);
-                for (size_t q = 0; q < kBlock; ++q) {
-                    const int64_t pixel = geometry.pixel[block * kBlock + q];
-                    if (pixel < 0) continue;
-                    float* const to = out + static_cast<size_t>(pixel) * columns + column;
-                    for (size_t part = 0; part < kBlock && column + part < columns; part += kHalf)
-                        _mm512_mask_storeu_ps(to + part, first(columns - column - part),
-                                              _mm512_load_ps(sums + q * kBlock + part));
+    // A task takes some bands, so that its weights are expanded for many positions.
+    const size_t tiles_per_row = divide_up(g.width(), kHalf), tile_rows = divide_up(g.width(), tiles_per_row);
+    const size_t fit = std::max<size_t>(1, kBand / band_bytes);
+    const size_t tasks = std::min(g.bands, round_up(divide_up(g.bands, fit), static_cast<size_t>(threads)));
+    const size_t scratch = round_up(fit * band_bytes, 4096) + kStrips * kStep * 2 + kPass * kStep;
+    uint8_t* const own = workspace(Use::kLeft, static_cast<size_t>(threads) * scratch);
+    const bool stream = columns % kHalf == 0 && reinterpret_cast<uintptr_t>(out) % kLine == 0;
+
+    std::atomic<bool> fits{true};
+    const uint32_t none[kBlock] = {};
+    parallel_for(tasks, threads, [&](size_t task, int slot) {
+        if (!fits) return;
+        uint8_t* const packed = own + static_cast<size_t>(slot) * scratch;
+        float* const sums = reinterpret_cast<float*>(packed + round_up(fit * band_bytes, 4096));
+        uint8_t* const right = packed + scratch - kPass * kStep;
+        const size_t begin = g.bands * task / tasks, end = g.bands * (task + 1) / tasks;
+        struct Place {
+            const uint8_t* left;
+            size_t image, y, position;
+        };
+        std::vector<Place> places;
+        bool fit_all = true;
+        for (size_t band = begin; band < end; ++band) {
+            uint8_t* const to = packed + (band - begin) * band_bytes;
+            pack_band(g, band, g.rows(band), 1, static_cast<size_t>(pieces) * steps, to,
+                      [&](size_t y, size_t q, uint8_t* line) {
+                          const float* const from = g.at(x, depth, g.first_image(band), y, q);
+                          for (size_t c = 0; c < depth; c += Unit::kDepth, line += plane) {
+                              const float* const channels = from ? from + c : nullptr;
+                              if constexpr (Unit::kBytes)
+                                  fit_all &= pack_bytes(channels, depth - c, line);
+                              else
+                                  pack_pieces(channels, depth - c, pieces, steps * plane, line);
+                          }
+                      });
+            for (size_t r = 0; r < g.rows(band); ++r)
+                for (size_t t = 0; t < tiles_per_row; ++t)
+                    places.push_back({to + (r * g.row + t * tile_rows) * kLine, g.first_image(band),
+                                      g.first_row(band) + r, t * tile_rows});
+        }
+        if (!fit_all) {
+            fits = false;
+            return;
+        }
+        const auto store = [&](const Place& place, const float* from, size_t column) {
+            const size_t count = std::min(tile_rows, g.width() - place.position);
+            for (size_t i = 0; i < count; ++i, from += kHalf) {
+                float* to = g.at(out, columns, place.image, place.y, place.position + i);
+                if (!to) continue;
+                to += column;
+                for (size_t part = 0; part < kBlock && column + part < columns; part += kHalf) {
+                    __m512 sum = _mm512_load_ps(from + part / kHalf * 2 * kHalf * kHalf);
+                    if constexpr (Unit::kBytes) sum = _mm512_cvtepi32_ps(_mm512_castps_si512(sum));
+                    if (stream)
+                        _mm512_stream_ps(to + part, sum);
+                    else
+                        _mm512_mask_storeu_ps(to + part, first(columns - column - part), sum);
                 }
             }
+        };
+        const Tiles tiles(tile_rows);
+        for (size_t strip = 0; strip < places.size(); strip += 2 * kStrips) {
+            const size_t some = std::min(places.size() - strip, 2 * kStrips);
+            Strip strips[kStrips];
+            for (size_t i = 0; i < some; i += 2)
+                strips[i / 2] = {{places[strip + i].left, places[strip + (i + 1 < some ? i + 1 : i)].left},
+                                 {right, right + kTile},
+                                 sums + i * kHalf * kBlock};
+            for (size_t column = 0; column < columns; column += kBlock) {
+                for (size_t pass = 0; pass < passes; ++pass) {
+                    for (size_t n = pass_begin(pass); n < pass_begin(pass + 1); ++n) {
+                        const size_t k = n / g.taps, tap = n % g.taps;
+                        uint8_t* const to = right + (n - pass_begin(pass)) * kStep;
+                        const auto bits = [&](size_t filters, size_t channels) {
+                            return signs +
+                                   ((filters * blocks(s.channels) + channels) * g.taps + tap) * kBlock;
+                        };
+                        if constexpr (Unit::kBytes)
+                            expand_filters(
+                                bits(column / kBlock, 2 * k),
+                                2 * k + 1 < blocks(depth) ? bits(column / kBlock, 2 * k + 1) : none, to);
+                        else if (forward)
+                            expand_filters(bits(column / kBlock, k), to);
+                        else
+                            expand_channels(bits(k, column / kBlock), to);
+                    }
+                    accumulate<Unit>(strips, divide_up(some, 2), left_at[pass], right_at[pass], pass != 0);
+                }
+                for (size_t i = 0; i < some; ++i)
+                    store(places[strip + i], sums + i / 2 * kBlock * kBlock + i % 2 * kHalf * kHalf, column);
+            }
+        }
+        _mm_sfence();
     });
+    return fits;
 }
 
 }  // namespace
 
-bool conv(const ConvShape& shape, const float* x, int pieces, const float* w, float* y, int threads) {
-    const Geometry geometry(shape);
-    bool bad;
-    const uint8_t* const right = pack_weights(shape, w, true, bad, threads);
-    if (bad) return false;
-    const uint8_t* const left = pack_positions(geometry, x, shape.channels, pieces, threads);
-    convolve(geometry, left, pieces, right, shape.channels, shape.filters, false, y, threads);
-    return true;
+size_t conv_sign_words(const ConvShape& s) {
+    return blocks(s.filters) * blocks(s.channels) * s.kernel_height * s.kernel_width * kBlock;
 }
 
-void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const float* w, float* dx,
+int conv(const ConvShape& shape, const float* x, int most_pieces, const float* w, float* y, uint32_t* signs,
+         int threads) {
+    if (!pack_signs(shape, w, signs, threads)) return 0;
+    const bool few = few_channels(shape);
+    // Bytes have twice the rate. Their sums are integers, and numbers of float32 too as long as they fit.
+    // (Few channels are those of images, of too many values for a byte, and of little work.)
+    const size_t depth = shape.channels * shape.kernel_height * shape.kernel_width;
+    if (!few && depth * 128 <= size_t{1} << 24) {
+        const Geometry geometry(shape, divide_up(shape.channels, Bytes::kDepth) * kLine);
+        if (convolve<Bytes>(geometry, x, 1, signs, true, y, threads)) return 1;
+    }
+    const int pieces = pieces_of(x, shape.images * shape.height * shape.width * shape.channels, threads);
+    if (pieces > most_pieces) return 0;
+    const ConvShape same = few ? of_windows(shape) : shape;
+    const Geometry geometry(same, static_cast<size_t>(pieces) * blocks(same.channels) * kLine);
+    if (few) {
+        std::vector<uint32_t> same_signs(conv_sign_words(same));
+        pack_signs(same, w, same_signs.data(), threads);
+        convolve<Bfloat16>(geometry, gather_windows(shape, x, threads), pieces, same_signs.data(), true, y,
+                           threads);
+    } else {
+        convolve<Bfloat16>(geometry, x, pieces, signs, true, y, threads);
+    }
+    return pieces;
+}
+
+void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs, float* dx,
                          int threads) {
-    const Geometry geometry(shape);
-    bool bad;
-    const uint8_t* const right = pack_weights(shape, w, false, bad, threads);
-    const uint8_t* const left = pack_positions(geometry, g, shape.filters, pieces, threads);
-    convolve(geometry, left, pieces, right, shape.filters, shape.channels, true, dx, threads);
-}
-
-void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const float* x, int x_pieces,
-                          float* dw, int threads) {
-    const Geometry geometry(shape);
-    const size_t steps = geometry.positions / kBlock, rows = blocks(shape.channels),
-                 columns = blocks(shape.filters);
-    // Left: channels as rows, (piece, channel, position), which a tap shifts by elements.
-    const size_t stride = round_up(geometry.padded() + kHalf, kBlock) * 2 + 64;  // no power of two
-    const size_t left_piece = rows * kBlock * stride;
-    uint8_t* const left = workspace(Use::kLeft, static_cast<size_t>(x_pieces) * left_piece);
-    parallel_for((geometry.padded() + kHalf - 1) / kHalf, threads, [&](size_t block, int) {
-        const float* from[kHalf];
-        for (size_t i = 0; i < kHalf; ++i) {
-            const size_t at = block * kHalf + i;
-            const bool inside = at >= geometry.lead && at < geometry.lead + geometry.positions;
-            const int64_t pixel = inside ? geometry.pixel[at - geometry.lead] : -1;
-            from[i] = pixel < 0 ? nullptr : x + static_cast<size_t>(pixel) * shape.channels;
-        }
-        for (size_t c = 0; c < rows * kBlock; c += kHalf) {
-            __m512 r[16];
-            for (size_t i = 0; i < kHalf; ++i)
-                r[i] = from[i] && c < shape.channels ? load(from[i] + c, first(shape.channels - c))
-                                                     : _mm512_setzero_ps();
-            transpose(r);
-            for (int p = 0; p < x_pieces; ++p)
-                for (size_t i = 0; i < kHalf; ++i)
-                    _mm256_storeu_si256(
-                        reinterpret_cast<__m256i*>(left + p * left_piece + (c + i) * stride + block * 32),
-                        take_piece(r[i]));
-        }
-    });
-    // Right: filters as columns, pairs of positions.
-    const size_t operand = static_cast<size_t>(g_pieces) * steps * kStep;
-    uint8_t* const right = workspace(Use::kRight, columns * operand);
-    parallel_for(steps, threads, [&](size_t k, int) {
-        for (size_t pair = 0; pair < kHalf; ++pair) {
-            const int64_t* const pixel = &geometry.pixel[k * kBlock + 2 * pair];
-            const auto values = [&](int64_t at, size_t column) {
-                return at < 0 || column >= shape.filters
-                           ? _mm512_setzero_ps()
-                           : load(g + static_cast<size_t>(at) * shape.filters + column,
-                                  first(shape.filters - column));
-            };
-            for (size_t column = 0; column < columns * kBlock; column += kHalf) {
-                __m512 even = values(pixel[0], column), odd = values(pixel[1], column);
-                uint8_t* to = right + column / kBlock * operand + k * kStep +
-                              column % kBlock / kHalf * kTile + pair * 64;
-                for (int p = 0; p < g_pieces; ++p, to += steps * kStep)
-                    _mm512_store_si512(to, interleave(take_piece(even), take_piece(odd)));
-            }
-        }
-    });
-    // 4096 positions at a time, 256 KB of either operand in L2, meet all taps; sums of unfinished depth wait.
-    constexpr size_t kChunk = 128;
-    Offsets left_at(steps), right_at(steps);
-    for (size_t k = 0; k < steps; ++k) left_at[k] = k * 64, right_at[k] = k * kStep;
-    const size_t groups = rows < 4 * static_cast<size_t>(threads) ? shape.kernel_height : 1;
-    const size_t group_taps = geometry.taps / groups, own = columns * group_taps * kBlock * kBlock;
-    float* const scratch =
-        reinterpret_cast<float*>(workspace(Use::kSums, static_cast<size_t>(threads) * own * sizeof(float)));
-    parallel_for(rows * groups, threads, [&](size_t task, int slot) {
-        const size_t row = task / groups, tap = task % groups * group_taps;
-        float* const sums = scratch + static_cast<size_t>(slot) * own;
-        const Tiles tiles;
-        for (size_t begin = 0; begin < steps; begin += kChunk)
-            for (int p = 0; p < g_pieces * x_pieces; ++p) {
-                if (!matters(p / g_pieces, p % g_pieces, x_pieces, g_pieces)) continue;
-                for (size_t column = 0; column < columns; ++column)
-                    for (size_t t = 0; t < group_taps; ++t)
-                        multiply(left + p / g_pieces * left_piece + row * kBlock * stride +
-                                     geometry.shift[tap + t] * 2,
-                                 stride, left_at,
-                                 right + column * operand + static_cast<size_t>(p % g_pieces) * steps * kStep,
-                                 right_at, begin, std::min(steps, begin + kChunk), begin || p,
-                                 sums + (column * group_taps + t) * kBlock * kBlock);
-            }
-        for (size_t filter = 0; filter < shape.filters; ++filter)
-            for (size_t c = 0; c < kBlock && row * kBlock + c < shape.channels; ++c)
-                for (size_t t = 0; t < group_taps; ++t)
-                    dw[(filter * shape.channels + row * kBlock + c) * geometry.taps + tap + t] =
-                        sums[((filter / kBlock * group_taps + t) * kBlock + c) * kBlock + filter % kBlock];
-    });
+    const Geometry geometry(shape, static_cast<size_t>(pieces) * blocks(shape.filters) * kLine);
+    convolve<Bfloat16>(geometry, g, pieces, signs, false, dx, threads);
 }
 
 }  // namespace binarynet::training

@@ -12,14 +12,6 @@ namespace binarynet::training {
 
 namespace {
 
-constexpr uint16_t kOne = 0x3f80, kSignBit = 0x8000;  // of bfloat16
-
-inline __m512i ones(__mmask32 positive) {
-    const __m512i one = _mm512_set1_epi16(kOne);
-    return _mm512_mask_mov_epi16(_mm512_or_si512(one, _mm512_set1_epi16(static_cast<short>(kSignBit))),
-                                 positive, one);
-}
-
 // Steps of all pieces of the activations, against the same steps of the weights.
 void repeat(size_t steps, int pieces, Offsets& weights, Offsets& activations) {
     for (int p = 0; p < pieces; ++p)

@@ -42,9 +42,13 @@ struct ConvShape {
 };
 
 // x (images, height, width, channels), w (filters, channels, kernel_height, kernel_width), y (images, height,
-// width, filters). False as above.
-bool conv(const ConvShape& shape, const float* x, int pieces, const float* w, float* y, int threads);
-void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const float* w, float* dx,
+// width, filters). The conv_sign_words() signs are written for the gradient of the input. Returns the pieces
+// that x takes; 0: these are more than `most_pieces`, or w holds NaN, and y is nothing. Integers from −128 to
+// 127 take one, and half the time.
+size_t conv_sign_words(const ConvShape& shape);
+int conv(const ConvShape& shape, const float* x, int most_pieces, const float* w, float* y, uint32_t* signs,
+         int threads);
+void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs, float* dx,
                          int threads);
 void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const float* x, int x_pieces,
                           float* dw, int threads);

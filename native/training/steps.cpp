@@ -11,13 +11,7 @@
 #include <cstring>
 
 #include "../threads.h"
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define EACH_LENGTH __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define EACH_LENGTH
-#endif
+#include "each_length.h"
 
 namespace binarynet::training {
 

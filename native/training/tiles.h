@@ -21,6 +21,7 @@
 
 namespace binarynet::training {
 
+constexpr size_t kLine = 64;  // bytes of a row of a tile, and of a line of the cache
 constexpr size_t kTile = 1024, kStep = 2 * kTile, kBlock = 32, kHalf = 16;
 constexpr __mmask16 kAll = 0xffff;
 
@@ -38,15 +39,16 @@ inline void fence(const void* data) {
     __asm__ volatile("" : : "r"(data) : "memory");
 }
 
-// The tile registers, for one task: 0 … 3 sums, 4 and 5 left, 6 and 7 right.
+// The tile registers, for one task: 0 … 3 sums, 4 and 5 left, 6 and 7 right. `height`: rows of the left.
 class Tiles {
  public:
-    Tiles() {
+    explicit Tiles(size_t height = kHalf) {
         struct alignas(64) {
             uint8_t palette = 1, start_row = 0, reserved[14] = {};
             uint16_t bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
             uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
         } config;
+        for (size_t tile = 0; tile < 6; ++tile) config.rows[tile] = static_cast<uint8_t>(height);
         fence(&config);
         _tile_loadconfig(&config);
     }
@@ -91,6 +93,14 @@ inline void multiply(const uint8_t* left, size_t stride, const Offsets& left_at,
     _tile_stored(2, sums + kHalf, kRow);
     _tile_stored(3, lower + kHalf, kRow);
     fence(sums);
+}
+
+constexpr uint16_t kOne = 0x3f80, kSignBit = 0x8000;  // of bfloat16
+
+inline __m512i ones(__mmask32 positive) {
+    const __m512i one = _mm512_set1_epi16(kOne);
+    return _mm512_mask_mov_epi16(_mm512_or_si512(one, _mm512_set1_epi16(static_cast<short>(kSignBit))),
+                                 positive, one);
 }
 
 inline __m256i to_bf16(__m512 x) {
@@ -150,7 +160,7 @@ inline void transpose(__m512 (&r)[16]) {
 }
 
 // Memory that stays with the thread that calls, and grows to what it needed most.
-enum class Use { kLeft, kRight, kSums, kSigns, kCount };
+enum class Use { kLeft, kRight, kSums, kWindows, kCount };
 inline uint8_t* workspace(Use use, size_t bytes) {
     thread_local std::array<Buffer, static_cast<size_t>(Use::kCount)> buffers;
     Buffer& buffer = buffers[static_cast<size_t>(use)];

@@ -21,10 +21,13 @@ def linear_input_gradient(shape: LinearShape, g: int, pieces: int, signs: int, d
 def linear_weight_gradient(
     shape: LinearShape, g: int, g_pieces: int, x: int, x_pieces: int, dw: int, threads: int
 ) -> None: ...
-def conv(shape: ConvShape, x: int, pieces: int, w: int, y: int, threads: int) -> bool:
-    """False: the latent weights hold NaN, and y is nothing."""
+def conv_sign_words(shape: ConvShape) -> int:
+    """How many words of 32 bits the signs of a convolution's weights take."""
 
-def conv_input_gradient(shape: ConvShape, g: int, pieces: int, w: int, dx: int, threads: int) -> None: ...
+def conv(shape: ConvShape, x: int, most_pieces: int, w: int, y: int, signs: int, threads: int) -> int:
+    """How many pieces x takes. 0: more than `most_pieces`, or the latent weights hold NaN, and y is nothing."""
+
+def conv_input_gradient(shape: ConvShape, g: int, pieces: int, signs: int, dx: int, threads: int) -> None: ...
 def conv_weight_gradient(
     shape: ConvShape, g: int, g_pieces: int, x: int, x_pieces: int, dw: int, threads: int
 ) -> None: ...
@@ -60,3 +63,43 @@ def shift_adamax(
 ) -> None: ...
 def sign(x: int, y: int, count: int, threads: int) -> None: ...
 def window_gradient(g: int, x: int, window: float, dx: int, count: int, threads: int) -> None: ...
+
+class NormShape:
+    def __init__(self, rows: int, channels: int) -> None: ...
+
+class PoolShape:
+    """Of the answer."""
+
+    def __init__(self, images: int, height: int, width: int, channels: int) -> None: ...
+
+def norm_statistics(shape: NormShape, x: int, mean: int, variance: int, threads: int) -> None: ...
+def norm_forward(shape: NormShape, x: int, scale: int, shift: int, sign: bool, y: int, threads: int) -> None: ...
+def norm_sums(
+    shape: NormShape,
+    g: int,
+    x: int,
+    mean: int,
+    sign: bool,
+    window: float,
+    scale: int,
+    shift: int,
+    sum: int,
+    product: int,
+    threads: int,
+) -> None: ...
+def norm_gradient(
+    shape: NormShape,
+    g: int,
+    x: int,
+    mean: int,
+    sign: bool,
+    window: float,
+    scale: int,
+    shift: int,
+    slope: int,
+    level: int,
+    dx: int,
+    threads: int,
+) -> None: ...
+def max_pool(shape: PoolShape, x: int, y: int, from_: int, threads: int) -> None: ...
+def max_pool_gradient(shape: PoolShape, g: int, from_: int, dx: int, threads: int) -> None: ...

@@ -22,6 +22,10 @@ INPUTS = {
     "signs": lambda *shape: sign(torch.randn(shape)),
     "bytes": lambda *shape: 2.0 * torch.randint(0, 256, shape) - 255,
     "signs, half dropped": lambda *shape: F.dropout(sign(torch.randn(shape)), 0.5),
+    "small integers": lambda *shape: torch.randint(-128, 128, shape).float(),
+    "small integers but one": lambda *shape: torch.cat([torch.ones(math.prod(shape) - 1), torch.tensor([-129.0])]).view(
+        shape
+    ),
     "bytes, a fifth dropped": lambda *shape: F.dropout(2.0 * torch.randint(0, 256, shape) - 255, 0.2),
 }
 each_input = pytest.mark.parametrize("kind", INPUTS)
@@ -35,6 +39,11 @@ CONV = [
     (3, 16, 64, 9, 6, (1, 1)),
     (2, 40, 31, 8, 3, (5, 3)),
     (9, 32, 32, 8, 8, (3, 3)),
+    (1, 7, 9, 6, 40, (3, 3)),  # windows of few channels in two steps; rows of five tiles
+    (2, 8, 20, 3, 1, (3, 3)),  # nearly so few; one pixel a row
+    (1, 70, 40, 97, 60, (3, 3)),  # bands of rows, the last one shorter; more passes than one
+    (3, 300, 10, 2, 2, (1, 1)),  # a pass of several blocks of channels
+    (2, 33, 17, 3, 5, (7, 5)),  # more taps than a pass has steps, and than a tile has rows
 ]
 
 
@@ -119,12 +128,23 @@ def test_real_inputs_are_multiplied_as_precisely_as_in_float32() -> None:
 
 
 @matrix_unit
+def test_real_images_are_multiplied_as_precisely_as_in_float32() -> None:
+    layer, x = BinaryConv2d(40, 33, 3, padding=1, bias=False), torch.randn(3, 40, 9, 7)
+    ours, theirs = both(layer, x, torch.randn(3, 33, 9, 7))
+    exact = F.conv2d(x.double(), layer.binary_weight.double(), padding=1)
+    assert relative(ours[0].double(), exact) < 2 * relative(theirs[0].double(), exact) + 2**-22
+
+
+@matrix_unit
 def test_real_inputs_are_left_to_torch_in_evaluation() -> None:
-    layer, x = BinaryLinear(300, 40), torch.randn(20, 300)
-    with torch.no_grad():
-        y = layer(x)
-        with native.off():
-            assert torch.equal(y, layer(x))
+    for layer, x in [
+        (BinaryLinear(300, 40), torch.randn(20, 300)),
+        (BinaryConv2d(40, 33, 3, padding=1), torch.randn(3, 40, 9, 7)),
+    ]:
+        with torch.no_grad():
+            y = layer(x)
+            with native.off():
+                assert torch.equal(y, layer(x))
 
 
 @matrix_unit
@@ -147,9 +167,11 @@ def test_a_gradient_passes_the_window_of_the_weight_quantizer() -> None:
 
 
 @matrix_unit
-def test_results_do_not_depend_on_the_number_of_threads() -> None:
-    layer = BinaryConv2d(40, 70, 3, padding=1, bias=False)
-    x, g = sign(torch.randn(5, 40, 9, 9)), torch.randn(5, 70, 9, 9)
+@pytest.mark.parametrize("size", [(5, 40, 70, 9, 9), (7, 130, 128, 32, 32), (3, 3, 40, 30, 11)], ids=str)
+def test_results_do_not_depend_on_the_number_of_threads(size: tuple[int, ...]) -> None:
+    images, channels, filters, height, width = size
+    layer = BinaryConv2d(channels, filters, 3, padding=1, bias=False)
+    x, g = sign(torch.randn(images, channels, height, width)), torch.randn(images, filters, height, width)
     threads = torch.get_num_threads()
     try:
         found = []

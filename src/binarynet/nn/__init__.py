@@ -5,6 +5,7 @@
 | linear     | `BinaryLinear`                                                                         |
 | conv       | `BinaryConv1d`, `BinaryConv2d`, `BinaryConvTranspose2d`                                |
 | losses     | `squared_hinge`                                                                        |
+| sequential | `Sequential`: torch's, with fused training steps                                       |
 | convert    | `convert(module)`: a plain torch model made binary in place (`dataflow`: who feeds it) |
 """
 
@@ -25,6 +26,7 @@ from binarynet.nn.quantizers import (
     SwishSign,
     TanhSign,
 )
+from binarynet.nn.sequential import Sequential
 
 __all__ = [
     "QUANTIZERS",
@@ -41,6 +43,7 @@ __all__ = [
     "EdeSign",
     "IdentitySign",
     "Quantizer",
+    "Sequential",
     "SquaredHinge",
     "SteSign",
     "StochasticSign",

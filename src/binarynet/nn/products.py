@@ -62,20 +62,24 @@ def conv2d(
         and weight.is_contiguous()
         and native.multiplies(x.numel() * weight.numel() // weight.shape[1])
         and x.shape[1] == weight.shape[1]
-        and (pieces := _pieces(x))
     ):
-        x = x.contiguous(memory_format=torch.channels_last)
-        y: Tensor | None = _Conv2d.apply(x, weight, quantizer, pieces)  # type: ignore[no-untyped-call]
+        last = x.contiguous(memory_format=torch.channels_last)
+        y: Tensor | None = _Conv2d.apply(last, weight, quantizer, _most_pieces())  # type: ignore[no-untyped-call]
         if y is not None:
             return y if bias is None else y + bias.view(-1, 1, 1)
     quantized = weight if quantizer is None else quantizer(weight)
     return F.conv2d(x, quantized, bias, stride, padding, dilation, groups)
 
 
+def _most_pieces() -> int:
+    """How many bfloat16 numbers may hold one of an input: three hold any, which in evaluation is left to torch."""
+    return 3 if torch.is_grad_enabled() else 2
+
+
 def _pieces(x: Tensor) -> int:
-    """How many bfloat16 numbers hold one of x; 0 where float32 is to be torch's own: real numbers in evaluation."""
+    """How many bfloat16 numbers hold one of x; 0 where float32 is to be torch's."""
     pieces = native.engine.pieces_of(x.data_ptr(), x.numel(), torch.get_num_threads())
-    return 0 if pieces == 3 and not torch.is_grad_enabled() else pieces
+    return pieces if pieces <= _most_pieces() else 0
 
 
 class _Linear(torch.autograd.Function):
@@ -116,20 +120,22 @@ class _Linear(torch.autograd.Function):
 
 class _Conv2d(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, quantizer: Quantizer, pieces: int) -> Tensor | None:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, quantizer: Quantizer, most_pieces: int) -> Tensor | None:
         images, channels, height, width = x.shape
         ctx.shape = native.engine.ConvShape(images, height, width, channels, weight.shape[0], *weight.shape[2:])
-        ctx.quantizer, ctx.pieces = quantizer, pieces
+        ctx.quantizer = quantizer
         y = torch.empty((images, weight.shape[0], height, width), memory_format=torch.channels_last)
-        addresses = x.data_ptr(), pieces, weight.data_ptr(), y.data_ptr()
-        if not native.engine.conv(ctx.shape, *addresses, torch.get_num_threads()):
+        signs = torch.empty(native.engine.conv_sign_words(ctx.shape), dtype=torch.int32)
+        addresses = x.data_ptr(), most_pieces, weight.data_ptr(), y.data_ptr(), signs.data_ptr()
+        ctx.pieces = native.engine.conv(ctx.shape, *addresses, torch.get_num_threads())
+        if not ctx.pieces:
             return None
-        ctx.save_for_backward(x, weight)
+        ctx.save_for_backward(x, weight, signs)
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        x, weight = ctx.saved_tensors
+        x, weight, signs = ctx.saved_tensors
         if torch.is_grad_enabled():
             padding = tuple(size // 2 for size in weight.shape[2:])
             return _again(
@@ -144,7 +150,7 @@ class _Conv2d(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             dx = torch.empty_like(x)
             native.engine.conv_input_gradient(
-                ctx.shape, gradient.data_ptr(), pieces, weight.data_ptr(), dx.data_ptr(), threads
+                ctx.shape, gradient.data_ptr(), pieces, signs.data_ptr(), dx.data_ptr(), threads
             )
         if ctx.needs_input_grad[1]:
             dw = torch.empty_like(weight)

@@ -42,7 +42,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, squared_hinge
+from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, squared_hinge
 from binarynet.nn.binaryconnect import BinaryConnect
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
@@ -110,7 +110,7 @@ class BinaryConnectMlp(BinaryConnectNet):
         for k in range(1, self.layers + 1):
             net |= self.dense(k, features, self.width)
             features = self.width
-        return nn.Sequential(OrderedDict(net | self.answer(self.layers + 1, features, classes)))
+        return Sequential(OrderedDict(net | self.answer(self.layers + 1, features, classes)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ class BinaryConnectConvNet(BinaryConnectNet):
         net["flatten"] = nn.Flatten()
         features, hidden = channels * (height // 8) * (width // 8), self._scaled(self.hidden)
         net |= self.dense(7, features, hidden) | self.dense(8, hidden, hidden) | self.answer(9, hidden, classes)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
     def _scaled(self, filters: int) -> int:
         return max(1, round(filters * self.width_multiplier))

@@ -40,7 +40,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.errors import RecipeError
-from binarynet.nn import ApproxSign, BinaryConv2d, BinaryLinear, ByteInput
+from binarynet.nn import ApproxSign, BinaryConv2d, BinaryLinear, ByteInput, Sequential
 from binarynet.nn.magnitude import MagnitudeAwareSign
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
@@ -112,7 +112,7 @@ class BiReal(Recipe):
             "classes": (nn.Linear if self.ends == "float" else BinaryLinear)(channels, classes, bias=False),
             "logits": nn.BatchNorm1d(classes),
         }
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(logits, target)

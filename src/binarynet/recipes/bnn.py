@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, SteSign, squared_hinge
+from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, SteSign, squared_hinge
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 
@@ -103,7 +103,7 @@ class BnnMlp(Bnn):
             features = self.width
         net["classes"] = BinaryLinear(features, classes, bias=False, weight_quantizer=WEIGHTS)
         net["logits"] = nn.BatchNorm1d(classes, EPSILON, MOMENTUM)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ class BnnConvNet(Bnn):
             features = hidden
         net["classes"] = BinaryLinear(features, classes, bias=False, weight_quantizer=WEIGHTS)
         net["logits"] = nn.BatchNorm1d(classes, EPSILON, MOMENTUM)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
     def augment(self, images: Any, rng: Any) -> Any:
         """Pad by 4, crop, flip (not in the paper), if ``augmented``."""

@@ -36,7 +36,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Quantizer, SteSign, StochasticSign, squared_hinge
+from binarynet.nn import (
+    BinaryConv2d,
+    BinaryLinear,
+    ByteInput,
+    Quantizer,
+    Sequential,
+    SteSign,
+    StochasticSign,
+    squared_hinge,
+)
 from binarynet.nn.norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from binarynet.optim import latent_optimizer
 from binarynet.optim.shift_adamax import ShiftAdaMax
@@ -97,7 +106,7 @@ class BnnTorch7Mlp(BnnTorch7):
             features = self.width
         net["classes"] = BinaryLinear(features, classes, bias=False)
         net["logits"] = nn.BatchNorm1d(classes, momentum=MOMENTUM)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +139,7 @@ class BnnTorch7ConvNet(BnnTorch7):
         net |= self.dense(7, features, hidden) | self.dense(8, hidden, hidden)
         net["classes"] = BinaryLinear(hidden, classes, bias=False)
         net["logits"] = nn.BatchNorm1d(classes, momentum=MOMENTUM)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
     def _scaled(self, filters: int) -> int:
         return max(1, round(filters * self.width_multiplier))

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, SteSign
+from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, SteSign
 from binarynet.optim.bop import bop_optimizer
 from binarynet.recipes.recipe import Recipe
 
@@ -86,7 +86,7 @@ class BopMlp(BopNet):
             features = self.width
         net["classes"] = BinaryLinear(features, classes, bias=False)
         net["logits"] = unscaled(nn.BatchNorm1d(classes, EPSILON, MOMENTUM))
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class BopConvNet(BopNet):
             features = hidden
         net["classes"] = BinaryLinear(features, classes, bias=False)
         net["logits"] = unscaled(nn.BatchNorm1d(classes, EPSILON, MOMENTUM))
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
     def augment(self, images: Any, rng: Any) -> Any:
         """Pad by 4, crop, flip, if ``augmented``."""

@@ -39,7 +39,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.errors import RecipeError
-from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, latent_weights
+from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Sequential, latent_weights
 from binarynet.nn.scaled import ScaledSign
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.optim.center import center_latent_weights
@@ -130,7 +130,7 @@ class Bwn(Recipe):
         else:
             net["classes"] = self._linear(len(convs) + self.layers + 1, features, classes)
             net["logits"] = nn.BatchNorm1d(classes, EPSILON, MOMENTUM)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
     # What stands around layer k (from 1): here layer – norm – ReLU – pool. XNOR-Net differs in just these.
 

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
-from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Quantizer
+from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Quantizer, Sequential
 from binarynet.nn.kbit import DorefaActivation, DorefaWeight, GradientQuantizer
 from binarynet.optim import Adam, latent_optimizer
 from binarynet.recipes.recipe import Recipe
@@ -117,7 +117,7 @@ class DorefaMlp(Dorefa):
             net[f"activation{k}"] = self.activation() if k < self.layers else self.before_classes()
             features = self.width
         net["classes"] = linear(features, classes, self.weights(end=True), bias=True)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class DorefaConvNet(Dorefa):
         sides = [(size + 4) // 4 - 8 for size in shape[1:]]  # 1 × 1
         net["flatten"] = nn.Flatten()
         net["classes"] = linear(channels * sides[0] * sides[1], classes, self.weights(end=True), bias=True)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
 
 def linear(features: int, width: int, quantizer: Quantizer | None, bias: bool = False) -> nn.Module:

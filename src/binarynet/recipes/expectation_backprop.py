@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from binarynet.nn import ByteInput
+from binarynet.nn import ByteInput, Sequential
 from binarynet.nn.expectation_backprop import ExpectationLinear, ExpectedSign, probit_loss
 from binarynet.optim import geometric_decay
 from binarynet.recipes.recipe import Recipe
@@ -69,7 +69,7 @@ class ExpectationBackprop(Recipe):
             net[f"sign{k}"] = ExpectedSign(self.evaluation)
             features = self.width
         net["classes"] = self.linear(features, classes, first=self.layers == 0)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
     def linear(self, features: int, width: int, first: bool) -> ExpectationLinear:
         layer = ExpectationLinear(

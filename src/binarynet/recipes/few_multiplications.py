@@ -42,7 +42,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from binarynet.nn import BinaryLayer, ByteInput, squared_hinge
+from binarynet.nn import BinaryLayer, ByteInput, Sequential, squared_hinge
 from binarynet.nn.binaryconnect import BinaryConnect
 from binarynet.nn.few_multiplications import FewMultiplicationsConv2d, FewMultiplicationsLinear, TernaryConnect
 from binarynet.optim import geometric_decay, glorot_scale, latent_optimizer
@@ -117,7 +117,7 @@ class FewMultiplicationsMlp(FewMultiplications):
             features = self.width
         net["classes"] = self.linear(features, classes)
         net["logits"] = nn.BatchNorm1d(classes)
-        return self.connect(nn.Sequential(OrderedDict(net)))
+        return self.connect(Sequential(OrderedDict(net)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +152,7 @@ class FewMultiplicationsConvNet(FewMultiplications):
         net["relu8"] = nn.ReLU()
         net["classes"] = self.linear(self.hidden, classes)
         net["logits"] = nn.BatchNorm1d(classes)
-        return self.connect(nn.Sequential(OrderedDict(net)))
+        return self.connect(Sequential(OrderedDict(net)))
 
 
 RECIPES: dict[str, Recipe] = {

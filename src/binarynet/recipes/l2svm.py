@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from binarynet.nn import ByteInput, squared_hinge
+from binarynet.nn import ByteInput, Sequential, squared_hinge
 from binarynet.optim import Adam
 from binarynet.recipes.recipe import Recipe
 
@@ -83,7 +83,7 @@ class L2SvmMlp(L2Svm):
             net[f"drop{k}"] = nn.Dropout(self.dropout)
             features = self.width
         net["classes"] = nn.Linear(features, classes)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ class L2SvmConvNet(L2Svm):
         net["relu3"] = nn.ReLU()
         net["drop3"] = nn.Dropout(self.dropout)
         net["classes"] = nn.Linear(self.hidden, classes)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
 
 RECIPES: dict[str, Recipe] = {

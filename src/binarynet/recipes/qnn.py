@@ -32,7 +32,7 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Quantizer
+from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Quantizer, Sequential
 from binarynet.nn.kbit import GradientQuantizer, LinearQuant, LogQuant
 from binarynet.recipes.bnn import EPSILON, MOMENTUM, Bnn
 from binarynet.recipes.recipe import Recipe
@@ -97,7 +97,7 @@ class QnnMlp(Qnn):
         for k in range(1, self.layers + 1):
             net |= self.linear(k, features, self.width)
             features = self.width
-        return nn.Sequential(OrderedDict(net | self.classes(features, classes)))
+        return Sequential(OrderedDict(net | self.classes(features, classes)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class QnnConvNet(Qnn):
         for k in (7, 8):
             net |= self.linear(k, features, self.hidden)
             features = self.hidden
-        return nn.Sequential(OrderedDict(net | self.classes(features, classes)))
+        return Sequential(OrderedDict(net | self.classes(features, classes)))
 
 
 RECIPES: dict[str, Recipe] = {

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Quantizer, latent_weights
+from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Quantizer, Sequential, latent_weights
 from binarynet.nn.kbit import DorefaActivation
 from binarynet.nn.ternary import TtqTernary, TwnTernary, UniformLevels
 from binarynet.optim import Adam, latent_optimizer
@@ -128,7 +128,7 @@ class TernaryMlp(Ternary):
             net[f"activation{k}"] = self.activation()
             features = self.width
         net["classes"] = self.linear(features, classes, end=True, bias=True)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ class TernaryConvNet(Ternary):
         net["norm7"] = nn.BatchNorm1d(self.hidden, EPSILON, MOMENTUM)
         net["activation7"] = self.activation()
         net["classes"] = self.linear(self.hidden, classes, end=True, bias=True)
-        return nn.Sequential(OrderedDict(net))
+        return Sequential(OrderedDict(net))
 
     def augment(self, images: Any, rng: Any) -> Any:
         """Pad by 4, crop, flip, if ``augmented``."""

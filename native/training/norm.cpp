@@ -1,0 +1,205 @@
+// compile (.*): -fno-math-errno -fno-trapping-math
+//
+// Bound by memory: every function reads its operands once. A task is a part of 128 rows × 256 channels, which
+// stays in L2 (128 KB an operand) while its mean, and then the squares around it, are added up. Sums of a
+// part are float32, what becomes of the parts is added in double, in their order: results do not depend on
+// the number of threads.
+#include "norm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "../threads.h"
+#include "each_length.h"
+
+namespace binarynet::training {
+
+namespace {
+
+constexpr size_t kRows = 128, kChannels = 256;
+
+// body(first row, rows, first channel, channels, row part) for each part.
+template <class Body>
+void in_parts(const NormShape& s, int threads, Body&& body) {
+    const size_t strips = (s.channels + kChannels - 1) / kChannels;
+    parallel_for((s.rows + kRows - 1) / kRows * strips, threads, [&](size_t task, int) {
+        const size_t row = task / strips * kRows, channel = task % strips * kChannels;
+        body(row, std::min(kRows, s.rows - row), channel, std::min(kChannels, s.channels - channel),
+             task / strips);
+    });
+}
+
+// Two numbers for each part and channel.
+class Partial {
+ public:
+    explicit Partial(const NormShape& s)
+        : channels_(s.channels), parts_((s.rows + kRows - 1) / kRows), values_(2 * parts_ * channels_) {}
+
+    size_t parts() const { return parts_; }
+    float* first(size_t part) { return values_.data() + 2 * part * channels_; }
+    float* second(size_t part) { return first(part) + channels_; }
+
+ private:
+    size_t channels_, parts_;
+    std::vector<float> values_;
+};
+
+// The functions below take `rows` rows of `count` channels, `stride` numbers apart.
+
+EACH_LENGTH void moments_part(const float* x, size_t rows, size_t stride, size_t count,
+                              float* __restrict mean, float* __restrict squares) {
+    for (size_t c = 0; c < count; ++c) mean[c] = 0, squares[c] = 0;
+    const float* row = x;
+    for (size_t r = 0; r < rows; ++r, row += stride)
+        for (size_t c = 0; c < count; ++c) mean[c] += row[c];
+    for (size_t c = 0; c < count; ++c) mean[c] /= static_cast<float>(rows);
+    row = x;
+    for (size_t r = 0; r < rows; ++r, row += stride)
+        for (size_t c = 0; c < count; ++c) squares[c] += (row[c] - mean[c]) * (row[c] - mean[c]);
+}
+
+EACH_LENGTH void scale_part(const float* x, size_t rows, size_t stride, size_t count, const float* scale,
+                            const float* shift, float* y) {
+    for (size_t r = 0; r < rows; ++r, x += stride, y += stride) {
+        const float* const from = x;
+        float* __restrict const to = y;
+        for (size_t c = 0; c < count; ++c) to[c] = from[c] * scale[c] + shift[c];
+    }
+}
+
+EACH_LENGTH void sign_part(const float* x, size_t rows, size_t stride, size_t count, const float* scale,
+                           const float* shift, float* y) {
+    for (size_t r = 0; r < rows; ++r, x += stride, y += stride) {
+        const float* const from = x;
+        float* __restrict const to = y;
+        for (size_t c = 0; c < count; ++c) {
+            const float z = from[c] * scale[c] + shift[c], side = z >= 0 ? 1.0f : -1.0f;
+            to[c] = z == z ? side : z;
+        }
+    }
+}
+
+inline __attribute__((always_inline)) float passed(const NormWindow& w, float g, float x, float scale,
+                                                   float shift) {
+    return std::fabs(x * scale + shift) <= w.window ? g : 0.0f;
+}
+
+EACH_LENGTH void sums_part(const float* g, const float* x, size_t rows, size_t stride, size_t count,
+                           const float* mean, float* __restrict sum, float* __restrict product) {
+    for (size_t c = 0; c < count; ++c) sum[c] = 0, product[c] = 0;
+    for (size_t r = 0; r < rows; ++r, g += stride, x += stride)
+        for (size_t c = 0; c < count; ++c) {
+            sum[c] += g[c];
+            product[c] += g[c] * (x[c] - mean[c]);
+        }
+}
+
+EACH_LENGTH void sums_part_in_window(const float* g, const float* x, size_t rows, size_t stride, size_t count,
+                                     const float* mean, NormWindow w, float* __restrict sum,
+                                     float* __restrict product) {
+    for (size_t c = 0; c < count; ++c) sum[c] = 0, product[c] = 0;
+    for (size_t r = 0; r < rows; ++r, g += stride, x += stride)
+        for (size_t c = 0; c < count; ++c) {
+            const float h = passed(w, g[c], x[c], w.scale[c], w.shift[c]);
+            sum[c] += h;
+            product[c] += h * (x[c] - mean[c]);
+        }
+}
+
+EACH_LENGTH void gradient_part(const float* g, const float* x, size_t rows, size_t stride, size_t count,
+                               const float* mean, const float* scale, const float* slope, const float* level,
+                               float* dx) {
+    for (size_t r = 0; r < rows; ++r, g += stride, x += stride, dx += stride) {
+        float* __restrict const to = dx;
+        for (size_t c = 0; c < count; ++c) to[c] = scale[c] * g[c] + (slope[c] * (x[c] - mean[c]) + level[c]);
+    }
+}
+
+EACH_LENGTH void gradient_part_in_window(const float* g, const float* x, size_t rows, size_t stride,
+                                         size_t count, const float* mean, NormWindow w, const float* slope,
+                                         const float* level, float* dx) {
+    for (size_t r = 0; r < rows; ++r, g += stride, x += stride, dx += stride) {
+        float* __restrict const to = dx;
+        for (size_t c = 0; c < count; ++c) {
+            const float h = passed(w, g[c], x[c], w.scale[c], w.shift[c]);
+            to[c] = w.scale[c] * h + (slope[c] * (x[c] - mean[c]) + level[c]);
+        }
+    }
+}
+
+// The window's vectors from `channel` on.
+NormWindow from(const NormWindow& w, size_t channel) {
+    return {w.sign, w.window, w.scale + channel, w.shift + channel};
+}
+
+}  // namespace
+
+void norm_statistics(const NormShape& s, const float* x, float* mean, float* variance, int threads) {
+    Partial partial(s);
+    in_parts(s, threads, [&](size_t row, size_t rows, size_t channel, size_t count, size_t part) {
+        moments_part(x + row * s.channels + channel, rows, s.channels, count, partial.first(part) + channel,
+                     partial.second(part) + channel);
+    });
+    // Parts are joined pair by pair (Chan, Golub, LeVeque 1979): no difference of large sums.
+    std::vector<double> center(s.channels), squares(s.channels);
+    for (size_t part = 0; part < partial.parts(); ++part) {
+        const double before = static_cast<double>(part * kRows),
+                     now = static_cast<double>(std::min(kRows, s.rows - part * kRows)),
+                     share = now / (before + now);
+        for (size_t c = 0; c < s.channels; ++c) {
+            const double apart = partial.first(part)[c] - center[c];
+            center[c] += apart * share;
+            squares[c] += partial.second(part)[c] + apart * apart * before * share;
+        }
+    }
+    for (size_t c = 0; c < s.channels; ++c) {
+        mean[c] = static_cast<float>(center[c]);
+        variance[c] = static_cast<float>(squares[c] / static_cast<double>(s.rows));
+    }
+}
+
+void norm_forward(const NormShape& s, const float* x, const float* scale, const float* shift, bool sign,
+                  float* y, int threads) {
+    const auto rule = sign ? sign_part : scale_part;
+    in_parts(s, threads, [&](size_t row, size_t rows, size_t channel, size_t count, size_t) {
+        const size_t at = row * s.channels + channel;
+        rule(x + at, rows, s.channels, count, scale + channel, shift + channel, y + at);
+    });
+}
+
+void norm_sums(const NormShape& s, const float* g, const float* x, const float* mean,
+               const NormWindow& window, float* sum, float* product, int threads) {
+    Partial partial(s);
+    in_parts(s, threads, [&](size_t row, size_t rows, size_t channel, size_t count, size_t part) {
+        const size_t at = row * s.channels + channel;
+        float *const first = partial.first(part) + channel, *const second = partial.second(part) + channel;
+        if (window.sign)
+            sums_part_in_window(g + at, x + at, rows, s.channels, count, mean + channel,
+                                from(window, channel), first, second);
+        else
+            sums_part(g + at, x + at, rows, s.channels, count, mean + channel, first, second);
+    });
+    std::vector<double> sums(2 * s.channels);
+    for (size_t part = 0; part < partial.parts(); ++part)
+        for (size_t i = 0; i < 2 * s.channels; ++i) sums[i] += partial.first(part)[i];
+    for (size_t c = 0; c < s.channels; ++c) {
+        sum[c] = static_cast<float>(sums[c]);
+        product[c] = static_cast<float>(sums[s.channels + c]);
+    }
+}
+
+void norm_gradient(const NormShape& s, const float* g, const float* x, const float* mean,
+                   const NormWindow& window, const float* slope, const float* level, float* dx, int threads) {
+    in_parts(s, threads, [&](size_t row, size_t rows, size_t channel, size_t count, size_t) {
+        const size_t at = row * s.channels + channel;
+        if (window.sign)
+            gradient_part_in_window(g + at, x + at, rows, s.channels, count, mean + channel,
+                                    from(window, channel), slope + channel, level + channel, dx + at);
+        else
+            gradient_part(g + at, x + at, rows, s.channels, count, mean + channel, window.scale + channel,
+                          slope + channel, level + channel, dx + at);
+    });
+}
+
+}  // namespace binarynet::training
