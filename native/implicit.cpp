@@ -12,7 +12,7 @@ constexpr size_t kBlockBytes = 512 << 10;
 // Positions of a block of several images: as many as meet one panel in the kernel.
 constexpr size_t kBlockPositions = 512;
 // Below, a matrix unit's tiles are too low, or an image is done before weights have become bytes.
-constexpr size_t kLeastRows = 12, kLeastPositions = 32, kLeastChannels = 32;
+constexpr size_t kLeastRows = 12, kLeastPositions = 32;
 // Positions that deserve a thread: fewer, and threads share out the channels.
 constexpr size_t kLeastShare = 128;
 // Patches are expanded so many at a time.
@@ -62,15 +62,16 @@ Implicit::Layout Implicit::layout(size_t images, size_t rows) const {
 }
 
 std::optional<Implicit> Implicit::plan(const Value& from, const Window& window, uint8_t pad_code,
-                                       size_t channels, const Kernels& kernels) {
+                                       const Kernels& kernels) {
     const bool bits = from.store == Value::bits;
     const size_t positions = window.positions(), width = window.out_width(),
                  depth = window.taps() * from.channels;
-    if (!kernels.expand || channels < kLeastChannels || positions < kLeastPositions) return std::nullopt;
+    if (!kernels.expand || positions < kLeastPositions) return std::nullopt;
     Implicit made(from, window, pad_code);
     made.pixel_bytes_ = bits ? from.row_words() * 8 : from.channels;
-    // A quarter of the bytes may be empty.
-    if (from.row_words() * kWord * 3 <= from.channels * 4) {
+    // Bits are read in place however few the channels: to gather them costs more than tiles that are mostly
+    // zeros. Of codes, which can be gathered as bytes, a quarter of a line may be empty.
+    if (bits || from.row_words() * kWord * 3 <= from.channels * 4) {
         made.arrangement_ = Arrangement::shifted;
         // The highest tiles, of the largest that divide a row.
         for (size_t height = kLeastRows; height <= kTileRows; ++height) {
@@ -78,7 +79,7 @@ std::optional<Implicit> Implicit::plan(const Value& from, const Window& window, 
             made.arrangement_ = Arrangement::rows;
             made.height_ = height;
         }
-    } else if (!bits && depth <= 16 * kWord) {
+    } else if (depth <= 16 * kWord) {
         made.arrangement_ = Arrangement::patches;
     } else {
         return std::nullopt;

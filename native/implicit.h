@@ -29,7 +29,7 @@ class Implicit {
 
     // Nothing if the kernels have no matrix unit, or if rows are better gathered.
     static std::optional<Implicit> plan(const Value& from, const Window& window, uint8_t pad_code,
-                                        size_t channels, const Kernels& kernels);
+                                        const Kernels& kernels);
 
     // Depth of the weights: do the channels of each tap begin with a word of their own?
     bool whole_words() const { return arrangement_ != Arrangement::patches; }

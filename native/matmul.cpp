@@ -183,7 +183,7 @@ void Matmul::make_terms(const std::vector<std::vector<bool>>& outside, size_t pa
 
 void Matmul::seal(const Kernels& kernels) {
     if (window_ && groups_ == 1 && plain() && !direct() && forced_ != Kernel::popcount)
-        implicit_ = Implicit::plan(from_, *window_, pad_code_, channels_, kernels);
+        implicit_ = Implicit::plan(from_, *window_, pad_code_, kernels);
     words_ = tail_words() ? tail_words() : words_for(depth_);
     const size_t used = tail_words() ? (words_ - from_.row_words()) * kWord + from_.channels : depth_;
     const size_t per_group = channels_ / groups_;
