@@ -123,6 +123,14 @@ NB_MODULE(_training, m) {
             window_gradient(at<float>(g), at<float>(x), window, at<float>(dx), count, threads);
         },
         "g"_a, "x"_a, "window"_a, "dx"_a, "count"_a, "threads"_a, unlocked);
+    m.def(
+        "dropout",
+        [](Address x, uint64_t seed, double p, Address y, size_t count, int threads) {
+            dropout(at<float>(x), seed, static_cast<uint32_t>(p * 0x1p32), static_cast<float>(1 / (1 - p)),
+                    at<float>(y), count, threads);
+        },
+        "x"_a, "seed"_a, "p"_a, "y"_a, "count"_a, "threads"_a, unlocked);
+
     nb::class_<NormShape>(m, "NormShape").def(nb::init<size_t, size_t>(), "rows"_a, "channels"_a);
     m.def(
         "norm_statistics",

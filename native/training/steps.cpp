@@ -71,6 +71,24 @@ EACH_LENGTH void window_part(const float* __restrict g, const float* __restrict 
     for (size_t i = 0; i < count; ++i) dx[i] = std::fabs(x[i]) <= window ? g[i] : 0.0f;
 }
 
+// Numbers of a block, which is a whole number of draws: each is for two numbers.
+constexpr size_t kDropped = 256;
+
+// The draws of a block: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), whose n-th number follows from n alone.
+EACH_LENGTH void draw(uint64_t state, uint64_t* __restrict draws) {
+    for (size_t i = 0; i < kDropped / 2; ++i) {
+        uint64_t z = state + i * 0x9e3779b97f4a7c15;
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+        z = (z ^ z >> 27) * 0x94d049bb133111eb;
+        draws[i] = z ^ z >> 31;
+    }
+}
+
+EACH_LENGTH void dropout_block(const float* __restrict x, const uint32_t* __restrict draws, uint32_t below,
+                               float scale, float* __restrict y, size_t count) {
+    for (size_t i = 0; i < count; ++i) y[i] = draws[i] < below ? 0.0f : x[i] * scale;
+}
+
 }  // namespace
 
 void adam(float* w, const float* g, float* m, float* v, size_t count, const AdamStep& step, int threads) {
@@ -89,6 +107,20 @@ void sign(const float* x, float* y, size_t count, int threads) {
 
 void window_gradient(const float* g, const float* x, float window, float* dx, size_t count, int threads) {
     in_parts(count, threads, [&](size_t i, size_t n) { window_part(g + i, x + i, window, dx + i, n); });
+}
+
+void dropout(const float* x, uint64_t seed, uint32_t below, float scale, float* y, size_t count,
+             int threads) {
+    static_assert(kPart % kDropped == 0, "a part is whole blocks");
+    in_parts(count, threads, [&](size_t part, size_t n) {
+        for (size_t i = part; i < part + n; i += kDropped) {
+            uint64_t draws[kDropped / 2];
+            uint32_t halves[kDropped];
+            draw(seed + i / 2 * 0x9e3779b97f4a7c15, draws);
+            std::memcpy(halves, draws, sizeof(halves));
+            dropout_block(x + i, halves, below, scale, y + i, std::min(kDropped, part + n - i));
+        }
+    });
 }
 
 }  // namespace binarynet::training

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 namespace binarynet::training {
 
@@ -29,5 +30,9 @@ void shift_adamax(float* w, const float* g, float* m, float* v, size_t count, co
 void sign(const float* x, float* y, size_t count, int threads);
 // dx = g where |x| ≤ window, 0 elsewhere.
 void window_gradient(const float* g, const float* x, float window, float* dx, size_t count, int threads);
+
+// y = scale · x for the numbers that are kept, 0 for the others; `below` of 2^32 are dropped. Which ones
+// follows from `seed` and their index alone: the gradient is the same call on g, and no mask is stored.
+void dropout(const float* x, uint64_t seed, uint32_t below, float scale, float* y, size_t count, int threads);
 
 }  // namespace binarynet::training

@@ -88,6 +88,33 @@ def test_a_pool_gives_the_bits_of_torch_and_the_gradient_to_the_first_of_equals(
         assert torch.equal(value.double().nan_to_num(7), theirs[name].nan_to_num(7)), name
 
 
+@pytest.mark.parametrize("p", [0.2, 0.5])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (101, 333), (3, 5, 4, 6)], ids=str)
+def test_a_dropout_keeps_its_share_and_its_gradient_has_the_same_places(shape: tuple[int, ...], p: float) -> None:
+    torch.manual_seed(1)
+    x = values(shape)
+    found = trained(Sequential(nn.Dropout(p)), x, 2 * torch.ones(shape))
+    kept = found["y"] != 0
+    assert torch.equal(found["y"][kept], x[kept] * torch.tensor(1 / (1 - p)))
+    assert torch.equal(found["dx"], kept * torch.tensor(2 / (1 - p)))
+    if x.numel() > 1000:  # four standard deviations
+        assert abs(kept.float().mean().item() - (1 - p)) < 4 * (p * (1 - p) / x.numel()) ** 0.5
+
+
+def test_dropouts_of_one_seed_repeat_and_no_two_are_alike() -> None:
+    x = torch.ones(40, 1000)
+    layers = Sequential(nn.Dropout(0.5))
+    torch.manual_seed(3)
+    first, second = layers(x), layers(x)
+    torch.manual_seed(3)
+    assert torch.equal(layers(x), first)
+    both = ((first != 0) & (second != 0)).float().mean()
+    assert abs(both - 0.25) < 0.01
+    rows = (first != 0).float()
+    neighbours = (rows[:, 1:] * rows[:, :-1]).mean()
+    assert abs(neighbours - 0.25) < 0.01
+
+
 def test_running_statistics_follow_every_batch() -> None:
     layers, theirs = Sequential(nn.BatchNorm1d(40), SteSign()), nn.Sequential(nn.BatchNorm1d(40), SteSign())
     for _ in range(5):
@@ -109,12 +136,13 @@ def test_nan_stays() -> None:
 
 def test_results_do_not_depend_on_the_number_of_threads() -> None:
     x = values((7, 70, 16, 16))
-    layers = [norm((7, 70, 1, 1)), SteSign(), nn.MaxPool2d(2)]
+    layers = [norm((7, 70, 1, 1)), SteSign(), nn.MaxPool2d(2), nn.Dropout(0.5)]
     found = []
     threads = torch.get_num_threads()
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
+            torch.manual_seed(0)
             g = torch.ones(7, 70, 8, 8)
             found.append(trained(Sequential(*copy.deepcopy(layers)), x, g))
     finally:

@@ -6,9 +6,11 @@ BatchNorm and the sign are a few operations a number, on tensors of hundreds of 
     BatchNorm                  one pass for the statistics, one for the answer; two backwards
     BatchNorm - SteSign        the same: what is between the two is never stored, and computed again backwards
     MaxPool2d(2)               one pass each way; of an answer one byte is kept, which of the four it was
+    Dropout                    one pass each way; no mask is kept, it is drawn again from its seed
 
 Everywhere else, and in evaluation, the layers run one after the other as they are, and they always can: parameters,
-buffers, names and results are theirs. Sums over a batch are added up in another order than torch's.
+buffers, names and results are theirs. Sums over a batch are added up in another order than torch's, and a dropout's
+seed is all that is drawn from torch's generator.
 """
 
 from __future__ import annotations
@@ -35,7 +37,12 @@ class Sequential(nn.Sequential):
                 x = _batch_norm(layer, sign, x)
                 at += 1 if sign is None else 2
                 continue
-            x = _max_pool(x) if _takes_pool(layer, x) else layer(x)
+            if _takes_pool(layer, x):
+                x = _max_pool(x)
+            elif _takes_dropout(layer, x):
+                x = _dropout(layer, x)
+            else:
+                x = layer(x)
             at += 1
         return x
 
@@ -185,3 +192,39 @@ class _MaxPool(torch.autograd.Function):
 def _doubled(x: Tensor) -> Tensor:
     """Each pixel four times: (n, c, h, w) → (n, c, 2h, 2w)."""
     return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def _takes_dropout(layer: nn.Module, x: Tensor) -> bool:
+    return (
+        _is_plain(layer, nn.Dropout)
+        and isinstance(layer, nn.Dropout)
+        and 0 < layer.p < 1
+        and not layer.inplace
+        and x.numel() >= native.ELEMENTS
+        and native.takes(x)
+    )
+
+
+def _dropout(layer: Any, x: Tensor) -> Tensor:
+    seed = int(torch.randint(2**63 - 1, ()))
+    y: Tensor = _Dropout.apply(x, layer.p, seed)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _Dropout(torch.autograd.Function):
+    """native/training/steps.h. x of any shape, without gaps in memory → the same."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float, seed: int) -> Tensor:
+        ctx.p, ctx.seed, ctx.stride = p, seed, x.stride()
+        y = torch.empty_like(x)
+        native.engine.dropout(x.data_ptr(), seed, p, y.data_ptr(), x.numel(), torch.get_num_threads())
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        # The same call on the gradient, in the memory order of x. Through `apply`, so that it can be derived again.
+        g = grads[0]
+        if g.stride() != ctx.stride:
+            g = torch.empty_strided(g.shape, ctx.stride, dtype=g.dtype).copy_(g)
+        return _Dropout.apply(g, ctx.p, ctx.seed), None, None  # type: ignore[no-untyped-call]
