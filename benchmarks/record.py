@@ -67,7 +67,7 @@ def keep_curve(folder: Path, row: Measured) -> None:
     write(Path(f"{file_of}.csv"), "\n".join(lines) + "\n")
     figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
     at = [int(epoch["epoch"]) for epoch in epochs]
-    for column, label in (("train_error", "training, with dropout"), ("validation_error", "validation")):
+    for column, label in (("train_error", "training"), ("validation_error", "validation")):
         axes.semilogy(at, [max(float(epoch[column]), 1e-2) for epoch in epochs], label=label)
     axes.axhline(row.test_error, color="black", linestyle=":", label=f"test, of epoch {row.best_epoch}")
     axes.set(xlabel="epoch", ylabel="error, %", title=row.command.removeprefix("binarynet train "))
