@@ -49,6 +49,13 @@ def test_eval_gives_the_accuracy_of_training_and_proves_the_engines_equal(run, c
     assert {a["engine"] for a in found["agreement"]} >= {"native portable", "torch"}
 
 
+def test_a_limit_shortens_the_comparison_and_not_the_accuracy(run, capsys):
+    all_images = answer(capsys, "eval", run / "model.bnn")
+    found = answer(capsys, "eval", run / "model.bnn", "--check", "oracle", "--limit", "7")
+    assert (found["images"], found["right"]) == (all_images["images"], all_images["right"])
+    assert {a["equal"] for a in found["agreement"]} == {7}
+
+
 def test_eval_on_the_oracle_gives_the_same_answer(run, capsys):
     native = answer(capsys, "eval", run / "model.bnn")
     oracle = answer(capsys, "eval", run / "model.bnn", "--engine", "oracle")

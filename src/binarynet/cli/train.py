@@ -151,6 +151,9 @@ def evaluate(
         str,
         typer.Option(help="oracle: every ISA of this CPU must equal it; torch: predictions of the run's module."),
     ] = "",
+    limit: Annotated[
+        int | None, typer.Option(help="How many images --check takes at most; the accuracy is that of all.", min=1)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model's accuracy, and with --check prove that the engines agree. Exit code 1 if they do not."""
@@ -172,13 +175,14 @@ def evaluate(
     right = int((session.predict(images.images) == images.labels).sum())
     agreements: list[Agreement] = []
     if wanted:
-        expected = oracle_logits(graph, images.images)
-        agreements += with_native(graph, images.images, expected)
+        compared = images.images[:limit]
+        expected = oracle_logits(graph, compared)
+        agreements += with_native(graph, compared, expected)
         if "torch" in wanted:
             from binarynet.train import load_run
 
             _, model = load_run(file.parent)
-            agreements.append(with_torch(model, images.images, expected))
+            agreements.append(with_torch(model, compared, expected))
     accuracy = 100 * right / len(images)
     if as_json:
         document: dict[str, Any] = {"data": name, "split": split, "images": len(images), "right": right}
