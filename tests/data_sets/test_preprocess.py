@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from binarynet.data import GlobalContrast, Preprocessing, Zca
+from binarynet.data import GlobalContrast, Preprocessing, Zca, principal_components
 from binarynet.data import preprocess as module
 from binarynet.errors import DataError
 
@@ -140,3 +140,21 @@ def test_an_unknown_step_is_an_error() -> None:
 def test_saved_arrays_of_an_unknown_or_incomplete_step_are_an_error(key: str) -> None:
     with pytest.raises(DataError, match="saved pre-processing"):
         Preprocessing.from_arrays({key: np.zeros(3)})
+
+
+def test_principal_components_are_those_of_the_covariance_most_variance_first() -> None:
+    images = correlated_images(3000)
+    mean, axes = principal_components(images, 5)
+    np.testing.assert_allclose(mean, flat(images).mean(axis=0))
+    np.testing.assert_allclose(axes @ axes.T, np.eye(5), atol=1e-12)
+    covariance = np.cov(flat(images).T, bias=True)
+    variances = np.linalg.eigvalsh(covariance)[::-1][:5]
+    np.testing.assert_allclose(covariance @ axes.T, variances * axes.T, rtol=1e-8, atol=1e-8 * variances[0])
+    assert (np.abs(axes).max(axis=1) == axes.max(axis=1)).all()
+
+
+@pytest.mark.parametrize("count", [0, 25])
+def test_as_many_components_as_values_and_no_more(count: int) -> None:
+    assert principal_components(correlated_images(100), 24)[1].shape == (24, 24)
+    with pytest.raises(DataError, match=f"1 to 24 principal components, not {count}"):
+        principal_components(correlated_images(100), count)

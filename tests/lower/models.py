@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, SteSign
+from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, GaussianNoise, SteSign
 
 
 def settle(model: nn.Module, seed: int = 0, spread: int = 12) -> nn.Module:
@@ -41,6 +41,7 @@ def mlp(features: int = 30, hidden: int = 17, classes: int = 4) -> nn.Sequential
         nn.Hardtanh(),
         SteSign(),
         nn.Dropout(0.5),
+        GaussianNoise(0.5),
         BinaryLinear(hidden, classes, bias=False),
         nn.BatchNorm1d(classes),
     )

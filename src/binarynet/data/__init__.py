@@ -19,3 +19,4 @@ from binarynet.data.idx import write_idx as write_idx
 from binarynet.data.preprocess import GlobalContrast as GlobalContrast
 from binarynet.data.preprocess import Preprocessing as Preprocessing
 from binarynet.data.preprocess import Zca as Zca
+from binarynet.data.preprocess import principal_components as principal_components

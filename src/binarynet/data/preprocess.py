@@ -1,9 +1,11 @@
-"""Global contrast normalization and ZCA whitening: options, fitted on training images, saved with the model.
+"""What is learnt from, or done to, images before a network sees them: contrast normalization, ZCA, PCA.
+
+Global contrast normalization and ZCA whitening are options, fitted on training images, saved with the model.
 
 The Theano code of BinaryNet uses neither; BinaryConnect and the Torch7 code whiten CIFAR-10. Both take raw
 bytes, 0..255. The defaults are those of I. Goodfellow et al., "Maxout Networks" (arXiv 1302.4389), which
 BinaryConnect took over: contrast scaled to 55, so that a value of a 3×32×32 image has a standard deviation
-near 1, then ZCA with bias 0.1.
+near 1, then ZCA with bias 0.1. `principal_components` is for networks whose first layer is that projection.
 """
 
 from __future__ import annotations
@@ -101,15 +103,9 @@ class Zca:
         """
         if len(images) < 2:
             raise DataError(f"ZCA needs at least 2 images to whiten, not {len(images)}")
-        depth = int(np.prod(images.shape[1:]))
-        mean = np.zeros(depth)
-        for _, flat in _chunks(images):
-            mean += flat.sum(axis=0) / len(images)
-        covariance = np.zeros((depth, depth))
-        for _, flat in _chunks(images):
-            flat = flat - mean
-            covariance += flat.T @ flat  # (d, n) @ (n, d) → (d, d)
-        variances, axes = np.linalg.eigh(covariance / len(images) + bias * np.eye(depth))
+        mean, covariance = _moments(images)
+        depth = len(mean)
+        variances, axes = np.linalg.eigh(covariance + bias * np.eye(depth))
         if variances[0] <= variances[-1] * depth * np.finfo(np.float64).eps:
             raise DataError(
                 f"ZCA cannot whiten: {len(images)} images leave some of the {depth} directions without "
@@ -135,6 +131,35 @@ class Zca:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """The inverse of `arrays`."""
         return cls(arrays["mean"], arrays["whitener"])
+
+
+def principal_components(images: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (d,) and the `count` orthonormal directions (count, d) of most variance, that of most first; float64.
+
+    Of images (n, c, h, w), d = c·h·w. An axis has its largest entry positive. Raises `DataError` unless
+    1 ≤ count ≤ d.
+
+    K. Pearson, "On lines and planes of closest fit to systems of points in space", 1901.
+    """
+    mean, covariance = _moments(images)
+    if not 1 <= count <= len(mean):
+        raise DataError(f"images of {len(mean)} values have 1 to {len(mean)} principal components, not {count}")
+    axes = np.linalg.eigh(covariance)[1].T[: -count - 1 : -1]
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1, keepdims=True), axis=1)
+    return mean, axes * np.sign(largest)
+
+
+def _moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (d,) and covariance (d, d) of images (n, c, h, w), float64."""
+    depth = int(np.prod(images.shape[1:]))
+    mean = np.zeros(depth)
+    for _, flat in _chunks(images):
+        mean += flat.sum(axis=0) / len(images)
+    covariance = np.zeros((depth, depth))
+    for _, flat in _chunks(images):
+        flat = flat - mean
+        covariance += flat.T @ flat / len(images)  # (d, n) @ (n, d) → (d, d)
+    return mean, covariance
 
 
 STEPS: dict[str, type[Step]] = {step.name: step for step in (GlobalContrast, Zca)}

@@ -25,13 +25,13 @@ from binarynet.lower.pending import Folder, Pending, refuse
 from binarynet.lower.pools import avg_pool, max_pool
 from binarynet.lower.products import byte_input, conv, expectation, k_map, linear
 from binarynet.lower.trace import Step
-from binarynet.nn import BinaryConvTranspose2d, ByteInput, Quantizer
+from binarynet.nn import BinaryConvTranspose2d, ByteInput, GaussianNoise, Quantizer
 from binarynet.nn.expectation_backprop import ExpectationLinear
 from binarynet.nn.kbit import GradientQuantizer
 from binarynet.nn.norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from binarynet.nn.scaled import KMap
 
-_TRANSPARENT = (GradientQuantizer, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
+_TRANSPARENT = (GradientQuantizer, GaussianNoise, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)
 
 
 def fold(steps: list[Step], shape: tuple[int, ...], allow_real: bool) -> tuple[Op, ...]:

@@ -5,6 +5,7 @@
 | linear     | `BinaryLinear`                                                                         |
 | conv       | `BinaryConv1d`, `BinaryConv2d`, `BinaryConvTranspose2d`                                |
 | losses     | `squared_hinge`                                                                        |
+| noise      | `GaussianNoise`                                                                        |
 | sequential | `Sequential`: torch's, with fused training steps                                       |
 | convert    | `convert(module)`: a plain torch model made binary in place (`dataflow`: who feeds it) |
 """
@@ -14,6 +15,7 @@ from binarynet.nn.convert import Change, ConvertConfig, ConvertReport, convert
 from binarynet.nn.layer import BinaryLayer, latent_weights
 from binarynet.nn.linear import BinaryLinear
 from binarynet.nn.losses import SquaredHinge, squared_hinge
+from binarynet.nn.noise import GaussianNoise
 from binarynet.nn.quantizers import (
     QUANTIZERS,
     ApproxSign,
@@ -41,6 +43,7 @@ __all__ = [
     "ConvertConfig",
     "ConvertReport",
     "EdeSign",
+    "GaussianNoise",
     "IdentitySign",
     "Quantizer",
     "Sequential",

@@ -18,22 +18,28 @@ l2svm-cifar10 11.9 %
 l2svm-digits  (not in it)
 ============= ===========
 
-**Departures.** Loss and kind of network are the paper's; sizes, dropout, Adam and its rates are ours, and there is no
-reduction of MNIST to principal components. Inputs are 2x / 255 − 1. The hinge is averaged over the classes, as in
-the other recipes.
+MNIST is projected on its first ``components`` principal components, a fixed linear layer. Gaussian noise falls on
+them while training; its standard deviation falls from ``noise`` to 0, linearly, as the learning rate does.
+
+**Departures.** Loss and kind of network are the paper's; sizes, noise, dropout, Adam and its rates are ours. Inputs
+are 2x / 255 − 1. The hinge is averaged over the classes, as in the other recipes.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from binarynet.nn import ByteInput, Sequential, squared_hinge
+from binarynet.data import principal_components
+from binarynet.nn import ByteInput, GaussianNoise, Sequential, squared_hinge
 from binarynet.optim import Adam
 from binarynet.recipes.recipe import Recipe
 
@@ -63,20 +69,30 @@ class L2Svm(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class L2SvmMlp(L2Svm):
-    """drop – [linear – ReLU – drop] × layers – linear."""
+    """components – noise – drop – [linear – ReLU – drop] × layers – linear; no such layer with ``components=0``."""
 
     reported: ClassVar[dict[str, float]] = {"mnist": 0.87}
 
     width: int = 512
     layers: int = 2
+    components: int = 0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("components", "noise"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)}: needs a number, 0 or more")
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         features = shape[0] * shape[1] * shape[2]
         net: dict[str, nn.Module] = {
             "flatten": nn.Flatten(),
             "bytes": ByteInput(scale=1 / 255),
-            "drop": nn.Dropout(self.input_dropout),
         }
+        if self.components:
+            net["components"] = nn.Linear(features, self.components).requires_grad_(False)
+            features = self.components
+        net |= {"noise": GaussianNoise(self.noise), "drop": nn.Dropout(self.input_dropout)}
         for k in range(1, self.layers + 1):
             net[f"linear{k}"] = nn.Linear(features, self.width)
             net[f"relu{k}"] = nn.ReLU()
@@ -84,6 +100,20 @@ class L2SvmMlp(L2Svm):
             features = self.width
         net["classes"] = nn.Linear(features, classes)
         return Sequential(OrderedDict(net))
+
+    @torch.no_grad()
+    def prepare(self, model: nn.Module, images: np.ndarray) -> None:
+        if not self.components:
+            return
+        mean, axes = (torch.from_numpy(array) for array in principal_components(images, self.components))
+        layer = model.get_submodule("components")
+        layer.weight.copy_(axes)  # type: ignore[operator]
+        layer.bias.copy_(-axes @ (2 * mean / 255 - 1))  # type: ignore[operator]
+
+    def begin_epoch(self, model: nn.Module, epoch: int) -> None:
+        noise = model.get_submodule("noise")
+        assert isinstance(noise, GaussianNoise)
+        noise.std = self.noise * (1 - epoch / self.epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +143,8 @@ class L2SvmConvNet(L2Svm):
 
 RECIPES: dict[str, Recipe] = {
     "l2svm-digits": L2SvmMlp(data="digits", epochs=40, batch_size=50, width=256, dropout=0.2, input_dropout=0.0),
-    "l2svm-mnist": L2SvmMlp(data="mnist", epochs=200, batch_size=100),
+    "l2svm-mnist": L2SvmMlp(
+        data="mnist", epochs=400, batch_size=200, components=70, noise=1.5, dropout=0.0, input_dropout=0.0
+    ),
     "l2svm-cifar10": L2SvmConvNet(data="cifar10", epochs=200, batch_size=100, dropout=0.2, input_dropout=0.0),
 }

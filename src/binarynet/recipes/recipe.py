@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar, Self, get_args, get_type_hints
 
+import numpy as np
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -41,6 +42,10 @@ class Recipe(ABC):
     @abstractmethod
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         """The optimizer, and the schedule that is stepped once an epoch."""
+
+    def prepare(self, model: nn.Module, images: np.ndarray) -> None:  # noqa: B027  (a hook that few recipes need)
+        """Called once, before the first epoch of a new run, for what the model takes from the training images
+        (n, channels, height, width) uint8 themselves, such as their principal components."""
 
     def begin_epoch(self, model: nn.Module, epoch: int) -> None:  # noqa: B027  (a hook that few recipes need)
         """Called before each training epoch (counted from 0), for what changes with it.

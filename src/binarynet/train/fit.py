@@ -168,12 +168,16 @@ def _train(plan: _Plan, begin: bool = True) -> None:
         augment = None if type(recipe).augment is Recipe.augment else recipe.augment
         batches = TrainingBatches(data.train, recipe.batch_size, seed=seed, augment=augment, rank=rank, world=world)
         torch.manual_seed(seed)
-        module = RecipeModule(recipe, recipe.model(data.shape, len(data.classes)), batches, seed)
+        model = recipe.model(data.shape, len(data.classes))
+        checkpoint = folder.last if plan.resume and folder.last.exists() else None
+        if checkpoint is None:
+            recipe.prepare(model, data.train.images)
+        module = RecipeModule(recipe, model, batches, seed)
         trainer.fit(
             module,
             batches,
             EvaluationBatches(data.validation, EVALUATION_BATCH, rank=rank, world=world),
-            ckpt_path=folder.last if plan.resume and folder.last.exists() else None,
+            ckpt_path=checkpoint,
             weights_only=True,
         )
         if trainer.is_global_zero:
