@@ -112,20 +112,26 @@ class Ternary(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class TernaryMlp(Ternary):
-    """[linear – BatchNorm – activation] × layers – linear."""
+    """drop – [linear – BatchNorm – activation – drop] × layers – linear; ``dropout`` is (input, hidden)."""
 
     reported: ClassVar[dict[str, float]] = {"mnist": 1.45}
 
     width: int = 1022
     layers: int = 3
+    dropout: tuple[float, float] = (0.0, 0.0)
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         features = shape[0] * shape[1] * shape[2]
-        net: dict[str, nn.Module] = {"flatten": nn.Flatten(), "bytes": ByteInput(scale=1 / 255)}
+        net: dict[str, nn.Module] = {
+            "flatten": nn.Flatten(),
+            "bytes": ByteInput(scale=1 / 255),
+            "drop": nn.Dropout(self.dropout[0]),
+        }
         for k in range(1, self.layers + 1):
             net[f"linear{k}"] = self.linear(features, self.width, end=k == 1)
             net[f"norm{k}"] = nn.BatchNorm1d(self.width, EPSILON, MOMENTUM)
             net[f"activation{k}"] = self.activation()
+            net[f"drop{k}"] = nn.Dropout(self.dropout[1])
             features = self.width
         net["classes"] = self.linear(features, classes, end=True, bias=True)
         return Sequential(OrderedDict(net))
