@@ -10,7 +10,7 @@ from torch import nn
 
 from binarynet import recipes
 from binarynet.data import load
-from binarynet.errors import DataError, RecipeError
+from binarynet.errors import RecipeError
 from binarynet.nn import latent_weights
 from binarynet.recipes.l2svm import L2SvmConvNet, L2SvmMlp
 from binarynet.train import fit
@@ -123,5 +123,5 @@ def test_settings_that_mean_nothing_are_refused(setting: str) -> None:
 
 def test_more_components_than_pixels_are_refused() -> None:
     recipe = recipes.get("l2svm-digits").with_settings({"components": "65"})
-    with pytest.raises(DataError, match="1 to 64 principal components, not 65"):
-        recipe.prepare(recipe.model((1, 8, 8), 10), load("digits").train.images)
+    with pytest.raises(RecipeError, match="components=65: images of 64 pixels have no more than 64"):
+        recipe.model((1, 8, 8), 10)

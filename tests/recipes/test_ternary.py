@@ -133,7 +133,7 @@ def test_rate_falls_in_each_stage_and_starts_again_with_the_second() -> None:
     ("settings", "message"),
     [
         ({"activation_bits": "9"}, "activation_bits=9: needs 1 to 8, 32 for float"),
-        ({"float_share": "1"}, "float_share=1.0: needs a share of the epochs"),
+        ({"float_share": "1"}, "float_share=1.0: needs a share, from 0"),
         ({"method": "binary"}, "needs one of hwang-sung, twn, ttq"),
     ],
 )

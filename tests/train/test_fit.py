@@ -324,8 +324,8 @@ def test_weights_of_another_model_are_named(data: DataSet, tmp_path: Path) -> No
         ({"devices": 0}, "at least 1"),
         ({"nodes": 2}, "torchrun"),
         ({"accelerator": "abacus"}, "accelerator=abacus, devices=1: "),
-        ({"recipe": Tiny(epochs=0)}, "epochs=0"),
         ({"recipe": TinyInStages(epochs=1, first_stage=1)}, "epochs=1: the recipe lets none of them"),
+        ({"recipe": Tiny(batch_size=1)}, r"Tiny cannot take a step on 1 image of .*more than 1 value"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused_before_anything_is_written(

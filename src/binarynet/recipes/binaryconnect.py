@@ -46,6 +46,7 @@ from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, squa
 from binarynet.nn.binaryconnect import BinaryConnect
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, Natural, Positive
 
 EPSILON = 1e-4  # of BatchNorm
 
@@ -59,10 +60,10 @@ class BinaryConnectNet(Recipe):
 
     weights: Literal["deterministic", "stochastic"] = "deterministic"
     test_weights: Literal["binary", "real", "sampled"] = "binary"
-    lr_start: float = 1e-3
-    lr_end: float = 3e-6
-    momentum: float = 0.1  # of BatchNorm's running statistics
-    measured_batches: int = 100
+    lr_start: Positive = 1e-3
+    lr_end: Positive = 3e-6
+    momentum: Positive = 0.1  # of BatchNorm's running statistics
+    measured_batches: Natural = 100
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return squared_hinge(logits, target)
@@ -101,8 +102,8 @@ class BinaryConnectMlp(BinaryConnectNet):
 
     reported: ClassVar[dict[str, float]] = {"mnist": 1.29}
 
-    width: int = 2048
-    layers: int = 3
+    width: Count = 2048
+    layers: Count = 3
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         features = shape[0] * shape[1] * shape[2]
@@ -123,9 +124,9 @@ class BinaryConnectConvNet(BinaryConnectNet):
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 9.90, "svhn": 2.30}
 
-    filters: int = 128
-    hidden: int = 1024
-    width_multiplier: float = 1.0
+    filters: Count = 128
+    hidden: Count = 1024
+    width_multiplier: Positive = 1.0
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape

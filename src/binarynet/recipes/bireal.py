@@ -44,6 +44,7 @@ from binarynet.nn import ApproxSign, BinaryConv2d, BinaryLinear, ByteInput, Sequ
 from binarynet.nn.magnitude import MagnitudeAwareSign
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, Positive
 
 
 class BiRealBlock(nn.Module):
@@ -74,14 +75,14 @@ class BiReal(Recipe):
     paper: ClassVar[str] = "Liu et al. 2018, arXiv 1808.00278"
     binarized: ClassVar[str] = "weights, and activations but for the shortcuts"
 
-    filters: int = 64
-    stages: int = 4
-    blocks: int = 4
+    filters: Count = 64
+    stages: Count = 4
+    blocks: Count = 4
     stem_pool: bool = False
     ends: Literal["float", "binary"] = "float"
     augmented: bool = False
-    lr_start: float = 1e-3
-    lr_end: float = 1e-5
+    lr_start: Positive = 1e-3
+    lr_end: Positive = 1e-5
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape

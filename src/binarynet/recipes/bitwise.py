@@ -37,6 +37,7 @@ from binarynet.nn import ByteInput, IdentitySign
 from binarynet.nn.bitwise import BitwiseLinear, BitwiseNet, BitwiseSign
 from binarynet.optim import Adam
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, Positive, Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +51,15 @@ class Bitwise(Recipe):
     binarized: ClassVar[str] = "weights to -1, 0, +1; biases, activations and inputs to ±1"
     reported: ClassVar[dict[str, float]] = {"mnist": 1.33}
 
-    width: int = 1024
-    layers: int = 3
-    sparsity: float = 0.3
-    window: float = 0.7
-    compression: float = 0.5
-    dropout: tuple[float, float] = (0.1, 0.1)
-    lr_compression: float = 2e-3
-    lr_bitwise: float = 1e-3
-    lr_fall: float = 0.03
-
-    def __post_init__(self) -> None:
-        for name in ("sparsity", "compression"):
-            share = getattr(self, name)
-            if not 0 <= share < 1:
-                raise ValueError(f"{name}={share}: needs a share, from 0 up to but not 1")
+    width: Count = 1024
+    layers: Count = 3
+    sparsity: Share = 0.3
+    window: Positive = 0.7
+    compression: Share = 0.5
+    dropout: tuple[Share, Share] = (0.1, 0.1)
+    lr_compression: Positive = 2e-3
+    lr_bitwise: Positive = 1e-3
+    lr_fall: Positive = 0.03
 
     @property
     def compression_epochs(self) -> int:

@@ -30,7 +30,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -39,6 +39,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, SteSign, squared_hinge
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, Positive, Range, Share
 
 EPSILON, MOMENTUM = 1e-4, 0.1  # of BatchNorm; torch's momentum is Lasagne's alpha
 # Latent weights never leave the window [−1, 1], so the clipped estimator passes every gradient, for more work.
@@ -52,9 +53,9 @@ class Bnn(Recipe):
     paper: ClassVar[str] = "Courbariaux et al. 2016, arXiv 1602.02830"
     binarized: ClassVar[str] = "weights and activations, deterministic"
 
-    lr_start: float = 3e-3
-    lr_end: float = 3e-7
-    full_epochs: int = 1000
+    lr_start: Positive = 3e-3
+    lr_end: Positive = 3e-7
+    full_epochs: Annotated[int, Range("2 or more", lambda number: number > 1)] = 1000
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return squared_hinge(logits, target)
@@ -83,10 +84,10 @@ class BnnMlp(Bnn):
 
     reported: ClassVar[dict[str, float]] = {"mnist": 0.96}
 
-    width: int = 4096
-    layers: int = 3
-    dropout: float = 0.5
-    input_dropout: float = 0.2
+    width: Count = 4096
+    layers: Count = 3
+    dropout: Share = 0.5
+    input_dropout: Share = 0.2
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         features = shape[0] * shape[1] * shape[2]
@@ -116,9 +117,9 @@ class BnnConvNet(Bnn):
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 11.40, "svhn": 2.80}
 
-    filters: int = 128
-    hidden: int = 1024
-    width_multiplier: float = 1.0
+    filters: Count = 128
+    hidden: Count = 1024
+    width_multiplier: Positive = 1.0
     augmented: bool = False
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:

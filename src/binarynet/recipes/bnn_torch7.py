@@ -50,6 +50,7 @@ from binarynet.nn.norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from binarynet.optim import latent_optimizer
 from binarynet.optim.shift_adamax import ShiftAdaMax
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, Natural, Positive
 
 MOMENTUM = 0.125  # of all norms
 
@@ -61,8 +62,8 @@ class BnnTorch7(Recipe):
     paper: ClassVar[str] = "Courbariaux et al. 2016, arXiv 1602.02830"
     binarized: ClassVar[str] = "weights deterministic, activations stochastic in training"
 
-    lr_start: float = 2**-6
-    halvings: int = 10  # one after each epochs / halvings epochs: 50 for CIFAR-10, 20 for the others
+    lr_start: Positive = 2**-6
+    halvings: Natural = 10  # one after each epochs / halvings epochs: 50 for CIFAR-10, 20 for the others
     stochastic: bool = True
     rounding: Literal["nearest", "floor"] = "nearest"
     step_scale: Literal["glorot", "ap2"] = "ap2"
@@ -95,8 +96,8 @@ class BnnTorch7Mlp(BnnTorch7):
 
     reported: ClassVar[dict[str, float]] = {"mnist": 1.40}
 
-    width: int = 2048
-    layers: int = 3
+    width: Count = 2048
+    layers: Count = 3
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         features = shape[0] * shape[1] * shape[2]
@@ -119,9 +120,9 @@ class BnnTorch7ConvNet(BnnTorch7):
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 10.15, "svhn": 2.53}
 
-    filters: int = 128
-    hidden: int = 1024
-    width_multiplier: float = 1.0
+    filters: Count = 128
+    hidden: Count = 1024
+    width_multiplier: Positive = 1.0
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape

@@ -37,6 +37,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, SteSign
 from binarynet.optim.bop import bop_optimizer
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, NotNegative, Positive
 
 EPSILON, MOMENTUM = 1e-3, 0.1  # of BatchNorm
 
@@ -48,11 +49,11 @@ class BopNet(Recipe):
     paper: ClassVar[str] = "Helwegen et al. 2019, arXiv 1906.02107"
     binarized: ClassVar[str] = "weights and activations, without latent weights"
 
-    gamma: float = 1e-4
-    gamma_decay: float = 0.1
-    stages: int = 5  # of 100 epochs each for CIFAR-10
-    tau: float = 1e-8
-    lr: float = 0.01
+    gamma: Positive = 1e-4
+    gamma_decay: Positive = 0.1
+    stages: Count = 5  # of 100 epochs each for CIFAR-10
+    tau: NotNegative = 1e-8
+    lr: Positive = 0.01
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(logits, target)
@@ -73,8 +74,8 @@ def unscaled(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
 class BopMlp(BopNet):
     """[binary linear – BatchNorm – sign] × layers – binary linear – BatchNorm."""
 
-    width: int = 1024
-    layers: int = 3
+    width: Count = 1024
+    layers: Count = 3
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         features = shape[0] * shape[1] * shape[2]
@@ -99,9 +100,9 @@ class BopConvNet(BopNet):
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 8.7}
 
-    filters: int = 128
-    hidden: int = 1024
-    width_multiplier: float = 1.0
+    filters: Count = 128
+    hidden: Count = 1024
+    width_multiplier: Positive = 1.0
     augmented: bool = True
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:

@@ -44,6 +44,7 @@ from binarynet.nn.scaled import ScaledSign
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.optim.center import center_latent_weights
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, Positive
 
 EPSILON, MOMENTUM = 1e-4, 0.1  # of BatchNorm
 Norm = Callable[[], nn.Module]
@@ -91,14 +92,14 @@ class Bwn(Recipe):
     reported: ClassVar[dict[str, float]] = {"cifar10": 9.88}
 
     network: Literal["mlp", "lenet3", "lenet5", "convnet", "alexnet"] = "lenet5"
-    filters: int = 20
-    width: int = 500
-    layers: int = 1
+    filters: Count = 20
+    width: Count = 500
+    layers: Count = 1
     ends: Literal["float", "binary"] = "float"
     gradient: Literal["exact", "paper", "released"] = "exact"
     centered: bool = True
-    lr_start: float = 1e-2
-    lr_end: float = 1e-5
+    lr_start: Positive = 1e-2
+    lr_end: Positive = 1e-5
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape

@@ -43,6 +43,7 @@ from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Qua
 from binarynet.nn.kbit import DorefaActivation, DorefaWeight, GradientQuantizer
 from binarynet.optim import Adam, latent_optimizer
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, Natural, Positive, Share
 
 EPSILON, MOMENTUM = 1e-4, 0.1  # of BatchNorm; torch's 0.1 is tensorpack's 0.9
 FLOAT = 32  # as a number of bits
@@ -62,10 +63,11 @@ class Dorefa(Recipe):
     activation_bits: int = 2
     gradient_bits: int = 4
     ends: Literal["float", "quantized"] = "float"
-    lr: float = 1e-3
-    halvings: int = 1
+    lr: Positive = 1e-3
+    halvings: Natural = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("weight_bits", "activation_bits", "gradient_bits"):
             bits = getattr(self, name)
             if bits not in (*range(1, 9), FLOAT):
@@ -104,8 +106,8 @@ class Dorefa(Recipe):
 class DorefaMlp(Dorefa):
     """[linear – BatchNorm – activation] × layers – linear."""
 
-    width: int = 1024
-    layers: int = 3
+    width: Count = 1024
+    layers: Count = 3
     ends: Literal["float", "quantized"] = "quantized"
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -126,8 +128,8 @@ class DorefaConvNet(Dorefa):
 
     reported: ClassVar[dict[str, float]] = {"svhn": 3.1}
 
-    filters: int = 48
-    dropout: float = 0.5
+    filters: Count = 48
+    dropout: Share = 0.5
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         n = self.filters

@@ -44,6 +44,7 @@ from binarynet.nn import ByteInput, Sequential
 from binarynet.nn.expectation_backprop import ExpectationLinear, ExpectedSign, probit_loss
 from binarynet.optim import geometric_decay
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +55,13 @@ class ExpectationBackprop(Recipe):
     binarized: ClassVar[str] = "weights and activations, as probabilities in training"
     reported: ClassVar[dict[str, float]] = {"mnist": 2.12}
 
-    width: int = 512
-    layers: int = 3
+    width: Count = 512
+    layers: Count = 3
     weights: Literal["binary", "real"] = "binary"
     evaluation: Literal["ebp-d", "ebp-p"] = "ebp-d"
-    start: float = 1.0
-    rate: float = 1.0
-    rate_end: float = 0.1
+    start: Positive = 1.0
+    rate: Positive = 1.0
+    rate_end: Positive = 0.1
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         features = shape[0] * shape[1] * shape[2]

@@ -47,6 +47,7 @@ from binarynet.nn.binaryconnect import BinaryConnect
 from binarynet.nn.few_multiplications import FewMultiplicationsConv2d, FewMultiplicationsLinear, TernaryConnect
 from binarynet.optim import geometric_decay, glorot_scale, latent_optimizer
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, Natural, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +61,9 @@ class FewMultiplications(Recipe):
     test_weights: Literal["quantized", "real", "sampled"] = "quantized"
     quantized_backprop: bool = True
     exponents: tuple[int, int] = (-4, 4)
-    measured_batches: int = 100
-    lr_start: float = 0.3
-    lr_end: float = 0.01
+    measured_batches: Natural = 100
+    lr_start: Positive = 0.3
+    lr_end: Positive = 0.01
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return squared_hinge(logits, target) * logits.shape[1]  # the sum over the classes
@@ -103,8 +104,8 @@ class FewMultiplicationsMlp(FewMultiplications):
 
     reported: ClassVar[dict[str, float]] = {"mnist": 1.29}
 
-    width: int = 1024
-    layers: int = 3
+    width: Count = 1024
+    layers: Count = 3
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         features = shape[0] * shape[1] * shape[2]
@@ -130,8 +131,8 @@ class FewMultiplicationsConvNet(FewMultiplications):
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 12.08, "svhn": 2.48}
 
-    filters: int = 128
-    hidden: int = 1024
+    filters: Count = 128
+    hidden: Count = 1024
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape

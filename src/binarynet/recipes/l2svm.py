@@ -27,7 +27,6 @@ are 2x / 255 − 1. The hinge is averaged over the classes, as in the other reci
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -39,9 +38,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from binarynet.data import principal_components
+from binarynet.errors import RecipeError
 from binarynet.nn import ByteInput, GaussianNoise, Sequential, squared_hinge
 from binarynet.optim import Adam
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, Natural, NotNegative, Positive, Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +52,10 @@ class L2Svm(Recipe):
     paper: ClassVar[str] = "Tang 2013, arXiv 1306.0239"
     binarized: ClassVar[str] = "nothing (float baseline)"
 
-    lr_start: float = 1e-3
-    penalty: float = 1e-4  # weight decay of the last layer
-    dropout: float = 0.5
-    input_dropout: float = 0.2
+    lr_start: Positive = 1e-3
+    penalty: NotNegative = 1e-4  # weight decay of the last layer
+    dropout: Share = 0.5
+    input_dropout: Share = 0.2
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return squared_hinge(logits, target)
@@ -73,15 +74,10 @@ class L2SvmMlp(L2Svm):
 
     reported: ClassVar[dict[str, float]] = {"mnist": 0.87}
 
-    width: int = 512
-    layers: int = 2
-    components: int = 0
-    noise: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("components", "noise"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name}={getattr(self, name)}: needs a number, 0 or more")
+    width: Count = 512
+    layers: Count = 2
+    components: Natural = 0
+    noise: NotNegative = 0.0
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         features = shape[0] * shape[1] * shape[2]
@@ -89,6 +85,8 @@ class L2SvmMlp(L2Svm):
             "flatten": nn.Flatten(),
             "bytes": ByteInput(scale=1 / 255),
         }
+        if self.components > features:
+            raise RecipeError(f"components={self.components}: images of {features} pixels have no more than {features}")
         if self.components:
             net["components"] = nn.Linear(features, self.components).requires_grad_(False)
             features = self.components
@@ -122,8 +120,8 @@ class L2SvmConvNet(L2Svm):
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 11.9}
 
-    filters: int = 32
-    hidden: int = 3072
+    filters: Count = 32
+    hidden: Count = 3072
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape

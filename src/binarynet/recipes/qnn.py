@@ -36,6 +36,7 @@ from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Quantizer, Seque
 from binarynet.nn.kbit import GradientQuantizer, LinearQuant, LogQuant
 from binarynet.recipes.bnn import EPSILON, MOMENTUM, Bnn
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,7 @@ class Qnn(Bnn):
     quantizer: Literal["linear", "log"] = "linear"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         most = 8 if self.quantizer == "linear" else 4
         for name in ("weight_bits", "activation_bits"):
             if getattr(self, name) not in range(1, most + 1):
@@ -88,8 +90,8 @@ class Qnn(Bnn):
 class QnnMlp(Qnn):
     """[linear – BatchNorm – activation] × layers – linear – BatchNorm."""
 
-    width: int = 4096
-    layers: int = 3
+    width: Count = 4096
+    layers: Count = 3
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         features = shape[0] * shape[1] * shape[2]
@@ -104,8 +106,8 @@ class QnnMlp(Qnn):
 class QnnConvNet(Qnn):
     """BNN's convolutional net: 2 × 128C3 – P2 – 2 × 256C3 – P2 – 2 × 512C3 – P2 – 1024FC – 1024FC – 10FC."""
 
-    filters: int = 128
-    hidden: int = 1024
+    filters: Count = 128
+    hidden: Count = 1024
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape

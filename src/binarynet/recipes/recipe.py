@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, ClassVar, Self, get_args, get_type_hints
+from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.errors import RecipeError
+from binarynet.recipes.settings import Count, check, read
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,8 +29,14 @@ class Recipe(ABC):
     reported: ClassVar[Mapping[str, float]] = {}
 
     data: str
-    epochs: int
-    batch_size: int
+    epochs: Count
+    batch_size: Count
+
+    def __post_init__(self) -> None:
+        """`ValueError` for a number outside the range of its type; what rules out more calls this first."""
+        hints = get_type_hints(type(self), include_extras=True)
+        for name, value in self.settings().items():
+            check(name, value, hints[name])
 
     @abstractmethod
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -76,7 +83,7 @@ class Recipe(ABC):
         Raises:
             RecipeError: a name that is no setting (with the closest one), or a text that its type cannot read.
         """
-        hints = get_type_hints(type(self))
+        hints = get_type_hints(type(self), include_extras=True)
         fields = [field.name for field in dataclasses.fields(self)]
         values = {}
         for name, text in settings.items():
@@ -85,38 +92,10 @@ class Recipe(ABC):
                 hint = f"did you mean {close[0]!r}? " if close else ""
                 raise RecipeError(f"no setting {name!r}: {hint}this recipe has {', '.join(fields)}")
             try:
-                values[name] = _parse(text, hints[name])
+                values[name] = read(text, hints[name])
             except ValueError as error:
                 raise RecipeError(f"setting {name}={text}: {error}") from None
         try:
             return dataclasses.replace(self, **values)
         except ValueError as error:
             raise RecipeError(str(error)) from None
-
-
-def _parse(text: str, hint: Any) -> Any:
-    """A text as int, float, bool, str, one of several literals, or a tuple (one number stands for all of them)."""
-    if hint is bool:
-        if text.lower() in ("true", "1", "yes", "on"):
-            return True
-        if text.lower() in ("false", "0", "no", "off"):
-            return False
-        raise ValueError("needs true or false")
-    if hint in (int, float):
-        try:
-            return hint(text)
-        except ValueError:
-            raise ValueError(f"needs {'a whole number' if hint is int else 'a number'}") from None
-    if hint is str:
-        return text
-    choices: Sequence[Any] = get_args(hint)
-    if getattr(hint, "__origin__", None) is tuple:
-        parts = text.split(",")
-        if len(parts) == 1:
-            parts = parts * len(choices)
-        if len(parts) != len(choices):
-            raise ValueError(f"needs one value, or {len(choices)} separated by commas")
-        return tuple(_parse(part, choice) for part, choice in zip(parts, choices, strict=True))
-    if text not in choices:
-        raise ValueError(f"needs one of {', '.join(map(str, choices))}")
-    return text

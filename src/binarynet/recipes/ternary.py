@@ -39,6 +39,7 @@ from binarynet.nn.kbit import DorefaActivation
 from binarynet.nn.ternary import TtqTernary, TwnTernary, UniformLevels
 from binarynet.optim import Adam, latent_optimizer
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Count, Positive, Share
 
 EPSILON, MOMENTUM = 1e-4, 0.1  # of BatchNorm
 
@@ -56,15 +57,14 @@ class Ternary(Recipe):
     method: Literal["hwang-sung", "twn", "ttq"] = "hwang-sung"
     activation_bits: int = 0
     ends: Literal["ternary", "float"] = "ternary"
-    float_share: float = 0.4
-    lr_start: float = 1e-3
-    lr_end: float = 1e-5
+    float_share: Share = 0.4
+    lr_start: Positive = 1e-3
+    lr_end: Positive = 1e-5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.activation_bits not in (*range(9), 32):
             raise ValueError(f"activation_bits={self.activation_bits}: needs 1 to 8, 32 for float, 0 for the method's")
-        if not 0 <= self.float_share < 1:
-            raise ValueError(f"float_share={self.float_share}: needs a share of the epochs, below 1")
 
     @property
     def float_epochs(self) -> int:
@@ -116,9 +116,9 @@ class TernaryMlp(Ternary):
 
     reported: ClassVar[dict[str, float]] = {"mnist": 1.45}
 
-    width: int = 1022
-    layers: int = 3
-    dropout: tuple[float, float] = (0.0, 0.0)
+    width: Count = 1022
+    layers: Count = 3
+    dropout: tuple[Share, Share] = (0.0, 0.0)
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         features = shape[0] * shape[1] * shape[2]
@@ -143,8 +143,8 @@ class TernaryConvNet(Ternary):
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 7.44}
 
-    filters: int = 128
-    hidden: int = 1024
+    filters: Count = 128
+    hidden: Count = 1024
     augmented: bool = True
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:

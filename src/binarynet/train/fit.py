@@ -22,7 +22,7 @@ from binarynet.train import console, processes
 from binarynet.train.callbacks import LatentWeightMovement, Metrics
 from binarynet.train.checkpoint import AtomicCheckpointIO, Checkpoints, read
 from binarynet.train.evaluate import EVALUATION_BATCH, evaluate
-from binarynet.train.folder import RunFolder, describe
+from binarynet.train.folder import RunFolder, describe, recipe_name
 from binarynet.train.interrupt import interruptible
 from binarynet.train.load import best_model
 from binarynet.train.loader import EvaluationBatches, TrainingBatches
@@ -129,8 +129,6 @@ def _check(recipe: Recipe, data: DataSet, seed: int, precision: str, world: int,
         raise TrainingError(f"seed {seed} is not in 0..2^32-1.")
     if threads is not None and threads < 1:
         raise TrainingError(f"threads={threads}: at least one is needed.")
-    if recipe.epochs < 1:
-        raise TrainingError(f"epochs={recipe.epochs}: at least one is needed.")
     if not any(recipe.selectable(epoch) for epoch in range(recipe.epochs)):
         raise TrainingError(f"epochs={recipe.epochs}: the recipe lets none of them be chosen as the best. Give more.")
     if len(data.validation) < world or not len(data.test):
@@ -139,6 +137,22 @@ def _check(recipe: Recipe, data: DataSet, seed: int, precision: str, world: int,
             f"epoch and to judge it, {world} and 1 are needed."
         )
     TrainingBatches(data.train, recipe.batch_size, seed=seed, world=world)
+    _try_forward(recipe, data, recipe.batch_size // world)
+
+
+def _try_forward(recipe: Recipe, data: DataSet, batch: int) -> None:
+    """The first pass of a training step, on two images (one, if a batch has no more)."""
+    model = recipe.model(data.shape, len(data.classes))
+    recipe.begin_epoch(model, 0)
+    images, labels = data.train.images[: min(batch, 2)], data.train.labels[: min(batch, 2)]
+    try:
+        recipe.loss(model(torch.from_numpy(images)), torch.from_numpy(labels))
+    except (RuntimeError, ValueError) as error:
+        channels, height, width = data.shape
+        raise TrainingError(
+            f"{recipe_name(recipe)} cannot take a step on {batch} image{'s' * (batch > 1)} of {channels} × {height} × "
+            f"{width}: {str(error).splitlines()[0]}. Try other settings or other data."
+        ) from error
 
 
 def _train_in_new_processes(plan: _Plan) -> None:
