@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -51,6 +54,18 @@ CONV = [
 def every_size_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "PRODUCTS", 0)
     monkeypatch.setattr(native, "ELEMENTS", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("BINARYNET_GRADIENT_PIECES", "4"), ("BINARYNET_GRADIENT_PIECES", "two"), ("BINARYNET_TRAINING", "on")],
+)
+def test_an_environment_that_means_nothing_is_refused_in_one_line(name: str, text: str) -> None:
+    command = [sys.executable, "-m", "binarynet.cli", "train", "bnn-digits"]
+    done = subprocess.run(command, env={**os.environ, name: text}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"binarynet: {name}={text}: choose ")
+    assert done.stderr.count("\n") == 1
 
 
 def run(layer: torch.nn.Module, x: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,12 +26,16 @@ try:
 except ImportError:  # a source tree whose extension is not built
     engine = None  # type: ignore[assignment]
 
-_on = engine is not None and os.environ.get("BINARYNET_TRAINING", "") != "torch"
+_training_by = os.environ.get("BINARYNET_TRAINING", "")
+if _training_by not in ("", "torch"):
+    raise InputError(f"BINARYNET_TRAINING={_training_by}: choose torch, or leave it unset.")
+_on = engine is not None and not _training_by
 _products = _on and engine.products_supported()
 
-_gradient_pieces = int(os.environ.get("BINARYNET_GRADIENT_PIECES", "1"))
-if _gradient_pieces not in (1, 2, 3):
-    raise InputError(f"BINARYNET_GRADIENT_PIECES={_gradient_pieces}: choose 1, 2 or 3.")
+_pieces = os.environ.get("BINARYNET_GRADIENT_PIECES", "1")
+if _pieces not in ("1", "2", "3"):
+    raise InputError(f"BINARYNET_GRADIENT_PIECES={_pieces}: choose 1, 2 or 3.")
+_gradient_pieces = int(_pieces)
 
 # Numbers from which a call pays: a few microseconds of Python against a pass over memory.
 ELEMENTS = 1 << 14
