@@ -3,8 +3,9 @@
     python benchmarks/record.py RUN [RUN ...]     add these runs (a run of the same command is replaced)
     python benchmarks/record.py                   only write the page anew
 
-A run folder is what `binarynet train --out RUN` leaves. Seeds of one command share a row of the page. Of runs of 20
-epochs and more, but for the digits, docs/results/ keeps the curve: NAME.csv and NAME.png.
+A run folder is what `binarynet train --out RUN` leaves. The page has two tables: of each recipe with a number in its
+paper the run of the lowest validation error, and all runs; seeds of one command share a row. Of runs of 20 epochs and
+more, but for the digits, docs/results/ keeps the curve: NAME.csv and NAME.png.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from pathlib import Path
 from statistics import mean
 
 from binarynet import recipes
-from binarynet.recipes.measured import Measured, measured
+from binarynet.recipes.measured import Measured, best, measured
 from binarynet.train import RunFolder
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "src/binarynet/recipes/measured.json"
 PAGE = ROOT / "docs/results.md"
 CURVES = ROOT / "docs/results"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+MARKS = "<!-- {}: begin -->", "<!-- {}: end -->"  # of a table of the page that is written here
 
 
 def read(folder: Path) -> Measured:
@@ -53,14 +54,19 @@ def read(folder: Path) -> Measured:
     )
 
 
+def curve_of(row: Measured) -> Path:
+    """Where the curve of a run is kept, if it is, without the ending."""
+    parts = [row.recipe, *(f"{name}={text}" for name, text in row.settings.items()), f"seed{row.seed}"]
+    return CURVES / "-".join(parts).replace(",", "+")
+
+
 def keep_curve(folder: Path, row: Measured) -> None:
     """docs/results/NAME.csv and .png: what the training and the validation images said, epoch by epoch."""
     import matplotlib.pyplot as plt
 
     with RunFolder(folder).metrics.open(encoding="utf-8", newline="") as file:
         epochs = list(csv.DictReader(file))
-    parts = [row.recipe, *(f"{name}={text}" for name, text in row.settings.items()), f"seed{row.seed}"]
-    file_of = CURVES / "-".join(parts).replace(",", "+")
+    file_of = curve_of(row)
     CURVES.mkdir(exist_ok=True)
     columns = ("epoch", "lr", "train_loss", "train_error", "validation_error")
     lines = [",".join(columns), *(",".join(epoch[column] for column in columns) for epoch in epochs)]
@@ -83,8 +89,22 @@ def text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def rows_of_page(rows: tuple[Measured, ...]) -> list[str]:
-    """The Markdown table: one line for each command, its seeds together."""
+def reported_and_ours(rows: tuple[Measured, ...]) -> list[str]:
+    """The Markdown table of the best run, by validation, of each recipe whose paper has a number."""
+    lines = ["| command | reported | ours | curve |", "|---|---|---|---|"]
+    for name in recipes.names():
+        recipe, row = recipes.get(name), best(name, rows)
+        reported = recipe.reported.get(recipe.data)
+        if row is None or reported is None:
+            continue
+        curve = Path(f"{curve_of(row)}.png")
+        link = f"[curve]({curve.relative_to(PAGE.parent)})" if curve.exists() else ""
+        lines.append(f"| `{row.command}` | {reported:.2f} % | {row.test_error:.2f} % | {link} |")
+    return lines
+
+
+def all_runs(rows: tuple[Measured, ...]) -> list[str]:
+    """The Markdown table of all: one line for each command, its seeds together."""
     lines = [
         "| command | epochs | reported, full run | ours, test error | seeds | on |",
         "|---|---|---|---|---|---|",
@@ -105,9 +125,12 @@ def rows_of_page(rows: tuple[Measured, ...]) -> list[str]:
 
 
 def page(text: str, rows: tuple[Measured, ...]) -> str:
-    """The page with the table between its two marks made anew."""
-    before, rest = text.split(BEGIN)
-    return "\n".join([before + BEGIN, *rows_of_page(rows), END + rest.split(END)[1]])
+    """The page with the tables between their marks made anew."""
+    for name, lines in (("best", reported_and_ours(rows)), ("measured", all_runs(rows))):
+        begin, end = (mark.format(name) for mark in MARKS)
+        before, rest = text.split(begin)
+        text = "\n".join([before + begin, *lines, end + rest.split(end)[1]])
+    return text
 
 
 def write(path: Path, text: str) -> None:

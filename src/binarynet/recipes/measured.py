@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -48,7 +49,11 @@ def measured() -> tuple[Measured, ...]:
     return tuple(Measured(**row) for row in rows)
 
 
-def best(recipe: str) -> Measured | None:
-    """The run of a recipe, on its own data, with the lowest validation error; None if there is none."""
-    rows = [row for row in measured() if row.recipe == recipe and "data" not in row.settings]
+def best(recipe: str, rows: Iterable[Measured] | None = None) -> Measured | None:
+    """The run of a recipe, on its own data, with the lowest validation error; None if there is none.
+
+    rows: the runs to choose from; None: all that are measured.
+    """
+    candidates = measured() if rows is None else rows
+    rows = [row for row in candidates if row.recipe == recipe and "data" not in row.settings]
     return min(rows, key=lambda row: row.validation_error, default=None)
