@@ -60,6 +60,19 @@ def test_resuming_notes_another_session(tmp_path: Path) -> None:
     assert len(folder.read_config()["sessions"]) == 2
 
 
+def test_a_folder_in_which_a_process_trains_is_left_to_it(tmp_path: Path) -> None:
+    first, second = RunFolder(tmp_path), RunFolder(tmp_path)
+    begin(first)
+    before = first.config.read_text(encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"in use by another process\. Wait for it, or give another --out"):
+        begin(second, resume=True)
+    assert first.config.read_text(encoding="utf-8") == before
+    first.close()
+    begin(second, resume=True)
+    with pytest.raises(TrainingError, match="in use"):
+        begin(first, resume=True)
+
+
 def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"holds no run to resume\. Leave out --resume"):
         begin(RunFolder(tmp_path), resume=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -111,7 +112,7 @@ def fit(
         progress,
         processes.threads_each(threads, devices),
     )
-    with interruptible(folder):
+    with interruptible(folder), closing(folder):
         if devices * nodes == 1 or processes.started_elsewhere():
             _train(plan)
         else:

@@ -11,6 +11,7 @@ Errors are in percent, epochs count from 1.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -34,11 +35,13 @@ class RunFolder:
         self.tensorboard = self.path / "tensorboard"
         self.last = self.path / "checkpoints" / "last.ckpt"
         self.best = self.path / "checkpoints" / "best.ckpt"
+        self._held: int | None = None  # the folder, opened and locked
 
     def begin(self, config: dict[str, Any], session: dict[str, Any], resume: bool) -> None:
         """Take the folder for a run of this `config`, new or resumed; note the `session`: machine, versions.
 
-        `TrainingError` where it holds another run (or this one, and `resume` is False), or none to resume.
+        No other process may begin in it before `close` or the end of this one. `TrainingError` where one has,
+        where it holds another run (or this one, and `resume` is False), or none to resume.
         """
         if resume:
             sessions = self._same(config)["sessions"]
@@ -50,9 +53,30 @@ class RunFolder:
             sessions = []
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._hold()
             self.write(self.config, _json({**config, "sessions": [*sessions, session]}))
         except OSError as error:
             raise TrainingError(f"{self.path} cannot be written to: {error}. Give another --out.") from None
+
+    def close(self) -> None:
+        """Let other processes begin; nothing where this one holds nothing."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def _hold(self) -> None:
+        if self._held is not None:
+            return
+        self._held = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise TrainingError(
+                f"{self.path} is in use by another process. Wait for it, or give another --out."
+            ) from None
+        except OSError:  # a file system without locks
+            self.close()
 
     def _same(self, config: dict[str, Any]) -> dict[str, Any]:
         if not self.config.exists():
