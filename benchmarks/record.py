@@ -86,6 +86,8 @@ def keep_curve(folder: Path, row: Measured) -> None:
 
 def text(value: object) -> str:
     """A setting as one types it."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
