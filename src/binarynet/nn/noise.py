@@ -14,7 +14,7 @@ class GaussianNoise(nn.Module):
     `std`, in units of x, may be set between steps, such as by a schedule that lets the noise die out; it is no part of
     the state. Gradient: 1. `InputError` for a std that is negative or not finite.
 
-    Reference: K. Matsuoka, "Noise injection into inputs in back-propagation learning", 1992; Y. Tang, arXiv 1306.0239.
+    Reference: K. Matsuoka, "Noise injection into inputs in back-propagation learning", 1992.
     """
 
     def __init__(self, std: float) -> None:

@@ -149,10 +149,11 @@ def _try_forward(recipe: Recipe, data: DataSet, batch: int) -> None:
     try:
         recipe.loss(model(torch.from_numpy(images)), torch.from_numpy(labels))
     except (RuntimeError, ValueError) as error:
+        reason, *_ = str(error).split("\n")
         channels, height, width = data.shape
         raise TrainingError(
             f"{recipe_name(recipe)} cannot take a step on {batch} image{'s' * (batch > 1)} of {channels} × {height} × "
-            f"{width}: {str(error).splitlines()[0]}. Try other settings or other data."
+            f"{width}: {reason}. Try other settings or other data."
         ) from error
 
 
