@@ -18,17 +18,18 @@ MAY_IMPORT = {
     "recipes": {"errors", "data", "nn", "optim"},
     "train": {"errors", "recipes", "data", "nn", "optim"},
     "graph": {"errors"},
-    "lower": {"errors", "nn", "graph"},
+    "fold": {"errors", "graph"},
+    "lower": {"errors", "nn", "graph", "fold"},
     "format": {"errors", "graph", "models"},
     "runtime": {"errors", "format", "graph", "_native", "gpu"},
     "export": {"errors", "graph", "format"},
-    "importer": {"errors", "graph"},
+    "importer": {"errors", "graph", "fold"},
     "gpu": {"errors", "graph", "format"},
     "report": {"errors", "graph", "runtime"},
     "cli": None,  # all
     "__init__": {"errors", "graph", "format", "runtime"},
 }
-TORCH_FREE = {"errors", "data", "models", "graph", "format", "runtime", "export", "importer", "__init__"}
+TORCH_FREE = {"errors", "data", "models", "graph", "fold", "format", "runtime", "export", "importer", "__init__"}
 FILES = sorted(SOURCE.rglob("*.py"))
 
 

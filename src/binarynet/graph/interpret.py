@@ -52,8 +52,13 @@ def trace(graph: Graph, images: Array) -> dict[str, Array]:
         if isinstance(op, Input):
             values[op.name] = decode(images, Encoding.parse(op.encoding))
         else:
-            values[op.name] = _RULES[type(op)](op, *(values[name] for name in op.sources))
+            values[op.name] = step(op, *(values[name] for name in op.sources))
     return values
+
+
+def step(op: Op, *inputs: Array) -> Array:
+    """One op but the `Input`, on the numbers that it reads, the batch in front."""
+    return _RULES[type(op)](op, *inputs)
 
 
 def decode(codes: Array, encoding: Encoding) -> Array:

@@ -2,7 +2,7 @@
 
 Every float operation between an accumulator and a quantizer (add, multiply, the norm's multiply-add, clip) rounds
 monotonically, and so does the quantizer, so the whole is monotone as computed, ties and all, and bisection finds the
-same switch as showing it every number. Negative and zero γ need no case of their own.
+same switch as showing it every number. Negative and zero γ need no case of their own. `differs` looks whether it is so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from binarynet.graph.ir import Value
 
 LARGEST = np.float32(np.finfo(np.float32).max)
 
-# (channels,) float32, one number for each channel → (channels,), the numbers that the quantizer makes of them
+# (n, channels) float32, numbers for each channel → (n, channels), the numbers that the quantizer makes of them
 Quantized = Callable[[NDArray[np.float32]], NDArray[Any]]
 
 
@@ -29,41 +29,60 @@ def read(quantized: Quantized, rising: NDArray[np.bool_], value: Value, encoding
     ``rising`` (channels,): whether what stands before the quantizer rises with the number.
     """
     real = value.encoding.is_float
-    number: Callable[[NDArray[np.int64]], NDArray[Any]] = _unrank if real else np.asarray
     low, high = (_rank(-LARGEST), _rank(LARGEST)) if real else (-value.bound, value.bound)
-    first = np.empty((value.channels, encoding.count - 1), np.int64)
-    for level in range(encoding.count - 1):
-        least = encoding.low + encoding.step * (level + 1)
-
-        def reached(x: NDArray[np.int64], least: int = least) -> NDArray[np.bool_]:
-            found: NDArray[np.bool_] = quantized(np.asarray(number(x), np.float32)) >= least
-            return found
-
-        first[:, level] = _bisect(reached, low, high, rising)
+    least = encoding.low + encoding.step * np.arange(1, encoding.count)[:, None]  # (levels, 1)
+    shape = (encoding.count - 1, value.channels)
+    left = np.full(shape, low, np.int64)  # below left: not switched
+    right = np.full(shape, high + 1, np.int64)  # from right on: switched
+    while np.any(left < right):
+        middle = (left + right) // 2
+        shown = np.asarray(_unrank(middle) if real else middle, np.float32)
+        switched = ((quantized(shown) >= least) == rising) | (left >= right)
+        right = np.where(switched, np.minimum(middle, right), right)
+        left = np.where(switched, left, middle + 1)
+    first = np.ascontiguousarray(left.T)
     if not real:
         return first.astype(np.int32)
     never = first > high  # only +∞ is larger than every float
     return np.where(never, np.float32(np.inf), _unrank(np.minimum(first, high))).astype(np.float32)
 
 
-def _bisect(
-    reached: Callable[[NDArray[np.int64]], NDArray[np.bool_]], low: int, high: int, rising: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """The first x in [low, high] where ``reached == rising``, high + 1 if there is none; one for each channel."""
-    left = np.full(len(rising), low, np.int64)  # below left: not switched
-    right = np.full(len(rising), high + 1, np.int64)  # from right on: switched
-    while np.any(left < right):
-        middle = (left + right) // 2
-        switched = (reached(middle) == rising) | (left >= right)
-        right = np.where(switched, np.minimum(middle, right), right)
-        left = np.where(switched, left, middle + 1)
-    return left
+def differs(
+    quantized: Quantized, table: NDArray[Any], rising: NDArray[np.bool_], value: Value, encoding: Encoding
+) -> tuple[float, float, float] | None:
+    """(number, quantized, by thresholds) where the two differ, or None. Shown are the numbers on both sides of every
+    switch, and some hundred spread over all: what turns back between two switches is found, unless it does so there
+    and back between two of them.
+    """
+    if value.encoding.is_float:
+        reach = np.float32(10.0) ** np.linspace(-6, 6, 97, dtype=np.float32)
+        spread = np.concatenate([-reach[::-1], np.zeros(1, np.float32), reach]).astype(np.float64)
+        near: list[NDArray[Any]] = [_unrank(_ranks(table) + side).T for side in (-1, 0)]
+    else:
+        bound = min(value.bound, 2**24)  # what float32 holds exactly
+        spread = np.unique(np.linspace(-bound, bound, 257).astype(np.int64)).astype(np.float64)
+        near = [np.clip(table.astype(np.int64) + side, -bound, bound).T for side in (-1, 0)]
+    x = np.concatenate([np.repeat(spread[:, None], value.channels, axis=1), *near]).astype(np.float32)
+    found = quantized(x)
+    said = np.empty(x.shape, np.int64)
+    for row, shown in enumerate(x):  # one at a time: all levels of all numbers would be large
+        said[row] = encoding.low + encoding.step * ((shown[:, None] >= table) == rising[:, None]).sum(axis=1)
+    wrong = np.argwhere(found != said)
+    if not len(wrong):
+        return None
+    place = tuple(wrong[0])
+    return float(x[place]), float(found[place]), float(said[place])
 
 
 def _rank(value: np.float32) -> int:
     """Floats in order as integers: −0 and +0 share rank 0."""
-    bits = int(np.float32(value).view(np.int32))
-    return bits if bits >= 0 else -(bits & 0x7FFFFFFF)
+    return int(_ranks(np.asarray(value)))
+
+
+def _ranks(values: NDArray[Any]) -> NDArray[np.int64]:
+    bits = np.clip(values, -LARGEST, LARGEST).astype(np.float32).view(np.int32).astype(np.int64)
+    found: NDArray[np.int64] = np.where(bits >= 0, bits, -(bits & 0x7FFFFFFF))
+    return found
 
 
 def _unrank(rank: NDArray[np.int64]) -> NDArray[np.float32]:

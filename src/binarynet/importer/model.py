@@ -29,9 +29,9 @@ class Node:
     def get(self, name: str, default: Any) -> Any:
         return self.attributes.get(name, default)
 
-    def refuse(self, why: str) -> NoReturn:
+    def refuse(self, what: str, way_out: str = "") -> NoReturn:
         """Raise the error of this node: where, what, why, and the way out."""
-        raise ImportedModelError(f"{self.name} ({self.kind}): {why}")
+        raise ImportedModelError(f"{self.name} ({self.kind}): {what} {way_out}".rstrip())
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def load(path: Path) -> Model:
 
     try:
         proto = onnx.load(path)
+        _import_domains(proto)
         onnx.checker.check_model(proto)
     except OSError as error:
         raise ImportedModelError(f"{path}: cannot be read: {error.strerror or error}") from None
@@ -84,10 +85,10 @@ def load(path: Path) -> Model:
     if len(inputs) != 1 or len(graph.output) != 1:
         raise ImportedModelError(f"{path}: {len(inputs)} inputs, {len(graph.output)} outputs; one image in, one answer")
     shape = tuple(int(one.dim_value) for one in inputs[0].type.tensor_type.shape.dim)[1:]
-    if len(shape) not in (1, 3) or min(shape) < 1:
+    if len(shape) not in (1, 2, 3) or min(shape) < 1:
         raise ImportedModelError(
             f"{path}: the input {inputs[0].name!r} has the shape {shape} behind the batch; "
-            "it must be (features,) or (channels, height, width), all of them known"
+            "it must be (features,), (channels, length) or (channels, height, width), all of them known"
         )
     meta = {one.key: one.value for one in proto.metadata_props}
     opset = next((one.version for one in proto.opset_import if one.domain in ("", "ai.onnx")), 13)
@@ -95,6 +96,19 @@ def load(path: Path) -> Model:
     return Model(
         nodes, constants, inputs[0].name, shape, _codes(graph, inputs[0].name), graph.output[0].name, opset, meta
     )
+
+
+def _import_domains(proto: Any) -> None:
+    """Say that the file uses the domains whose nodes we read: exporters forget it, and the checker insists."""
+    import onnx
+
+    from binarynet.importer.quantizers import DOMAINS
+    from binarynet.importer.run import LAST
+
+    said = {one.domain for one in proto.opset_import}
+    for domain in sorted({node.domain for node in proto.graph.node} - said):
+        if domain in (*DOMAINS, LAST):
+            proto.opset_import.append(onnx.helper.make_opsetid(domain, 1))
 
 
 def _node(proto: Any, place: int) -> Node:

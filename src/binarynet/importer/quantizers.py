@@ -12,6 +12,7 @@ Sign (standard)           −1, 0, +1                                      q
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from binarynet.fold.quantizer import smallest
 from binarynet.graph import Encoding
 from binarynet.importer.model import Array, Node
 
@@ -37,7 +39,8 @@ _ROUNDINGS: dict[str, Callable[[Array], Array]] = {
 
 @dataclass(frozen=True)
 class Quantizer:
-    """``numbers``: (n, channels, …) → integers from ``low`` to ``high`` in steps of ``step``, each worth ``unit``."""
+    """``numbers``: an array as the file has it → whole numbers from ``low`` to ``high`` in steps of ``step``, each
+    worth ``unit``, which spreads over the array."""
 
     numbers: Callable[[Array], Array]
     low: int
@@ -48,28 +51,41 @@ class Quantizer:
     @property
     def encoding(self) -> Encoding | None:
         """The smallest encoding that holds all integers; None if none does."""
-        names = [f"{kind}{bits}" for bits in range(1, 9) for kind in ("b", "u", "i") if (kind, bits) != ("i", 1)]
-        found = (Encoding.parse(name) for name in ("b1", "u1", "t2", *names))
-        return next((one for one in found if self._fits(one)), None)
-
-    def _fits(self, made: Encoding) -> bool:
-        within = made.low <= self.low and self.high <= made.high
-        return within and self.step % made.step == 0 and (self.low - made.low) % made.step == 0
+        return smallest(self.low, self.high, self.step)
 
 
 def is_quantizer(node: Node) -> bool:
-    return node.kind == "Sign" if not node.domain else node.domain in DOMAINS and node.kind in _READERS
+    if not node.domain:
+        return node.kind in ("Sign", "QuantizeLinear")
+    return node.domain in DOMAINS and node.kind in _READERS and node.kind not in ("Sign", "QuantizeLinear")
 
 
-def quantizer(node: Node, constants: list[Array | None]) -> Quantizer:
+def quantizer(
+    node: Node,
+    constants: list[Array | None],
+    *,
+    weights: bool = False,
+    reach: tuple[float, float] = (-math.inf, math.inf),
+) -> Quantizer:
     """The quantizer of a node, from the constants among its inputs (None for what is no constant).
+
+    ``weights``: whether it quantizes a constant, which may have more than 8 bits; ``reach``: between which numbers its
+    input lies.
 
     Raises:
         ImportedModelError: a parameter is missing, or has no counterpart.
     """
     if any(one is None for one in constants[1:]):
-        node.refuse("its parameters are computed from the image; they must be constants")
-    return _READERS[node.kind](node, [np.asarray(one) for one in constants[1:]])
+        node.refuse("its parameters are computed from the image; they must be constants.")
+    parameters = [np.asarray(one) for one in constants[1:]]
+    wanted = _PARAMETERS.get(node.kind, (0, 0))
+    if not wanted[0] <= len(parameters) <= wanted[1]:
+        node.refuse(f"has {len(parameters)} parameters; it takes {wanted[1]}.")
+    if node.kind == "Trunc":
+        return _trunc(node, parameters, reach)
+    if node.kind in ("Quant", "IntQuant"):
+        return _integer(node, parameters, 32 if weights else 8)
+    return _READERS[node.kind](node, parameters)
 
 
 def _sign(node: Node, parameters: list[Array]) -> Quantizer:
@@ -81,17 +97,15 @@ def _bipolar(node: Node, parameters: list[Array]) -> Quantizer:
     return Quantizer(lambda x: np.where(x >= 0, 1, -1), -1, 1, 2, _positive(node, scale))
 
 
-def _integer(node: Node, parameters: list[Array]) -> Quantizer:
+def _integer(node: Node, parameters: list[Array], most: int = 8) -> Quantizer:
     scale, zero, bits = parameters
     signed, narrow = bool(node.get("signed", 1)), bool(node.get("narrow", 0))
     width = float(bits.reshape(-1)[0])
-    if bits.size != 1 or width != int(width) or not 1 <= width <= 8:
-        node.refuse(f"{width:g} bits; whole numbers from 1 to 8 have a counterpart")
+    if bits.size != 1 or width != int(width) or not 1 <= width <= most:
+        node.refuse(f"{width:g} bits; whole numbers from 1 to {most} have a counterpart")
     if width == 1 and signed:
         return _bipolar(node, [scale])
-    rounding = _ROUNDINGS.get(str(node.get("rounding_mode", "ROUND")).upper())
-    if rounding is None:
-        node.refuse(f"rounding_mode {node.get('rounding_mode', '')!r} is unknown; known: {', '.join(_ROUNDINGS)}")
+    rounding = _rounding(node, "ROUND")
     if zero.size != 1 or float(zero.reshape(-1)[0]) != int(zero.reshape(-1)[0]):
         node.refuse("its zero point is not one whole number")
     shift = np.float32(zero.reshape(-1)[0])
@@ -104,6 +118,58 @@ def _integer(node: Node, parameters: list[Array]) -> Quantizer:
         return (rounding(y) - shift).astype(np.int64)
 
     return Quantizer(numbers, low - int(shift), high - int(shift), 1, unit)
+
+
+def _trunc(node: Node, parameters: list[Array], reach: tuple[float, float]) -> Quantizer:
+    """Trunc: the upper bits of a sum. Its first form (5 parameters) clips nothing, so its input must be bounded."""
+    old = len(parameters) == 5
+    scale, zero, before, *rest = parameters
+    after = float(np.reshape(rest[-1], -1)[0])
+    if any(one.size != 1 for one in parameters) or float(zero.reshape(-1)[0]) != 0:
+        node.refuse("has several parameters for one layer, or a zero point other than 0.")
+    rounding = _rounding(node, "FLOOR")
+    unit = _positive(node, scale.reshape(()))
+    made = unit if old else _positive(node, rest[0].reshape(()))
+    shift = 2.0 ** (float(before.reshape(-1)[0]) - after) if old else 2.0 ** np.round(np.log2(made / unit))
+    signed, narrow = bool(node.get("signed", 1)), bool(node.get("narrow", 0))
+    sides = (-(2.0 ** (after - 1)) + narrow, 2.0 ** (after - 1) - 1) if signed else (0.0, 2.0**after - 1 - narrow)
+    sides = (-math.inf, math.inf) if old else sides
+
+    def numbers(x: Array) -> Array:
+        y = (np.round((x / unit).astype(np.float32)) / np.float32(shift)).astype(np.float32)
+        return rounding(np.clip(y, np.float32(sides[0]), np.float32(sides[1]))).astype(np.int64)
+
+    if not old:
+        return Quantizer(numbers, int(sides[0]), int(sides[1]), 1, made)
+    if not np.isfinite(reach).all() or max(map(abs, reach)) > 1e9:
+        node.refuse("its input is not bounded, so its range is unknown.")
+    low, high = (int(numbers(np.full((1, 1), side, np.float32))[0, 0]) for side in reach)
+    return Quantizer(numbers, low, high, 1, made)
+
+
+def _linear(node: Node, parameters: list[Array]) -> Quantizer:
+    """QuantizeLinear: codes of 8 bits, worth 1 each until a DequantizeLinear says otherwise."""
+    scale, *rest = parameters
+    zero = rest[0] if rest else np.zeros((), np.uint8)
+    if scale.size != 1 or zero.size != 1:
+        node.refuse("has a scale for each channel; one for the whole layer has a counterpart.")
+    limits = {"uint8": (0, 255), "int8": (-128, 127)}.get(zero.dtype.name)
+    if limits is None:
+        node.refuse(f"makes {zero.dtype}; uint8 and int8 have a counterpart.")
+    unit, shift = _positive(node, scale.reshape(())), int(zero.reshape(()))
+
+    def numbers(x: Array) -> Array:
+        return np.clip(np.rint((x / unit).astype(np.float32)).astype(np.int64) + shift, *limits)
+
+    return Quantizer(numbers, *limits, 1, np.ones((), np.float32))
+
+
+def _rounding(node: Node, default: str) -> Callable[[Array], Array]:
+    name = str(node.get("rounding_mode", default)).upper()
+    found = _ROUNDINGS.get(name)
+    if found is None:
+        node.refuse(f"rounding_mode {name!r} is unknown; known: {', '.join(_ROUNDINGS)}")
+    return found
 
 
 def _multi(node: Node, parameters: list[Array]) -> Quantizer:
@@ -141,4 +207,15 @@ _READERS: dict[str, Callable[[Node, list[Array]], Quantizer]] = {
     "Quant": _integer,
     "IntQuant": _integer,
     "MultiThreshold": _multi,
+    "QuantizeLinear": _linear,
+    "Trunc": _integer,
+}
+# How few and how many parameters stand behind the input.
+_PARAMETERS = {
+    "BipolarQuant": (1, 1),
+    "Quant": (3, 3),
+    "IntQuant": (3, 3),
+    "MultiThreshold": (1, 1),
+    "QuantizeLinear": (1, 2),
+    "Trunc": (5, 6),
 }

@@ -137,6 +137,13 @@ class ExpectationLinear(BinaryLinear):
         """E[w]: tanh(h) of binary weights, h of real ones; detached."""
         return torch.tanh(self.weight.detach()) if self.weights == "binary" else self.weight.detach()
 
+    @property
+    def way_out(self) -> str:
+        """What lowering advises where it refuses this layer."""
+        if self.evaluation == "ebp-d":
+            return ""
+        return "EBP-P answers the mean of all networks, which is no integer network. Set evaluation='ebp-d'."
+
     def extra_repr(self) -> str:
         return (
             f"{super().extra_repr()}, weights={self.weights}, inputs={self.inputs}, zero={self.zero:g}, "

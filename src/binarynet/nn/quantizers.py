@@ -21,6 +21,8 @@ sign(0) = sign(-0.0) = +1, windows include their border, and NaN stays NaN.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -120,7 +122,23 @@ class Quantizer(nn.Module):
             )
         value = self.training_value(x) if self.training else self.value(x)
         result: Tensor = _WithPseudoGradient.apply(x, value, self)  # type: ignore[no-untyped-call]
+        for watcher in _watchers:
+            watcher(self, x, result)
         return result
+
+
+Watcher = Callable[[Quantizer, Tensor, Tensor], None]
+_watchers: list[Watcher] = []
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Inside, ``watcher(quantizer, x, value)`` is told of every value that a quantizer makes."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
 
 
 class SteSign(Quantizer):

@@ -1,0 +1,304 @@
+"""The ops made so far, and what becomes of a pending value: codes behind a quantizer, reals, or a product's operand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from binarynet.errors import GraphError
+from binarynet.fold.link import Array, Link
+from binarynet.fold.pending import Pending
+from binarynet.fold.place import Place
+from binarynet.fold.quantizer import Quantizer
+from binarynet.graph import Encoding, Op, Value, thresholds, verify_op
+from binarynet.graph.ir import Affine, Flatten, Input, Padding, PRelu, Relu, Threshold
+
+I32, F32 = Encoding("i", 32), Encoding("f", 32)
+
+
+class Recode(Exception):
+    """Raised when the raw input should be read as 2c − high; the walk starts again with that."""
+
+
+class Operand(NamedTuple):
+    """What a product reads: an element of ``x`` means ``unit`` · (number − ``zero``), (channels,) each.
+
+    Of reals ``unit`` is 1 and ``zero`` 0.
+    """
+
+    x: Pending
+    unit: Array
+    zero: Array
+
+    @property
+    def plain(self) -> bool:
+        return not self.zero.any() and bool((self.unit == 1).all())
+
+
+@dataclass
+class Folder:
+    """``allow_real``: whether products may read reals or hold real weights; ``ways`` are the ways out that a refusal
+    names: of a real operand, and of real weights.
+
+    ``decided[name]``: for each Threshold, what it replaced: the pending value before it and its quantizer.
+    ``offsets[name]``: for each Affine, the magnitudes that its offset is the sum of; they may cancel.
+    ``slack[name]``: by how much an accumulator of the network itself may differ from the exact one, since the network
+    computes it from numbers that are no integers.
+    """
+
+    allow_real: bool
+    ways: tuple[str, str]
+    ops: list[Op] = field(default_factory=list)
+    types: dict[str, Value] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+    decided: dict[str, tuple[Pending, Quantizer]] = field(default_factory=dict)
+    offsets: dict[str, Array] = field(default_factory=dict)
+    slack: dict[str, float] = field(default_factory=dict)
+
+    def emit(self, place: Place, op: Op) -> str:
+        """Append an op. The types are checked at once, so that a complaint points at the layer that caused it."""
+        try:
+            self.types[op.name] = verify_op(op, self.types)
+        except GraphError as error:
+            place.refuse(str(error))
+        self.ops.append(op)
+        return op.name
+
+    def free(self, name: str) -> str:
+        """``name``, or a primed one where it is taken."""
+        while name in self.types:
+            name += "'"
+        return name
+
+    def value(self, x: Pending) -> Value:
+        """The type of the graph value under a pending one."""
+        return self.types[x.name]
+
+    def reshape_input(self, shape: tuple[int, ...]) -> None:
+        """The raw input simply is a vector. Nothing may have read it yet."""
+        first = self.ops[0]
+        assert isinstance(first, Input)
+        self.ops[0] = replace(first, shape=shape)
+        self.types[first.name] = verify_op(self.ops[0], {})
+
+    def then(self, place: Place, x: Pending, link: Link) -> Pending:
+        """One more link, for channels in the network's order. What a padding has put outside goes through it, too."""
+        link = link if x.order is None else link.at(x.order)
+        outside = x.outside
+        if outside is not None:
+            made = np.unique(link.run(np.full((1, self.value(x).channels), outside[1], np.float32)))
+            if len(made) != 1:
+                place.refuse(
+                    "it changes the padding around the image, to another number in each channel.",
+                    "Pad in the convolution that reads it, or right before that.",
+                )
+            outside = (outside[0], float(made[0]))
+        return replace(x, links=(*x.links, link), outside=outside, step=None)
+
+    def inside(self, place: Place, x: Pending, wanted: float | None = None) -> Pending:
+        """The value, if nothing has been padded around it that this step would have to read."""
+        if x.outside is not None:
+            place.refuse(
+                "reads a padded image, which only a convolution does.",
+                "Give the padding to the convolution (padding=…), or put the pad right before it.",
+            )
+        return x
+
+    def codes(self, place: Place, x: Pending, quantizer: Quantizer, name: str) -> Pending:
+        """Links + quantizer → Threshold. ``quantizer`` takes channels in the network's order."""
+        made = quantizer.encoding
+        if made is None:
+            place.refuse(f"makes whole numbers from {quantizer.low} to {quantizer.high}, which no 8 bits hold.")
+        channels = self.value(x).channels
+        asked = Link(place.name, "quantizer", quantizer.numbers)
+        asked = asked if x.order is None else asked.at(x.order)
+        unit = np.broadcast_to(quantizer.unit, (channels,)).astype(np.float32)
+        unit = unit if x.order is None else unit[x.order]
+        quantizer = replace(quantizer, numbers=asked.run, unit=unit)
+        worth = (
+            ()
+            if (unit == 1).all()
+            else (Link(f"{name}.unit", "unit", lambda y: y * unit, (unit.astype(np.float64), np.zeros(channels))),)
+        )
+        outside = self._outside(place, x, quantizer)
+        if self._settled(x, quantizer):
+            return replace(x, outside=outside)
+        last = x.links[-1] if x.links else None
+        if last is not None and last.kind == "ReLU" and str(made) == "b1":
+            place.refuse(
+                f"ReLU {last.name!r} stands between the norm and the sign, which makes the sign +1 everywhere. "
+                "A threshold needs the sign right after the norm.",
+                "Move the quantizer before the ReLU, or drop the ReLU.",
+            )
+        value = self.value(x)
+        bends = any(not link.monotone for link in x.links)  # may turn back: no single switch
+        if bends or value.encoding not in (I32, F32):  # codes: as numbers in float32, which holds each of them
+            x = replace(self.real(place, replace(x, outside=None)), outside=outside)
+            value = self.value(x)
+        rising = ~x.falling(float(value.bound), channels)
+
+        def quantized(numbers: Array) -> Array:
+            return quantizer.numbers(x.evaluate(numbers))
+
+        with np.errstate(all="ignore"):
+            table = thresholds.read(quantized, rising, value, made)
+            wrong = thresholds.differs(quantized, table, rising, value, made)
+        if wrong is not None:
+            place.refuse(
+                f"answers {wrong[1]:g} where one switch per level says {wrong[2]:g} (at {wrong[0]:g}): "
+                "what stands before it, or it itself, rises and falls.",
+                "A threshold needs layers that only rise or only fall.",
+            )
+        self.decided[name] = (x, quantizer)
+        self.emit(place, Threshold(name, (x.name,), table, rising, str(made)))
+        return replace(x, name=name, links=worth, outside=outside, step=None)
+
+    def _outside(self, place: Place, x: Pending, quantizer: Quantizer) -> tuple[Padding, float] | None:
+        """A padding behind the quantizer: what the quantizer makes of its number."""
+        if x.outside is None:
+            return None
+        shown = np.full((1, self.value(x).channels), x.outside[1], np.float32)
+        made = np.unique(quantizer.numbers(shown).astype(np.float32) * quantizer.unit)
+        if len(made) != 1:
+            place.refuse(
+                "quantizes the padding around the image to another number in each channel.",
+                "Pad in the convolution that reads it.",
+            )
+        return (x.outside[0], float(made[0]))
+
+    def _settled(self, x: Pending, quantizer: Quantizer) -> bool:
+        """Whether the quantizer leaves every value of ``x`` as it is."""
+        value = self.value(x)
+        if value.encoding in (I32, F32):
+            return False
+        y = x.evaluate(_table(value))
+        return bool(np.array_equal(quantizer.numbers(y).astype(np.float32) * quantizer.unit, y))
+
+    def real(self, place: Place, x: Pending) -> Pending:
+        """The links → Affine, Relu and PRelu ops; afterwards the value is f32 and nothing is pending."""
+        self.inside(place, x)
+        channels, name, lines = self.value(x).channels, x.name, x.bare(x.name)
+        for link in (*x.links, None):
+            if link is not None and link.affine is not None:
+                lines = replace(lines, links=(*lines.links, link))
+                continue
+            if lines.links or not self.types[name].encoding.is_float:
+                scale, offset = (one.astype(np.float32) for one in lines.composed(channels))
+                label = lines.links[-1].name if lines.links else f"{name}.real"
+                if not (np.isfinite(scale).all() and np.isfinite(offset).all()):
+                    place.refuse(f"{label!r} has a scale or an offset that no float32 holds.")
+                name = self.emit(place, Affine(self.free(label), (name,), scale, offset))
+                self.offsets[name] = lines.magnitude(np.zeros((1, channels)))[0]
+                lines = x.bare(name)
+            if link is None:
+                break
+            name = self._bent(place, link, name, channels)
+            lines = x.bare(name)
+        if x.step is not None:
+            self.steps.setdefault(name, x.step)
+        return replace(x, name=name, links=())
+
+    def _bent(self, place: Place, link: Link, name: str, channels: int) -> str:
+        """The op, or the ops, of a link that is no line."""
+        if link.slope is not None:
+            return self.emit(place, PRelu(self.free(link.name), (name,), link.slope.astype(np.float32)))
+        if link.borders is None:
+            place.refuse(
+                f"the result of {link.name!r} ({link.kind}) is read as a real number; only before a quantizer has it "
+                "a counterpart.",
+                "Put a quantizer right behind it, or use ReLU, PReLU or Hardtanh.",
+            )
+        low, high = link.borders
+        if (low, high) == (0, np.inf):
+            return self.emit(place, Relu(self.free(link.name), (name,)))
+        # clip(x, low, high) = high − relu(high − low − relu(x − low)), so that it needs no op of its own.
+        parts = [("low", 1.0, -low), ("", 1.0, low)] if high == np.inf else [("high", -1.0, high), ("", -1.0, high)]
+        if np.isfinite(low) and np.isfinite(high):
+            parts = [("low", 1.0, -low), ("high", -1.0, high - low), ("", -1.0, high)]
+        for part, scale, offset in parts:
+            scales, offsets = np.full(channels, scale, np.float32), np.full(channels, offset, np.float32)
+            label = f"{link.name}.{part}".rstrip(".")
+            name = self.emit(place, Affine(self.free(label), (name,), scales, offsets))
+            if part:
+                name = self.emit(place, Relu(self.free(f"{label}.relu"), (name,)))
+        return name
+
+    def answer(self, place: Place, x: Pending, rank: int) -> None:
+        """Make ``x`` the answer, of ``rank`` dimensions with the batch: the last op."""
+        if x.order is not None:
+            place.refuse("the answer is a flattened image.", "Return the image, or put a Linear after the Flatten.")
+        if rank == 2 and len(self.value(x).shape) == 3:
+            name = self.emit(place, Flatten(self.free(place.name), (x.name,)))
+            self.steps[name], x = x.step or 0, replace(x, name=name)
+        value = self.value(x)
+        if value.encoding not in (I32, F32) and np.array_equal(x.evaluate(_table(value)), _table(value)):
+            x = replace(self.inside(place, x), links=())  # the links amount to nothing
+        if x.links or x.outside or value.encoding == F32:
+            x = self.real(place, x)
+        self.ops.sort(key=lambda op: op.name == x.name)
+        needed = {x.name}
+        for op in reversed(self.ops):
+            needed.update(op.sources if op.name in needed else ())
+        self.ops[:] = [op for op in self.ops if op.name in needed or isinstance(op, Input)]
+
+    def operand(self, place: Place, x: Pending, padded: bool) -> Operand:
+        """What a product reads: codes, their unit and zero point where it can be so, else reals.
+
+        ``padded``: whether the product itself puts the number 0 around the image.
+        """
+        value, channels = self.value(x), self.value(x).channels
+        ones, zeros = np.ones(channels), np.zeros(channels)
+        if value.encoding not in (I32, F32):
+            found = self._line(x)
+            if found is not None:
+                unit, zero = found
+                if x.name == "input" and value.encoding.kind == "u" and np.all(zero == value.encoding.high / 2):
+                    raise Recode
+                if x.name in self.decided and value.encoding.kind == "u" and np.all(zero == value.encoding.high / 2):
+                    return Operand(replace(x, name=self._bipolar(place, x.name), links=()), unit / 2, zeros)
+                whole = bool(np.all(zero == np.rint(zero)) and np.all(zero == zero[0]))
+                if whole or not (padded or x.outside):
+                    return Operand(replace(x, links=()), unit, zero)
+        if not self.allow_real:
+            what = x.links[-1].name if x.links else x.name
+            place.refuse(f"reads the real values of {what!r}, so it would run in float32.", self.ways[0])
+        outside = x.outside
+        return Operand(replace(self.real(place, replace(x, outside=None)), outside=outside), ones, zeros)
+
+    def _bipolar(self, place: Place, name: str) -> str:
+        """The same Threshold to digits ±1: what 0 and 1 become behind 2x − 1."""
+        op = next(op for op in self.ops if op.name == name)
+        assert isinstance(op, Threshold)
+        before, quantizer = self.decided[name]
+        high = self.types[name].encoding.high
+        again = replace(op, name=self.free(name), encoding=f"b{self.types[name].encoding.bits}")
+        self.decided[again.name] = before, replace(quantizer, numbers=lambda x: 2 * quantizer.numbers(x) - high)
+        return self.emit(place, again)
+
+    def _line(self, x: Pending) -> tuple[Array, Array] | None:
+        """(unit, zero), (channels,) float64: codes behind links that amount to unit · (number − zero), or None.
+
+        Float32 has rounded a few times on the way; what is meant is the line.
+        """
+        numbers = _table(self.value(x))
+        made = x.evaluate(numbers).astype(np.float64)  # (count, channels)
+        n = numbers.astype(np.float64)
+        unit = (made[-1] - made[0]) / (n[-1] - n[0])
+        if not np.isfinite(made).all() or np.any(unit == 0):
+            return None
+        zero = n[0] - made[0] / unit
+        near = np.rint(zero * 2) / 2  # wholes, and the halves of 2c − 255
+        zero = np.where(np.abs(zero - near) < 1e-5 * np.maximum(1, np.abs(near)), near, zero)
+        span = np.abs(unit) * (np.abs(n).max() + np.abs(zero))
+        if np.any(np.abs(made - unit * (n - zero)) > 1e-6 * span):
+            return None
+        return unit, zero
+
+
+def _table(value: Value) -> Array:
+    """(count, channels) float32: every number that codes of a value mean."""
+    encoding = value.encoding
+    numbers = encoding.low + encoding.step * np.arange(encoding.count, dtype=np.float32)
+    return np.repeat(numbers[:, None], value.channels, axis=1)

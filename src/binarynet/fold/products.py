@@ -1,0 +1,269 @@
+"""Linear and convolutional layers: weights become integers, and what scales or shifts them becomes links.
+
+The algebra: inputs are a (n − z), weights α w, with whole numbers n and w. Then
+
+    Σ α w · a (n − z) + bias  =  α a (Σ w n − z Σ w) + bias
+
+The op is Σ w n, and the rest are links behind it. A zero around the image is the number z, which the op pads with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from binarynet.fold.folder import F32, I32, Folder, Operand
+from binarynet.fold.link import Array, Link, scaling, shift
+from binarynet.fold.pending import Pending
+from binarynet.fold.place import Place
+from binarynet.fold.pools import added, sums
+from binarynet.fold.quantizer import smallest
+from binarynet.fold.shapes import as_vector
+from binarynet.graph import Op
+from binarynet.graph.ir import Add, Conv2d, Linear, Padding, Pair
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Weights as the network has them: (out, …) float32, and what one integer of them is worth, if a quantizer has
+    said so: () or (out, 1, …)."""
+
+    value: Array
+    unit: Array | None = None
+
+
+class Window(NamedTuple):
+    """Where a convolution looks."""
+
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Padding = ((0, 0), (0, 0))
+    groups: int = 1
+
+
+# name, source, whole or real weights as the network has them, their encoding → the op
+_Make = Callable[[str, str, Array, str], Op]
+
+
+def linear(folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array | None) -> Pending:
+    """x (depth,) → x · weightᵀ + bias, weight (out, depth)."""
+    x = as_vector(folder, place, folder.inside(place, x))
+    depth = weight.value.shape[1]
+    if depth != folder.value(x).channels:
+        place.refuse(f"has weights for {depth} inputs, reads {folder.value(x)}.")
+    order = np.arange(depth) if x.order is None else x.order  # the network's columns → the graph's
+
+    def make(name: str, source: str, numbers: Array, encoding: str) -> Op:
+        return Linear(name, (source,), np.ascontiguousarray(numbers[:, order]), encoding)
+
+    def zeros(zero: Array, numbers: Array) -> Array:
+        return numbers[:, order] @ zero
+
+    operand = folder.operand(place, x, padded=False)
+    operand = operand._replace(x=Pending(operand.x.name, operand.x.links))
+    if not (operand.unit == operand.unit[0]).all():
+        place.refuse(_EACH, _SHARE)
+    return _product(folder, place, operand, weight, bias, operand.unit[:1], make, zeros)
+
+
+_EACH = "reads codes with a scale for each channel; a product needs one that all its inputs share."
+_SHARE = "Use one scale for the whole layer, or a depthwise layer, which takes one for each channel."
+
+
+def conv(folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array | None, window: Window) -> Pending:
+    """x (channels, height, width) ⋆ weight (out, in / groups, kernel height, kernel width) + bias."""
+    kernel = (weight.value.shape[2], weight.value.shape[3])
+    value = folder.value(x)
+    if len(value.shape) == 1 and kernel == (1, 1) and window.groups == 1 and not np.any(window.padding):
+        return linear(folder, place, x, _flat(weight), bias)  # a vector is an image of one pixel
+    if len(value.shape) != 3:
+        place.refuse(f"convolves {value}, which is not an image.")
+    if _is_sum(folder, x, weight, bias, window):
+        padding = added(window.padding, x.outside)
+        made = sums(folder, place, replace(x, outside=None), kernel, window.stride, padding)
+        worth = float(weight.value.flat[0])
+        return made if worth == 1 else folder.then(place, made, scaling(place.name, worth, value.channels))
+    pads = bool(np.any(window.padding))
+    operand = folder.operand(place, x, pads)
+    padding, number = _outside(place, operand, window.padding)
+    groups, out = window.groups, len(weight.value)
+    each = operand.unit[:1] if (operand.unit == operand.unit[0]).all() else operand.unit
+    if len(each) > 1 and groups != len(each):
+        place.refuse(_EACH, _SHARE)
+
+    def make(name: str, source: str, numbers: Array, encoding: str) -> Op:
+        turned = np.ascontiguousarray(numbers.transpose(0, 2, 3, 1))  # (out, in, h, w) → (out, h, w, in)
+        return Conv2d(name, (source,), turned, encoding, window.stride, window.dilation, padding, number, groups)
+
+    def zeros(zero: Array, numbers: Array) -> Array:
+        taps = numbers.sum(axis=(2, 3))  # (out, in / groups)
+        mine = zero.reshape(groups, -1)[np.arange(out) * groups // out]  # (out, in / groups)
+        found: Array = (taps * mine).sum(axis=1)
+        return found
+
+    unit = each if len(each) == 1 else np.repeat(each, out // groups)
+    operand = operand._replace(x=Pending(operand.x.name, operand.x.links))
+    return _product(folder, place, operand, weight, bias, unit, make, zeros)
+
+
+def _flat(weight: Weight) -> Weight:
+    out = len(weight.value)
+    unit = weight.unit
+    return Weight(weight.value.reshape(out, -1), unit.reshape(out, 1) if unit is not None and unit.ndim else unit)
+
+
+def _is_sum(folder: Folder, x: Pending, weight: Weight, bias: Array | None, window: Window) -> bool:
+    """Whether this is a depthwise convolution of accumulators or reals in which all weights are one number: a sum."""
+    value, first = folder.value(x), weight.value.flat[0]
+    depthwise = weight.value.shape[:2] == (value.channels, 1) and window.groups == value.channels
+    alike = depthwise and first != 0 and np.isfinite(first) and bool(np.all(weight.value == first))
+    zeros = x.outside is None or x.outside[1] == 0
+    plain = zeros and window.dilation == (1, 1) and (bias is None or not np.any(bias))
+    return alike and plain and value.encoding in (I32, F32)
+
+
+def _outside(place: Place, operand: Operand, padding: Padding) -> tuple[Padding, int]:
+    """Padding and the number that stands there, of the convolution's own zeros and of what was padded before it."""
+    own, before = padding, operand.x.outside
+    value = 0.0
+    if before is not None:
+        value = before[1]
+        if np.any(own) and value != 0:
+            place.refuse(f"pads with 0 an image that is padded with {value:g} already.", "Pad once.")
+        padding = added(own, before)
+    if not np.any(padding):
+        return padding, 0
+    number = value / float(operand.unit[0]) + float(operand.zero[0])
+    whole = float(np.rint(number))
+    if abs(number - whole) > 1e-5 * max(1.0, abs(whole)) or not np.isfinite(number):
+        place.refuse(
+            f"{value:g} outside the image is no whole number of {float(operand.unit[0]):g}.",
+            "Pad with a value that the quantizer before it makes.",
+        )
+    return padding, int(whole)
+
+
+def _product(
+    folder: Folder,
+    place: Place,
+    operand: Operand,
+    weight: Weight,
+    bias: Array | None,
+    unit: Array,
+    make: _Make,
+    zeros: Callable[[Array, Array], Array],
+) -> Pending:
+    """The op, and behind it what is pending: the zero point, the scales of input and weights, the bias."""
+    if not np.isfinite(weight.value).all() or (bias is not None and not np.isfinite(bias).all()):
+        place.refuse("a latent weight is not a number.", "Training has diverged; lower a good epoch.")
+    found = integers(weight)
+    if found is None:
+        halves = _halves(weight.value)
+        if halves is not None:
+            return _two_scales(folder, place, operand, halves, bias, unit, make, zeros)
+        if not folder.allow_real:
+            place.refuse("its weights are real, so it would run in float32.", folder.ways[1])
+        found = weight.value, "f32", np.ones(1)
+    numbers, encoding, worth = found
+    name = folder.emit(place, make(folder.free(place.name), operand.x.name, numbers, encoding))
+    links = _behind(place.name, operand.zero, numbers, np.asarray(unit * worth, np.float64), zeros)
+    channels = len(numbers)
+    plain = operand.plain and bool((worth == 1).all())
+    if bias is not None and np.any(bias):
+        links = (*links, shift(f"{place.name}.bias", np.broadcast_to(bias.reshape(-1), (channels,))))
+    integer = folder.types[name].encoding == I32
+    # The network sums up α a w n and the bias in float32, which rounds each time.
+    if integer and not (plain and _coarse(bias)):
+        folder.slack[name] = 2.0**-20 * folder.types[name].bound + 2.0**-20
+    return Pending(name, links)
+
+
+def _coarse(bias: Array | None) -> bool:
+    """Whether sums of whole numbers and the bias are exact in float32: it is a multiple of 1/64 below 2^16."""
+    return bias is None or bool(np.all(bias * 64 == np.rint(bias * 64)) and np.all(np.abs(bias) < 2**16))
+
+
+def _behind(
+    name: str, zero: Array, numbers: Array, scale: Array, zeros: Callable[[Array, Array], Array]
+) -> tuple[Link, ...]:
+    """The links of z Σ w and of the scale."""
+    links: tuple[Link, ...] = ()
+    if zero.any():
+        links = (shift(f"{name}.zero", -zeros(zero, numbers.astype(np.float64))),)
+    if not (scale == 1).all():
+        links = (*links, scaling(f"{name}.scale", scale, len(numbers)))
+    return links
+
+
+def _two_scales(
+    folder: Folder,
+    place: Place,
+    operand: Operand,
+    halves: tuple[tuple[str, Array, Array], ...],
+    bias: Array | None,
+    unit: Array,
+    make: _Make,
+    zeros: Callable[[Array, Array], Array],
+) -> Pending:
+    """p · (x · positive) − n · (x · negative), each of the two with weights 0 and 1: no grid holds both."""
+    sums = []
+    for side, numbers, worth in halves:
+        made = folder.emit(place, make(folder.free(f"{place.name}.{side}"), operand.x.name, numbers, "u1"))
+        links = _behind(made, operand.zero, numbers, np.asarray(unit * worth, np.float64), zeros)
+        sums.append(folder.real(place, Pending(made, links)).name)
+    added = folder.emit(place, Add(folder.free(place.name), (sums[0], sums[1])))
+    links = () if bias is None else (shift(f"{place.name}.bias", np.broadcast_to(bias.reshape(-1), (len(numbers),))),)
+    return Pending(added, links)
+
+
+def integers(weight: Weight) -> tuple[Array, str, Array] | None:
+    """Weights (out, …) → int8 numbers, their encoding, and what a 1 is worth, (1,) or (out,); None for weights that
+    are no integers times such a scale. Whatever is answered multiplies out to the very weights."""
+    value = weight.value.astype(np.float32)
+    rows = value.reshape(len(value), -1)
+    for unit in (weight.unit, np.ones(()), _magnitudes(rows)):
+        if unit is None or unit.size not in (1, len(rows)) or not np.all(unit != 0):
+            continue
+        each = unit.reshape(-1, *(1,) * (value.ndim - 1)).astype(np.float32)
+        numbers = np.rint(value.astype(np.float64) / each)
+        if np.any(numbers < -128) or np.any(numbers > 127):
+            continue
+        if np.array_equal((numbers.astype(np.float32) * each).astype(np.float32), value):
+            whole = numbers.astype(np.int8)
+            worth = each.reshape(-1).astype(np.float64)
+            return whole, _encoding(whole), worth[:1] if np.all(worth == worth[0]) else worth
+    return None
+
+
+def _encoding(numbers: Array) -> str:
+    found = smallest(int(numbers.min()), int(numbers.max()), 2 if bool(np.all(numbers & 1)) else 1)
+    assert found is not None, "int8 is i8"
+    return str(found)
+
+
+def _magnitudes(rows: Array) -> Array | None:
+    """Of rows that hold nothing but ± one number and 0, that number (1 for a row of zeros)."""
+    magnitude = np.abs(rows).max(axis=1)
+    alike = np.all((np.abs(rows) == magnitude[:, None]) | (rows == 0))
+    return np.where(magnitude > 0, magnitude, 1)[:, None] if alike else None
+
+
+def _halves(value: Array) -> tuple[tuple[str, Array, Array], ...] | None:
+    """Weights of three values −n, 0, p → the places of either, and p and −n: Trained Ternary Quantization's."""
+    above, below = value[value > 0], value[value < 0]
+    if not (above.size and below.size and np.all(above == above[0]) and np.all(below == below[0])):
+        return None
+    positive, negative = (value > 0).astype(np.int8), (value < 0).astype(np.int8)
+    return ("positive", positive, above[:1].astype(np.float64)), ("negative", negative, below[:1].astype(np.float64))
+
+
+def total(folder: Folder, place: Place, x: Pending) -> Pending:
+    """The sum over all channels, as a product with ones. It is a sum, so reals may be read."""
+    x = folder.real(place, folder.inside(place, x))
+    channels, image = folder.value(x).channels, len(folder.value(x).shape) == 3
+    ones = np.ones((1, 1, 1, channels) if image else (1, channels), np.int8)
+    name = folder.free(place.name)
+    return Pending(folder.emit(place, Conv2d(name, (x.name,), ones) if image else Linear(name, (x.name,), ones)))

@@ -1,0 +1,67 @@
+"""Views: what changes the shape of a value and none of its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from binarynet.fold.folder import Folder
+from binarynet.fold.pending import Pending
+from binarynet.fold.place import Place
+from binarynet.graph.ir import Flatten
+
+
+def view(
+    folder: Folder, place: Place, x: Pending, before: tuple[int, ...], after: tuple[int, ...], alone: bool
+) -> Pending:
+    """The same numbers in another shape. ``before``, ``after``: of one image, channels first, as the network has it.
+    ``alone``: nothing else reads the value.
+
+    An image may lose or gain sides of 1, and become one vector; all else would put pixels in the place of channels.
+    """
+    if before == after or _sides(before) == _sides(after):
+        return as_vector(folder, place, x) if len(after) == 1 and x.outside is None else x
+    value = folder.value(x)
+    if len(after) == 1 or after[1:] == (1,) * (len(after) - 1):
+        return flatten(folder, place, folder.inside(place, x), alone)
+    place.refuse(
+        f"makes {_shown(after)} of {_shown(before)} ({value}); only a flattening to one vector, and sides of 1 that "
+        "come or go, have a counterpart.",
+        "Flatten with x.flatten(1).",
+    )
+
+
+def flatten(folder: Folder, place: Place, x: Pending, alone: bool) -> Pending:
+    """An image as one vector, (channels, height, width) as networks flatten it."""
+    value = folder.value(x)
+    if len(value.shape) == 1:
+        return x
+    height, width, channels = value.shape
+    order = np.arange(prod(value.shape)).reshape(channels, height, width).transpose(1, 2, 0).reshape(-1)
+    links = tuple(link.spread(channels, height * width) for link in x.links)
+    if x.name == "input" and alone and len(folder.ops) == 1:
+        folder.reshape_input((prod(value.shape),))  # the graph's input simply is the vector, in the network's order
+        return replace(x, links=tuple(link.at(np.argsort(order)) for link in links))
+    name = folder.emit(place, Flatten(folder.free(place.name), (x.name,)))
+    if height * width == 1:
+        return replace(x, name=name, links=links)
+    return replace(x, name=name, links=links, order=order)
+
+
+def as_vector(folder: Folder, place: Place, x: Pending) -> Pending:
+    """An image of one pixel as a vector; a vector as it is."""
+    value = folder.value(x)
+    if len(value.shape) == 3 and value.shape[:2] == (1, 1):
+        return flatten(folder, place, x, alone=False)
+    return x
+
+
+def _sides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Channels, and the sides that are not 1."""
+    return (shape[0], *(size for size in shape[1:] if size != 1))
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))

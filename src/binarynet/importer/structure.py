@@ -1,0 +1,213 @@
+"""Products, pools, views and pads of ONNX, handed to the fold with all of their attributes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NoReturn
+
+import numpy as np
+
+from binarynet.fold import Pending, Weight, pools, products, shapes
+from binarynet.fold.link import division
+from binarynet.fold.products import Window
+from binarynet.graph.ir import Padding, Pair
+from binarynet.importer.model import Array, Constant, Node
+from binarynet.importer.run import LAST
+from binarynet.importer.walk import Walk
+
+_FLOATS = (1, 11)  # float32 and float64 in ONNX's numbering: what float32 holds stays as it is
+
+
+def matrix(walk: Walk, node: Node) -> Pending:
+    """Gemm and MatMul."""
+    if walk.given(node)[0] is not None:
+        node.refuse("the constant stands first; weights must stand second.")
+    if node.get("alpha", 1.0) != 1 or node.get("beta", 1.0) != 1 or node.get("transA", 0):
+        node.refuse("alpha, beta and transA other than 1, 1, 0 have no counterpart.")
+    weight = walk.weight(node, 1)
+    if weight.value.ndim != 2:
+        node.refuse(f"weights of shape {weight.value.shape}; a matrix has a counterpart.")
+    if len(walk.values.shape(node.inputs[0])) != 2:
+        node.refuse("multiplies more than one vector of an image.")
+    value, unit = weight.value, weight.unit
+    if not node.get("transB", 0):  # (depth, out) → (out, depth)
+        value, unit = value.T, unit.T if unit is not None and unit.ndim == 2 else _scalar(unit)
+    elif unit is not None and unit.ndim == 1:
+        unit = _scalar(unit)
+    return products.linear(walk.folder, node, walk.pending(node.inputs[0]), _weight(value, unit), _bias(walk, node))
+
+
+def _scalar(unit: Array | None) -> Array | None:
+    return None if unit is None or unit.size > 1 else unit.reshape(())
+
+
+def _weight(value: Array, unit: Array | None) -> Weight:
+    return Weight(np.ascontiguousarray(value, np.float32), unit)
+
+
+def _bias(walk: Walk, node: Node) -> Array | None:
+    if len(node.inputs) < 3 or not node.inputs[2]:
+        return None
+    bias = walk.given(node)[2]
+    if bias is None:
+        node.refuse("its bias is computed.")
+    out = walk.values.shape(node.outputs[0])[-1 if node.kind != "Conv" or node.domain == LAST else 1]
+    if bias.size not in (1, out):
+        node.refuse(f"adds a matrix of shape {bias.shape}; a bias has one number for each output.")
+    return np.asarray(bias, np.float32).reshape(-1)
+
+
+def conv(walk: Walk, node: Node) -> Pending:
+    weight: Constant = walk.weight(node, 1)
+    value, unit = weight.value, weight.unit
+    if value.ndim == 3:  # a row of pixels is an image of height 1
+        value, unit = value[:, :, None], unit[:, :, None] if unit is not None and unit.ndim == 3 else _scalar(unit)
+    if value.ndim != 4:
+        node.refuse(f"convolves over {value.ndim - 2} dimensions; one or two have a counterpart.")
+    kernel, sides = (value.shape[2], value.shape[3]), weight.value.ndim - 2
+    stride, dilation = _pair(node.get("strides", [1] * sides)), _pair(node.get("dilations", [1] * sides))
+    name = node.inputs[0]
+    padding = _pads(node, walk.one_image(name)[1:], kernel, stride, dilation)
+    window = Window(stride, dilation, padding, int(node.get("group", 1)))
+    return products.conv(walk.folder, node, walk.pending(name), _weight(value, unit), _bias(walk, node), window)
+
+
+def _pair(sides: list[int]) -> Pair:
+    return (1, int(sides[0])) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def _pads(node: Node, size: tuple[int, ...], kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
+    """The attribute pads, or what auto_pad makes of the sizes."""
+    auto = node.get("auto_pad", "NOTSET")
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        size = (1, *size) if len(size) == 1 else size
+        sides = []
+        for axis in (0, 1):
+            reach = dilation[axis] * (kernel[axis] - 1) + 1
+            total = max(0, (-(-size[axis] // stride[axis]) - 1) * stride[axis] + reach - size[axis])
+            less, more = total // 2, total - total // 2
+            sides.append((less, more) if auto == "SAME_UPPER" else (more, less))
+        return sides[0], sides[1]
+    if auto not in ("NOTSET", "VALID"):
+        node.refuse(f"auto_pad {auto!r} is unknown.")
+    pads = [int(one) for one in node.get("pads", [0, 0, 0, 0])]
+    if len(pads) == 2:
+        return (0, 0), (pads[0], pads[1])
+    if auto == "VALID" or len(pads) != 4:
+        return (0, 0), (0, 0)
+    return (pads[0], pads[2]), (pads[1], pads[3])
+
+
+def pool(walk: Walk, node: Node) -> Pending:
+    """MaxPool and AveragePool."""
+    name = node.inputs[0]
+    size = pools.image(walk.folder, node, walk.pending(name))
+    given = node.get("kernel_shape", [])
+    if len(given) not in (1, 2) or any(one != 1 for one in node.get("dilations", [1])):
+        node.refuse(f"has a window {given}; one over height and width, without dilations, has a counterpart.")
+    kernel, stride = _pair(given), _pair(node.get("strides", [1] * len(given)))
+    padding = _pads(node, size, kernel, stride, (1, 1))
+    pools.windows(node, size, kernel, stride, padding, bool(node.get("ceil_mode", 0)))
+    if node.get("storage_order", 0):
+        node.refuse("storage_order has no counterpart.")
+    if node.kind == "MaxPool":
+        return pools.max_pool(walk.folder, node, walk.pending(name), kernel, stride, padding)
+    if padding != ((0, 0), (0, 0)) and not node.get("count_include_pad", 0):
+        node.refuse("count_include_pad=0 with padding divides by a number that changes at the border.")
+    return pools.average(walk.folder, node, walk.pending(name), kernel, stride, padding)
+
+
+def reduce(walk: Walk, node: Node) -> Pending:
+    """GlobalAveragePool, GlobalMaxPool, ReduceMean, ReduceSum, ReduceMax: over both sides of an image, or channels."""
+    name, folder = node.inputs[0], walk.folder
+    shape, x = walk.values.shape(name), walk.pending(name)
+    rank = len(shape)
+    axes = node.get("axes", None)
+    if len(node.inputs) > 1 and node.inputs[1]:
+        given = walk.given(node)[1]
+        axes = None if given is None else [int(one) for one in given]
+    if node.kind.startswith("Global"):
+        axes = list(range(2, rank))
+    axes = sorted({int(one) % rank for one in (range(rank) if axes is None else axes)})
+    sides = list(range(1, rank - 1)) if walk.is_last(name) else list(range(2, rank))
+    over = [one for one in axes if shape[one] != 1]
+    if 0 in axes and not node.kind.startswith("Global"):
+        node.refuse("reduces over the images of a batch.")
+    kind = node.kind.removeprefix("Global").removeprefix("Reduce").removesuffix("Pool")
+    channel = rank - 1 if walk.is_last(name) else 1
+    if not over:
+        made = x
+    elif over == [channel] and kind in ("Mean", "Sum"):
+        made = products.total(folder, node, x)
+        if kind == "Mean":
+            made = folder.then(node, made, division(node.name, shape[channel], 1))
+    elif over == [one for one in sides if shape[one] != 1]:
+        kernel = pools.image(folder, node, x)
+        rule = {"Average": pools.average, "Mean": pools.average, "Sum": pools.sums, "Max": pools.max_pool}[kind]
+        made = rule(folder, node, x, kernel, (1, 1))
+    else:
+        node.refuse(f"reduces over the axes {axes} of {rank}; both sides of an image can be reduced.")
+    return shapes.as_vector(folder, node, made) if len(walk.values.shape(node.outputs[0])) == 2 else made
+
+
+def transpose(walk: Walk, node: Node) -> Pending:
+    """Channels to the end and back, and what moves nothing but sides of 1."""
+    name, made = node.inputs[0], node.outputs[0]
+    shape = walk.values.shape(name)
+    order = [int(one) for one in node.get("perm", list(reversed(range(len(shape)))))]
+    rank, last = len(shape), walk.is_last(name)
+    if order == [0, *range(2, rank), 1] and not last:
+        walk.last.add(made)
+        return walk.pending(name)
+    if order == [0, rank - 1, *range(1, rank - 1)] and last:
+        return walk.pending(name)
+    if not last and [one for one in order if shape[one] != 1] == [one for one in range(rank) if shape[one] != 1]:
+        return view(walk, node)
+    node.refuse(f"permutes to {order}; channels may go to the end and back.")
+
+
+def view(walk: Walk, node: Node) -> Pending:
+    """Reshape, Flatten, Squeeze, Unsqueeze."""
+    name, made = node.inputs[0], node.outputs[0]
+    x, after = walk.pending(name), walk.values.shape(made)
+    if len(after) < 2 or after[0] != walk.values.shape(name)[0]:
+        node.refuse(f"makes {after} of {walk.values.shape(name)}: it mixes the images of a batch.")
+    if walk.is_last(name):
+        if len(after) == 2 and x.outside is None:  # the graph flattens with the channels last, too
+            flat = shapes.flatten(walk.folder, node, x, walk.alone(name))
+            return replace(flat, order=None)
+        node.refuse(f"makes {after} of {walk.values.shape(name)}, whose channels stand last.")
+    return shapes.view(walk.folder, node, x, walk.one_image(name), after[1:], walk.alone(name))
+
+
+def same(walk: Walk, node: Node) -> Pending:
+    """Identity, Dropout in evaluation, Cast to a float."""
+    if node.kind == "Cast" and node.get("to", 1) not in _FLOATS:
+        node.refuse("casts to a type that is no float.")
+    training = walk.given(node)[2] if node.kind == "Dropout" and len(node.inputs) > 2 else None
+    if node.kind == "Dropout" and (len(node.inputs) > 2 and node.inputs[2]) and (training is None or np.any(training)):
+        node.refuse("is in training mode; export the model in evaluation mode.")
+    return walk.pending(node.inputs[0])
+
+
+def pad(walk: Walk, node: Node) -> Pending:
+    name, given = node.inputs[0], walk.given(node)
+    shape, x = walk.values.shape(name), walk.pending(name)
+    sizes = node.get("pads", None) if len(given) < 2 else given[1]
+    axes = given[3] if len(given) > 3 else None
+    if sizes is None or node.get("mode", "constant") != "constant" or axes is not None or walk.is_last(name):
+        node.refuse("only constant padding with known sizes has a counterpart.")
+    pads, rank = [int(one) for one in sizes], len(shape)
+    if len(pads) != 2 * rank or min(pads) < 0 or any(pads[one] for one in (0, 1, rank, rank + 1)):
+        node.refuse(f"pads by {pads}; only height and width can be padded.")
+    value = node.get("value", 0.0) if len(given) < 3 or given[2] is None else float(np.reshape(given[2], -1)[0])
+    if not any(pads):
+        return x
+    if len(walk.folder.value(x).shape) != 3 or rank not in (3, 4):
+        node.refuse(f"pads {walk.folder.value(x)}, which is not an image.")
+    around: Padding = ((pads[2], pads[6]), (pads[3], pads[7])) if rank == 4 else ((0, 0), (pads[2], pads[5]))
+    return pools.padded(node, x, around, float(value))
+
+
+def choice(walk: Walk, node: Node) -> NoReturn:
+    node.refuse("the classes are chosen by the reader of the answer; cut the file off before this node.")

@@ -1,0 +1,250 @@
+"""Record, fold, prove."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from binarynet.errors import LoweringError
+from binarynet.fold import Folder, Link, Pending, Proof, proof
+from binarynet.fold.folder import Recode
+from binarynet.graph import Graph, verify
+from binarynet.graph.ir import Conv2d, Input, Linear
+from binarynet.graph.passes import PASSES
+from binarynet.lower.record import Recording, record
+from binarynet.lower.rules import take
+from binarynet.lower.step import Ref, Step, Walk
+from binarynet.nn import ByteInput, native
+
+WAYS = (
+    'Put a sign before it, give it input_quantizer="ste_sign", or ByteInput() if it is the first layer; '
+    "or say lower(…, allow_real=True).",
+    'Use a binary layer with weight_quantizer="ste_sign", or binarynet.nn.convert(model); '
+    "or say lower(…, allow_real=True).",
+)
+_FEW, _MOST = 2, 16  # images that are recorded, and compared
+_LARGE = 50_000_000  # products in a network of which one image is compared
+
+
+def lower(
+    model: nn.Module,
+    shape: tuple[int, ...],
+    meta: Mapping[str, str] | None = None,
+    *,
+    allow_real: bool = False,
+    images: NDArray[Any] | Tensor | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Graph:
+    """The integer graph of ``model`` in eval mode, for images of ``shape`` (channels, height, width), (channels,
+    length) or (features,), proved equal to the module on a few images before it is answered.
+
+    ``meta`` is free text that the file will carry; ``meta["classes"]`` are the class names, one a line.
+    ``allow_real`` lets linear and convolutional layers read real inputs (W1A32) or hold real weights; without it they
+    are refused, so that nothing runs in float32 by oversight. ``images`` (n, *shape), uint8 or float32, are what the
+    proof compares; without them it draws bytes if the model has a `ByteInput`, else reals. ``say`` is told, in a line
+    each, what was looked through or left out, and what was compared.
+
+    Raises:
+        LoweringError: a layer has no exact integer counterpart, or the graph answers something else than the module;
+            the text names the layer, the reason and the way out.
+    """
+    say = say or (lambda line: None)
+    if not isinstance(model, nn.Module):
+        raise LoweringError(f"lower takes a torch.nn.Module, not {type(model).__name__}.")
+    model = _unwrapped(model, say)
+    for name, parameter in model.named_parameters():
+        if parameter.dtype != torch.float32:
+            raise LoweringError(
+                f"{name} is {str(parameter.dtype).removeprefix('torch.')}, and the graph is that of the float32 model. "
+                "Call model.float() before lowering."
+            )
+    shape = tuple(int(size) for size in shape)
+    with _evaluating(model):
+        first = record(model, _images(model, shape, images, _FEW, seed=1))
+        first.answer = _answer(first, say)
+        folder, walk = _folded(first, shape, allow_real)
+        count = 1 if _products(folder) > _LARGE else _MOST
+        shown = _images(model, shape, images, count, seed=2)
+        again = record(model, shown)
+        _same_path(walk.steps, again.steps)
+        with torch.no_grad(), native.off():
+            answer = model(shown)
+        made = again.steps[again.answer].value
+        if not torch.equal(torch.nan_to_num(tree_leaves(answer)[0]), torch.nan_to_num(made)):
+            raise LoweringError(
+                f"{type(model).__name__}: answers something else in a second run on the same images, so it has a "
+                "state or draws at random. Keep both out of eval mode."
+            )
+    graph = Graph(tuple(folder.ops), dict(meta or {}))
+    say(str(_proved(folder, walk, again, shown)))
+    codes = _codes(shown, graph.input)
+    for one in PASSES:
+        before, graph = graph, one(graph)
+        proof.same(before, graph, codes)
+    verify(graph)
+    return graph
+
+
+def _folded(recording: Recording, shape: tuple[int, ...], allow_real: bool) -> tuple[Folder, Walk]:
+    """All steps that the answer needs, folded."""
+    real = recording.steps[0].value.is_floating_point()
+    try:
+        return _walked(recording, shape, allow_real, "f32" if real else "u8")
+    except Recode:
+        return _walked(recording, shape, allow_real, "b8")
+
+
+def _walked(recording: Recording, shape: tuple[int, ...], allow_real: bool, encoding: str) -> tuple[Folder, Walk]:
+    steps, needed = recording.steps, _needed(recording)
+    readers = Counter(ref.step for number in needed for ref in _refs(steps[number]))
+    folder = Folder(allow_real, WAYS)
+    walk = Walk(steps, [None] * len(steps), recording.units, readers)
+    folder.emit(steps[0], Input("input", (), _shape(shape), encoding))
+    start = Pending("input", step=0)
+    if encoding == "b8":  # steps read bytes: c = (2c − 255 + 255) / 2
+        half, middle = np.full(folder.value(start).channels, 0.5), np.full(folder.value(start).channels, 127.5)
+        start = replace(start, links=(Link("input", "byte", lambda x: (x + 255) / 2, (half, middle)),))
+    walk.pendings[0] = start
+    for number in needed:
+        step = steps[number]
+        step.walk = walk
+        step.asked.clear()
+        if number:
+            walk.pendings[number] = replace(take(folder, step), step=number)
+    answer = walk.pendings[recording.answer]
+    assert answer is not None
+    folder.answer(steps[recording.answer], answer, steps[recording.answer].value.ndim)
+    return folder, walk
+
+
+def _needed(recording: Recording) -> list[int]:
+    """The steps that the answer depends on, in order."""
+    found, waiting = {0}, [recording.answer]
+    while waiting:
+        number = waiting.pop()
+        if number not in found:
+            found.add(number)
+            waiting += [ref.step for ref in _refs(recording.steps[number])]
+    return sorted(found)
+
+
+def _refs(step: Step) -> list[Ref]:
+    return [one for one in tree_leaves(list(step.arguments.values())) if isinstance(one, Ref)]
+
+
+def _answer(recording: Recording, say: Callable[[str], None]) -> int:
+    """The step that is answered: a softmax at the end changes no class, and is left out."""
+    step = recording.steps[recording.answer]
+    if step.op in ("_softmax", "_log_softmax") and step.arguments["dim"] % step.value.ndim == 1:
+        say(f"{step.name} ({step.described}) is left out: the graph answers the numbers before it")
+        return int(step.arguments["self"].step)
+    return recording.answer
+
+
+def _proved(folder: Folder, walk: Walk, again: Recording, shown: Tensor) -> Proof:
+    def refuse(number: int, what: str) -> None:
+        walk.steps[number].refuse(what, "Lower the layers before it alone, or report this network.")
+
+    recorded = [
+        None if pending is None else step.value.float().numpy()
+        for step, pending in zip(again.steps, walk.pendings, strict=True)
+    ]
+    first = folder.ops[0]
+    assert isinstance(first, Input)
+    return proof.prove(folder, _codes(shown, first), walk.pendings, recorded, refuse)
+
+
+def _same_path(first: list[Step], second: list[Step]) -> None:
+    """Other images, and another number of them, must meet the same operators and constants."""
+    for one, other in zip(first, second, strict=False):
+        if (one.op, one.name) != (other.op, other.name):
+            one.refuse(
+                "another batch takes another path here.", "Let no branch depend on values or on the size of a batch."
+            )
+        for name, constant in one.arguments.items():
+            if isinstance(constant, Tensor) and not _alike(constant, other.arguments[name]):
+                one.refuse(f"its {name!r} is another for other images.", "Compute with tensors of torch alone.")
+    if len(first) != len(second):
+        first[-1].refuse("another batch takes another path behind it.", "Let no branch depend on the size of a batch.")
+
+
+def _alike(one: Tensor, other: Any) -> bool:
+    if one is other:
+        return True
+    if not isinstance(other, Tensor) or one.dtype != other.dtype or one.ndim != other.ndim:
+        return False
+    if one.shape != other.shape and one.ndim:  # filled for each image of a batch
+        one, other = one[:1], other[:1]
+    return torch.equal(torch.nan_to_num(one), torch.nan_to_num(other))
+
+
+def _unwrapped(model: nn.Module, say: Callable[[str], None]) -> nn.Module:
+    """The module inside torch.compile, DataParallel, DistributedDataParallel or AveragedModel."""
+    wrappers: dict[type, str] = {
+        nn.DataParallel: "module",
+        nn.parallel.DistributedDataParallel: "module",
+        torch.optim.swa_utils.AveragedModel: "module",
+        torch._dynamo.eval_frame.OptimizedModule: "_orig_mod",
+    }
+    while type(model) in wrappers:
+        say(f"{type(model).__name__}: lowered is the module inside")
+        model = getattr(model, wrappers[type(model)])
+    return model
+
+
+def _images(model: nn.Module, shape: tuple[int, ...], given: Any, count: int, seed: int) -> Tensor:
+    if given is not None:
+        images = torch.as_tensor(given)
+        if tuple(images.shape[1:]) != shape or not len(images):
+            raise LoweringError(f"images have the shape {tuple(images.shape)}; (n, {', '.join(map(str, shape))}) fits.")
+        images = images[:count]
+        return images if len(images) == count or seed != 1 else torch.cat([images] * count)[:count]
+    rng = torch.Generator().manual_seed(seed)
+    if any(isinstance(module, ByteInput) for module in model.modules()):
+        return torch.randint(0, 256, (count, *shape), generator=rng, dtype=torch.uint8)
+    return torch.randn((count, *shape), generator=rng) * 2
+
+
+def _codes(images: Tensor, first: Input) -> NDArray[Any]:
+    """Images (n, channels, …) as the graph takes them."""
+    array = images.numpy()
+    if len(first.shape) == 1:
+        return array.reshape(len(array), -1)
+    height, width, channels = first.shape
+    return np.ascontiguousarray(np.moveaxis(array.reshape(len(array), channels, height, width), 1, -1))
+
+
+def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """torch's (channels, height, width), (channels, length) or (features,) → the graph's shape."""
+    if len(shape) == 3:
+        return (shape[1], shape[2], shape[0])
+    return (1, shape[1], shape[0]) if len(shape) == 2 else shape
+
+
+def _products(folder: Folder) -> int:
+    """Products in one image."""
+    layers = [op for op in folder.ops if isinstance(op, Linear | Conv2d)]
+    return sum(prod(op.weight_shape) * prod(folder.types[op.name].shape[:-1]) for op in layers)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode, and nothing compiled, for a while; afterwards each submodule has the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
