@@ -164,3 +164,20 @@ def test_what_is_ready_would_not_be_copied(nhwc):
         assert adapt(*given).ctypes.data == given[0].ctypes.data
     for given in others:
         assert not is_ready(*given)
+
+
+def test_whole_reals_are_codes_where_one_is_above_one():
+    for dtype in (np.float16, np.float32, np.float64):
+        np.testing.assert_array_equal(adapt(np.array([[0, 1, 255]], dtype), (3,), B8), [[0, 1, 255]])
+    np.testing.assert_array_equal(adapt([[0.0, 1.0, 7.0]], (3,), B3), [[0, 1, 7]])
+    with pytest.raises(InputError, match=r"8.0 at \(0, 1\) is outside"):
+        adapt([[0.0, 8.0]], (2,), B3)
+
+
+def test_reals_that_are_zero_and_one_alone_may_be_codes_or_intensities():
+    np.testing.assert_array_equal(adapt(np.zeros((2, 3)), (3,), B8), np.zeros((2, 3)))
+    np.testing.assert_array_equal(adapt([[0.0, 1.0]], (2,), Encoding.parse("u1")), [[0, 1]])
+    for ones in ([[1.0, 1.0]], [[0.0, 1.0]]):
+        with pytest.raises(InputError, match="bytes or intensities"):
+            adapt(ones, (2,), B8)
+        np.testing.assert_array_equal(adapt(255 * np.array(ones), (2,), B8), 255 * np.array(ones))  # the way out
