@@ -181,3 +181,18 @@ def test_reals_that_are_zero_and_one_alone_may_be_codes_or_intensities():
         with pytest.raises(InputError, match="bytes or intensities"):
             adapt(ones, (2,), B8)
         np.testing.assert_array_equal(adapt(255 * np.array(ones), (2,), B8), 255 * np.array(ones))  # the way out
+
+
+def test_one_dimensional_images_need_no_height():
+    ncl = np.random.default_rng(0).integers(0, 256, (2, 3, 7), np.uint8)
+    expected = ncl.transpose(0, 2, 1)[:, None]
+    for given in (ncl, ncl[:, :, None], ncl.transpose(0, 2, 1), ncl.reshape(2, 21)):
+        np.testing.assert_array_equal(adapt(given, (1, 7, 3), B8), expected)
+    np.testing.assert_array_equal(adapt(ncl.transpose(0, 2, 1), (1, 7, 3), B8, "nhwc"), expected)
+    square = np.random.default_rng(0).integers(0, 256, (2, 5, 5), np.uint8)
+    np.testing.assert_array_equal(adapt(square, (1, 5, 5), B8), square.transpose(0, 2, 1)[:, None])
+    np.testing.assert_array_equal(adapt(square, (1, 5, 5), B8, "nhwc"), square[:, None])
+    with pytest.raises(InputError, match=r"takes \(n, 3, 7\), \(n, 3, 1, 7\) or \(n, 1, 7, 3\)"):
+        adapt(ncl[:, :2], (1, 7, 3), B8)
+    with pytest.raises(InputError, match=r"images\[None\]"):
+        adapt(ncl[0], (1, 7, 3), B8)

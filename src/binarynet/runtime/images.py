@@ -22,8 +22,9 @@ def adapt(images: ArrayLike, shape: tuple[int, ...], encoding: Encoding, layout:
 
     ``shape`` is (features,) or (height, width, channels). A flat input takes any (n, …) of that many numbers, in the
     order they have. An image input takes (n, channels, height, width), (n, height, width, channels), flat
-    (n, channels · height · width) in the first order, and (n, height, width) if it has one channel. ``layout`` decides
-    where both orders fit; without it, that is "nchw".
+    (n, channels · height · width) in the first order, (n, height, width) if it has one channel, and if it has one row,
+    as one-dimensional networks have, (n, channels, width) or (n, width, channels). ``layout`` decides where both
+    orders fit; without it, that is "nchw".
 
     Values: integers are codes. Reals are codes if all are whole, or intensities in [0, 1]: 1 is the highest code, and
     between codes the nearest is taken (halves to even); docs/data.md has the table. ±1 inputs (b1) take 0 / 1 in bool
@@ -63,6 +64,11 @@ def _arrange(array: Array, shape: tuple[int, ...], layout: Layout | None) -> Arr
         raise _misfit(array, shape, f"(n, …) with {shape[0]} numbers for each image")
     height, width, channels = shape
     nchw, nhwc = (channels, height, width), (height, width, channels)
+    if height == 1 and array.ndim == 3:  # a row of pixels is an image of height 1
+        if layout != "nhwc" and inner == (channels, width):
+            return array.transpose(0, 2, 1)[:, None]
+        if layout != "nchw" and inner == (width, channels):
+            return array[:, None]
     if layout != "nhwc" and inner == nchw:
         return array.transpose(0, 2, 3, 1)
     if layout != "nchw" and inner == nhwc:
@@ -71,7 +77,8 @@ def _arrange(array: Array, shape: tuple[int, ...], layout: Layout | None) -> Arr
         return array[..., None]
     if inner == (prod(shape),):
         return array.reshape(-1, *nhwc) if layout == "nhwc" else array.reshape(-1, *nchw).transpose(0, 2, 3, 1)
-    both = f"(n, {channels}, {height}, {width}) or (n, {height}, {width}, {channels})"
+    rows = f"(n, {channels}, {width}), " if height == 1 else ""
+    both = f"{rows}(n, {channels}, {height}, {width}) or (n, {height}, {width}, {channels})"
     raise _misfit(array, shape, f"the layout {layout} of {both}" if layout else both)
 
 

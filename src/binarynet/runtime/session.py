@@ -1,4 +1,4 @@
-"""A session: one graph, ready to answer, from any number of threads at once."""
+"""A session: one graph, ready to answer, from any number of threads at once, and copied to other processes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from binarynet.errors import InputError, RuntimeUnavailable
+from binarynet.format import from_bytes, to_bytes
+from binarynet.format.packed import packed
 from binarynet.graph import Encoding, Graph, interpret, verify
 from binarynet.runtime.images import Layout, adapt, is_ready
 from binarynet.runtime.plan import Planned, build, planned
@@ -53,6 +55,8 @@ class Session:
         device: str = "cpu",
     ) -> None:
         values = verify(graph)
+        self._graph = packed(graph)  # bits: for copies, and for the oracle
+        self._options = {"isa": isa, "threads": threads, "kernel": kernel, "engine": engine, "device": device}
         engine = engine or ("native" if device == "cpu" else "triton")
         self.engine, self.device = engine, device
         self.classes = graph.classes
@@ -71,13 +75,18 @@ class Session:
         if engine != "triton" and device != "cpu":
             raise RuntimeUnavailable(f"the engine {engine!r} runs on 'cpu', not on {device!r}; leave one of them out")
         if engine == "native":
-            self._network = build(graph, isa, threads, kernel)
+            self._network = build(self._graph, isa, threads, kernel)
         elif engine == "triton":
             from binarynet.gpu import Runner  # here, because it needs torch and triton
 
             self._runner = Runner(graph, device)
-        else:
-            self._graph = graph  # the native engine has packed all of it, and need not keep it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the bytes of a `.bnn` file and the arguments given, and build the engine anew.
+
+        So another process gets its own threads, and another machine the best of its own instruction sets.
+        """
+        return _made_again, (to_bytes(self._graph), self._options)
 
     @property
     def isa(self) -> str | None:
@@ -181,3 +190,7 @@ class Session:
         where = {"native": native, "oracle": "plain integers", "triton": self.device}[self.engine]
         shape = "×".join(map(str, self.input_shape))
         return f"Session({shape} {self._encoding} → {'×'.join(map(str, self.output_shape))}; {self.engine}: {where})"
+
+
+def _made_again(blob: bytes, options: dict[str, Any]) -> Session:
+    return Session(from_bytes(blob), **options)
