@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from binarynet.errors import InputError, RuntimeUnavailable
-from binarynet.format import from_bytes, to_bytes
 from binarynet.format.packed import packed
 from binarynet.graph import Encoding, Graph, interpret, verify
 from binarynet.runtime.images import Layout, adapt, is_ready
@@ -56,7 +56,13 @@ class Session:
     ) -> None:
         values = verify(graph)
         self._graph = packed(graph)  # bits: for copies, and for the oracle
-        self._options = {"isa": isa, "threads": threads, "kernel": kernel, "engine": engine, "device": device}
+        self._options: dict[str, Any] = {
+            "isa": isa,
+            "threads": threads,
+            "kernel": kernel,
+            "engine": engine,
+            "device": device,
+        }
         engine = engine or ("native" if device == "cpu" else "triton")
         self.engine, self.device = engine, device
         self.classes = graph.classes
@@ -82,11 +88,11 @@ class Session:
             self._runner = Runner(graph, device)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies and pickles hold the bytes of a `.bnn` file and the arguments given, and build the engine anew.
+        """Copies and pickles hold the graph, its weights as bits, and the arguments given; they build the engine anew.
 
         So another process gets its own threads, and another machine the best of its own instruction sets.
         """
-        return _made_again, (to_bytes(self._graph), self._options)
+        return partial(Session, **self._options), (self._graph,)
 
     @property
     def isa(self) -> str | None:
@@ -190,7 +196,3 @@ class Session:
         where = {"native": native, "oracle": "plain integers", "triton": self.device}[self.engine]
         shape = "×".join(map(str, self.input_shape))
         return f"Session({shape} {self._encoding} → {'×'.join(map(str, self.output_shape))}; {self.engine}: {where})"
-
-
-def _made_again(blob: bytes, options: dict[str, Any]) -> Session:
-    return Session(from_bytes(blob), **options)

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from binarynet.errors import ExportError
 from binarynet.export.emit import Options
-from binarynet.export.onnx.dialect import EXACT, Dialect, Tensor, from_onnx, to_onnx
+from binarynet.export.onnx.dialect import EXACT, NODES, Dialect, Tensor, from_onnx, to_onnx
 from binarynet.export.onnx.writer import need
 from binarynet.graph import Encoding, Graph, Op, Value
 from binarynet.graph.ir import Conv2d, Input, Linear, Threshold
+from binarynet.graph.rules import Rules
 
 DOMAINS: dict[str, int] = {}
 # Byte → its eight bits as ±1, the lowest first. A table, since some engines shift constant bytes wrongly
@@ -52,6 +54,7 @@ class Standard(Dialect):
     """Standard operators; accumulators are int32."""
 
     whole = np.int32
+    rules = Rules("export/onnx", NODES, error=ExportError)
 
     def __init__(self, target: str, graph: Graph, options: Options) -> None:
         super().__init__(target, graph, options)
