@@ -10,10 +10,14 @@ from typing import Literal
 Meaning = Literal["bytes", "intensities", "either", "neither"]
 
 TAKEN = "bytes 0..255 (uint8, other integers, or whole floats) or intensities in [0, 1]"
-EITHER = (
-    "the floats are 0 and 1 alone, which may be bytes or intensities: pass bytes as uint8, "
-    "and black and white as 255 * x"
-)
+
+
+def either(highest: int = 255) -> str:
+    """What is said of floats that are 0 and 1 alone."""
+    return (
+        "the floats are 0 and 1 alone, which may be bytes or intensities: pass bytes as uint8, "
+        f"and black and white as {highest} * x"
+    )
 
 
 def meaning(low: float, high: float, whole: bool, highest: int = 255) -> Meaning:

@@ -181,6 +181,8 @@ def test_reals_that_are_zero_and_one_alone_may_be_codes_or_intensities():
         with pytest.raises(InputError, match="bytes or intensities"):
             adapt(ones, (2,), B8)
         np.testing.assert_array_equal(adapt(255 * np.array(ones), (2,), B8), 255 * np.array(ones))  # the way out
+    with pytest.raises(InputError, match=r"as 7 \* x"):
+        adapt([[1.0]], (1,), B3)
 
 
 def test_one_dimensional_images_need_no_height():

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from binarynet.errors import InputError
-from binarynet.pixels import EITHER, TAKEN, meaning
+from binarynet.pixels import TAKEN, either, meaning
 
 Normal = tuple[Sequence[float], Sequence[float]]  # mean and std, of each channel or of all
 _NEAR = 0.1  # how far from a whole byte a normalised one may be, in bytes: more than float16 rounds
@@ -150,7 +150,7 @@ def _plain(x: Tensor, before: str | None) -> str:
     found = meaning(low, high, bool((x == x.round()).all()))
     if found == "either":
         if before is None:
-            raise InputError(f"ByteInput: {EITHER}.")
+            raise InputError(f"ByteInput: {either()}.")
         return before
     if found != "neither":
         return "black" if high == 0 else found

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from binarynet.errors import InputError
 from binarynet.graph.encoding import Encoding
-from binarynet.pixels import EITHER, meaning
+from binarynet.pixels import either, meaning
 
 Layout = Literal["nchw", "nhwc"]
 Array = NDArray[Any]
@@ -122,7 +122,7 @@ def _from_reals(array: Array, highest: int) -> Array:
     if means == "intensities":
         return np.ascontiguousarray(np.rint(array * array.dtype.type(highest)), np.uint8)
     if means == "either":
-        raise InputError(f"images: {EITHER}")
+        raise InputError(f"images: {either(highest)}")
     way = "pass intensities, or bytes as uint8"
     if low < 0:
         way += ", without the mean and std of a normalisation"
