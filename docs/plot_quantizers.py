@@ -170,7 +170,7 @@ FIGURES: dict[str, tuple[Row, ...]] = {
     ),
     "surrogates": (
         Row("all signs", {name: QUANTIZERS[name]().eval() for name in QUANTIZERS if QUANTIZERS[name].bits == 1}),
-        Row("first layer", {name: QUANTIZERS[name]() for name in QUANTIZERS if QUANTIZERS[name] is ByteInput}, 0, 255),
+        Row("first layer", {ByteInput.name: lambda x: ByteInput()(x / 255)}, 0, 255),  # of intensities, nearest bytes
     ),
 }
 

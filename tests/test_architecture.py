@@ -11,9 +11,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "binarynet"
 
 MAY_IMPORT = {
     "errors": set(),
+    "pixels": set(),
     "data": {"errors"},
     "models": {"errors"},
-    "nn": {"errors", "_training"},
+    "nn": {"errors", "pixels", "_training"},
     "optim": {"errors", "nn"},
     "recipes": {"errors", "data", "nn", "optim"},
     "train": {"errors", "recipes", "data", "nn", "optim"},
@@ -21,7 +22,7 @@ MAY_IMPORT = {
     "fold": {"errors", "graph"},
     "lower": {"errors", "nn", "graph", "fold"},
     "format": {"errors", "graph", "models"},
-    "runtime": {"errors", "format", "graph", "_native", "gpu"},
+    "runtime": {"errors", "pixels", "format", "graph", "_native", "gpu"},
     "export": {"errors", "graph", "format"},
     "importer": {"errors", "graph", "fold"},
     "gpu": {"errors", "graph", "format"},
@@ -29,7 +30,9 @@ MAY_IMPORT = {
     "cli": None,  # all
     "__init__": {"errors", "graph", "format", "runtime"},
 }
-TORCH_FREE = {"errors", "data", "models", "graph", "fold", "format", "runtime", "export", "importer", "__init__"}
+TORCH_FREE = {"errors", "pixels", "data", "models", "graph", "fold", "format", "runtime", "export", "importer"} | {
+    "__init__"
+}
 FILES = sorted(SOURCE.rglob("*.py"))
 
 

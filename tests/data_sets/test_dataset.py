@@ -41,6 +41,14 @@ def test_the_splits_of_a_set_have_one_image_shape() -> None:
         DataSet("own", ("a",), split(3), split(1), split(2, 3, 4, 4))
 
 
+@pytest.mark.parametrize("label", [-1, 2])
+def test_a_label_that_is_no_class_makes_no_set(label: int) -> None:
+    wrong = split(3)
+    wrong.labels[1] = label
+    with pytest.raises(DataError, match=rf"own: validation label {label} at index 1 is outside 0..1 \(1 such labels\)"):
+        DataSet("own", ("a", "b"), split(3), wrong, split(2))
+
+
 def test_a_split_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         split().labels = np.zeros(2, np.int64)  # type: ignore[misc]

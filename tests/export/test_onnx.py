@@ -165,9 +165,28 @@ def test_onnx_is_of_standard_operators_and_takes_bytes(tmp_path):
 
 def test_weights_of_one_bit_take_one_bit(tmp_path):
     make = Maker((1000,), "b1")
-    make.linear(64)
+    make.linear(640)
     assert_onnx_equals_the_oracle(make.graph(), make.codes(3), "onnx", tmp_path)
-    assert 8000 < (tmp_path / "net.onnx").stat().st_size < 10_000
+    assert 80_000 < (tmp_path / "net.onnx").stat().st_size < 84_000  # the table of a byte's bits takes 2,048
+
+
+@pytest.mark.parametrize("bound", [2**23 - 1, 2**23, 2**23 + 1])
+def test_signs_at_the_largest_sums_whose_halves_float32_holds(bound, tmp_path):
+    """A sum of ±bound, thresholds beside both ends, in both directions."""
+    weight = np.full((1, -(-bound // 127)), 127, np.int16)
+    weight[0, -1] = bound - 127 * (weight.size - 1)
+    weight = np.concatenate([weight, -weight]).astype(np.int8)
+    limits = np.array([[bound], [bound - 1]], np.int32)
+    for rising in ([True, False], [False, True]):
+        ops = (
+            Input("input", (), (weight.shape[1],), "b1"),
+            Linear("sums", ("input",), weight, "i8"),
+            Threshold("sign", ("sums",), limits, np.array(rising)),
+        )
+        codes = np.zeros((2, weight.shape[1]), np.uint8)
+        codes[1] = 1
+        assert np.abs(interpret(Graph(ops[:2]), codes)).max() == bound
+        assert_onnx_equals_the_oracle(Graph(ops), codes, "onnx", tmp_path)
 
 
 def test_the_same_graph_gives_the_same_bytes(tmp_path):

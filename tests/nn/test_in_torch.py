@@ -19,6 +19,7 @@ from binarynet.nn import (
     BinaryLinear,
     ByteInput,
     EdeSign,
+    Sequential,
     SteSign,
     squared_hinge,
 )
@@ -111,6 +112,28 @@ def test_exported_program_equals_the_module(quantizer: str) -> None:
     x = images(7)
     assert torch.equal(program.module()(x), model(x))
     assert set(program.state_dict) == set(model.state_dict())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_exported_batch_has_no_largest_size(training: bool) -> None:
+    """Layers, quantizers and `Sequential`, of a size at which the native steps begin."""
+    model = Sequential(
+        BinaryConv2d(1, 16, 3, padding=1, input_quantizer="byte_input"),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(16),
+        SteSign(),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+        BinaryLinear(256, 64, bias=False),
+        nn.BatchNorm1d(64),
+        BinaryLinear(64, 3, input_quantizer="ste_sign"),
+    ).train(training)
+    shape = ({0: torch.export.Dim("batch", min=2)},)
+    x = torch.randint(0, 256, (300, 1, 8, 8), dtype=torch.uint8)
+    for strict in (False, True):
+        program = torch.export.export(model, (x[:3],), dynamic_shapes=shape, strict=strict)
+        if not training:
+            assert torch.equal(program.module()(x), model(x))
 
 
 @pytest.mark.parametrize("quantizer", SIGNS)

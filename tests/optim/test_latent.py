@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -123,6 +124,20 @@ def test_glorot_scale_counts_kernel_and_groups() -> None:
 def test_glorot_scale_of_a_module_without_fans_is_refused(module: nn.Module) -> None:
     with pytest.raises(InputError, match="no fan-in"):
         glorot_scale(module)
+
+
+def test_a_weight_that_is_computed_is_refused_by_its_layer_and_the_way_out_works() -> None:
+    for change, back in (
+        (nn.utils.parametrizations.weight_norm, lambda m: nn.utils.parametrize.remove_parametrizations(m, "weight")),
+        (lambda m: nn.utils.prune.random_unstructured(m, "weight", 0.5), lambda m: nn.utils.prune.remove(m, "weight")),
+    ):
+        model = network()
+        change(model[3])
+        with pytest.raises(InputError, match=r"3 \(\w*Binary\w+\): its weight is computed.*remove_param") as caught:
+            latent_optimizer(torch.optim.Adam, model, 0.01)
+        assert "\n" not in str(caught.value)
+        back(model[3])
+        latent_optimizer(torch.optim.Adam, model, 0.01)
 
 
 def test_groups_say_what_they_are() -> None:

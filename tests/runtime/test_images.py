@@ -164,3 +164,37 @@ def test_what_is_ready_would_not_be_copied(nhwc):
         assert adapt(*given).ctypes.data == given[0].ctypes.data
     for given in others:
         assert not is_ready(*given)
+
+
+def test_whole_reals_are_codes_where_one_is_above_one():
+    for dtype in (np.float16, np.float32, np.float64):
+        np.testing.assert_array_equal(adapt(np.array([[0, 1, 255]], dtype), (3,), B8), [[0, 1, 255]])
+    np.testing.assert_array_equal(adapt([[0.0, 1.0, 7.0]], (3,), B3), [[0, 1, 7]])
+    with pytest.raises(InputError, match=r"8.0 at \(0, 1\) is outside"):
+        adapt([[0.0, 8.0]], (2,), B3)
+
+
+def test_reals_that_are_zero_and_one_alone_may_be_codes_or_intensities():
+    np.testing.assert_array_equal(adapt(np.zeros((2, 3)), (3,), B8), np.zeros((2, 3)))
+    np.testing.assert_array_equal(adapt([[0.0, 1.0]], (2,), Encoding.parse("u1")), [[0, 1]])
+    for ones in ([[1.0, 1.0]], [[0.0, 1.0]]):
+        with pytest.raises(InputError, match="bytes or intensities"):
+            adapt(ones, (2,), B8)
+        np.testing.assert_array_equal(adapt(255 * np.array(ones), (2,), B8), 255 * np.array(ones))  # the way out
+    with pytest.raises(InputError, match=r"as 7 \* x"):
+        adapt([[1.0]], (1,), B3)
+
+
+def test_one_dimensional_images_need_no_height():
+    ncl = np.random.default_rng(0).integers(0, 256, (2, 3, 7), np.uint8)
+    expected = ncl.transpose(0, 2, 1)[:, None]
+    for given in (ncl, ncl[:, :, None], ncl.transpose(0, 2, 1), ncl.reshape(2, 21)):
+        np.testing.assert_array_equal(adapt(given, (1, 7, 3), B8), expected)
+    np.testing.assert_array_equal(adapt(ncl.transpose(0, 2, 1), (1, 7, 3), B8, "nhwc"), expected)
+    square = np.random.default_rng(0).integers(0, 256, (2, 5, 5), np.uint8)
+    np.testing.assert_array_equal(adapt(square, (1, 5, 5), B8), square.transpose(0, 2, 1)[:, None])
+    np.testing.assert_array_equal(adapt(square, (1, 5, 5), B8, "nhwc"), square[:, None])
+    with pytest.raises(InputError, match=r"takes \(n, 3, 7\), \(n, 3, 1, 7\) or \(n, 1, 7, 3\)"):
+        adapt(ncl[:, :2], (1, 7, 3), B8)
+    with pytest.raises(InputError, match=r"images\[None\]"):
+        adapt(ncl[0], (1, 7, 3), B8)

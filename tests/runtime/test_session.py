@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import multiprocessing
+import pickle
 import subprocess
 import sys
 import threading
@@ -240,3 +243,26 @@ def test_large_sizes_are_refused_instead_of_overflowing():
     network = _native.Network("portable", 1)
     with pytest.raises(ValueError, match="does not fit memory"):
         network.add_input((2**32, 2**32, 2**32), "b8")
+
+
+@pytest.mark.parametrize("options", [{}, {"isa": "portable", "threads": 1}, {"engine": "oracle"}], ids=str)
+def test_copies_and_pickles_of_a_session_answer_alike(options):
+    graph, images, expected = convnet()
+    session = Session(graph, **options)
+    for other in (copy.copy(session), copy.deepcopy(session), pickle.loads(pickle.dumps(session))):
+        np.testing.assert_array_equal(other.logits(images, layout="nhwc"), expected)
+        assert (other.engine, other.isa, other.threads) == (session.engine, session.isa, session.threads)
+        assert (other.classes, other.input_shape) == (session.classes, session.input_shape)
+
+
+def test_a_pickled_session_is_as_small_as_its_file():
+    make = Maker((1000,), "b1")
+    make.linear(800)
+    assert 100_000 < len(pickle.dumps(Session(make.graph()))) < 110_000
+
+
+def test_a_spawned_worker_takes_a_session():
+    graph, images, expected = convnet()
+    with multiprocessing.get_context("spawn").Pool(1) as workers:
+        found = workers.apply(Session(graph, threads=1).logits, (images,), {"layout": "nhwc"})
+    np.testing.assert_array_equal(found, expected)

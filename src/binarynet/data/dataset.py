@@ -47,7 +47,7 @@ class Split:
 class DataSet:
     """A named data set: `train` to fit, `validation` to choose the epoch, `test` to report once.
 
-    Raises `DataError` if the three splits differ in image shape.
+    Raises `DataError` if the three splits differ in image shape, or a label is not in 0..len(classes)-1.
     """
 
     name: str
@@ -60,6 +60,9 @@ class DataSet:
         shapes = {part.images.shape[1:] for part in (self.train, self.validation, self.test)}
         if len(shapes) > 1:
             raise DataError(f"{self.name}: the splits differ in image shape: {sorted(shapes)}")
+        for split in ("train", "validation", "test"):
+            if wrong := _outside(getattr(self, split).labels, self.classes):
+                raise DataError(f"{self.name}: {split} {wrong}. Number the classes from 0, and name all of them.")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -82,13 +85,18 @@ def labelled(
         )
     if not len(images):
         raise DataError(f"{images_from} holds no images. Fetch it again.")
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
-    if len(wrong):
-        raise DataError(
-            f"{labels_from}: label {labels[wrong[0]]} at index {wrong[0]} is outside 0..{len(classes) - 1} "
-            f"({len(wrong)} such labels). The file is damaged or of another set: fetch it again."
-        )
+    if wrong := _outside(labels, classes):
+        raise DataError(f"{labels_from}: {wrong}. The file is damaged or of another set: fetch it again.")
     return Split(images, labels.astype(np.int64))
+
+
+def _outside(labels: np.ndarray, classes: Sequence[str]) -> str:
+    """The first label that is no class, in words; nothing if all are."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+    if not len(wrong):
+        return ""
+    first = f"label {labels[wrong[0]]} at index {wrong[0]} is outside 0..{len(classes) - 1}"
+    return f"{first} ({len(wrong)} such labels)"
 
 
 def hold_out(split: Split, part: int, file: object) -> tuple[Split, Split]:

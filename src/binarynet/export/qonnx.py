@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from binarynet.errors import ExportError
 from binarynet.export.emit import Options, unsupported
-from binarynet.export.onnx.dialect import EXACT, Dialect, Tensor, from_onnx, to_onnx
+from binarynet.export.onnx.dialect import EXACT, NODES, Dialect, Tensor, from_onnx, to_onnx
 from binarynet.export.onnx.writer import need
 from binarynet.graph import Encoding, Graph, Op, Value, verify
 from binarynet.graph.ir import Conv2d, Input, Linear, SumPool2d, Threshold
+from binarynet.graph.rules import Rules
 
 DOMAIN = "qonnx.custom_op.general"
 CHECKED = 1000  # images that --check runs; the qonnx package runs one node after the other, as a new session each
@@ -71,6 +73,7 @@ class Quantized(Dialect):
     """All is float32; quantizers of the QONNX domain say what is smaller."""
 
     whole = np.float32
+    rules = Rules("export/qonnx", NODES, error=ExportError)
     batch = 1
 
     def __init__(self, target: str, graph: Graph, options: Options) -> None:

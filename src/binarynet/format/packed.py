@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from binarynet.format.bits import WORD, Words, from_planes, pack, planes, unpack, words_for
 from binarynet.graph.encoding import Encoding
-from binarynet.graph.weights import Weights
+from binarynet.graph.ir import Conv2d, Graph, Linear
+from binarynet.graph.weights import Weights, held
 
 _AT_ONCE = 1 << 20  # numbers that are unpacked or packed in one go, to keep memory low
 
@@ -75,6 +76,17 @@ class Packed:
         if self.depth % WORD:
             row[-1] = np.uint64((1 << self.depth % WORD) - 1)
         return row
+
+
+def packed(graph: Graph) -> Graph:
+    """The same graph, which takes no more memory than its file: integer weights are bits until somebody reads them."""
+    ops = [
+        replace(op, weight=Packed.of(op.weight, op.weight_encoding))
+        if isinstance(op, Linear | Conv2d) and isinstance(held(op), np.ndarray) and op.weight_encoding != "f32"
+        else op
+        for op in graph.ops
+    ]
+    return Graph(tuple(ops), graph.meta)
 
 
 def _parts(shape: tuple[int, ...]) -> list[slice]:

@@ -22,6 +22,7 @@ from binarynet.graph.ir import (
     Affine,
     Conv2d,
     Flatten,
+    Input,
     Linear,
     MaxPool2d,
     Mul,
@@ -32,6 +33,7 @@ from binarynet.graph.ir import (
     Threshold,
     Value,
 )
+from binarynet.graph.rules import Rules
 
 _MOST = 2**31 - 1  # elements of one tensor: kernels count in 32 bits
 
@@ -73,16 +75,11 @@ class Network:
         self.steps: list[Step] = []
         fused: set[str] = set()
         for op in graph.ops[1:]:
-            if op.name in fused:
-                continue
-            readers = graph.readers(op.name)
-            after = readers[0] if len(readers) == 1 else None
-            if isinstance(op, Linear | Conv2d):
-                step = self._product(op, after)
+            if op.name not in fused:
+                readers = graph.readers(op.name)
+                step = RULES.of(op)(self, op, readers[0] if len(readers) == 1 else None)
                 fused |= {step.name} - {op.name}
-            else:
-                step = _STEPS[type(op)](self, op)
-            self.steps.append(step)
+                self.steps.append(step)
         last = {source: number for number, step in enumerate(self.steps) for source in step.sources}
         self._free = [[name for name in last if last[name] == number] for number in range(len(self.steps))]
         self.most = max(1, _MOST // max(map(_elements, self.values.values())))
@@ -97,7 +94,7 @@ class Network:
 
     def _answer(self, codes: Tensor) -> Tensor:
         images = len(codes)
-        values = {self.input.name: self._enter(codes.reshape(-1, codes.shape[-1]))}
+        values = {self.input.name: self.enter(codes.reshape(-1, codes.shape[-1]))}
         for step, free in zip(self.steps, self._free, strict=True):
             values[step.name] = step.run(*(values[source] for source in step.sources))
             for source in free:
@@ -110,7 +107,7 @@ class Network:
         """Bytes of weights on the device."""
         return sum(product.bytes for product in self.products.values())
 
-    def _enter(self, codes: Tensor) -> Tensor:
+    def enter(self, codes: Tensor) -> Tensor:
         """Input codes (pixels, channels) → how values of that encoding lie."""
         encoding = Encoding.parse(self.input.encoding)
         if encoding.is_float:
@@ -142,7 +139,8 @@ class Network:
             return Finish("affine", scale=self.put(op.scale), offset=self.put(op.offset))
         return Finish(made)
 
-    def _product(self, op: Linear | Conv2d, after: Op | None) -> Step:
+    def product(self, op: Linear | Conv2d, after: Op | None) -> Step:
+        """A product, and ``after``, its only reader, where that can be part of it."""
         source = self.values[op.source]
         product = self.products[op.name] = Product(op, source, self.device)
         whole_words = product.groups == 1 or product.out // product.groups % 64 == 0
@@ -239,12 +237,9 @@ class Network:
 
         return Step(op, op.name, op.sources, run, "unpack, pack")
 
-    def pointwise(self, op: Op) -> Step:
-        if isinstance(op, PRelu):
-            slope = self.put(op.slope)
-            return Step(op, op.name, op.sources, lambda x: reals.prelu(x, slope), "torch")
-        simple: dict[type[Op], Callable[..., Tensor]] = {Add: torch.add, Mul: torch.mul, Relu: torch.relu}
-        return Step(op, op.name, op.sources, simple[type(op)], "torch")
+    def prelu(self, op: PRelu) -> Step:
+        slope = self.put(op.slope)
+        return Step(op, op.name, op.sources, lambda x: reals.prelu(x, slope), "torch")
 
 
 def _elements(value: Value) -> int:
@@ -252,14 +247,27 @@ def _elements(value: Value) -> int:
     return prod(value.shape[:-1]) * max(value.channels, 8 * halves_for(value.channels))
 
 
-_STEPS: dict[type[Op], Callable[[Network, Any], Step]] = {
-    Threshold: Network.threshold,
-    Affine: Network.affine,
-    MaxPool2d: Network.max_pool,
-    SumPool2d: Network.sum_pool,
-    Flatten: Network.flatten,
-    Add: Network.pointwise,
-    Mul: Network.pointwise,
-    Relu: Network.pointwise,
-    PRelu: Network.pointwise,
+def _alone(make: Callable[[Network, Any], Step]) -> Callable[..., Step]:
+    """The rule of an op that cares for no reader."""
+    return lambda network, op, after: make(network, op)
+
+
+def _of_torch(run: Callable[..., Tensor]) -> Callable[..., Step]:
+    return lambda network, op, after: Step(op, op.name, op.sources, run, "torch")
+
+
+_STEPS: dict[type[Op], Callable[..., Any]] = {
+    Input: Network.enter,
+    Linear: Network.product,
+    Conv2d: Network.product,
+    Threshold: _alone(Network.threshold),
+    Affine: _alone(Network.affine),
+    MaxPool2d: _alone(Network.max_pool),
+    SumPool2d: _alone(Network.sum_pool),
+    Flatten: _alone(Network.flatten),
+    Add: _of_torch(torch.add),
+    Mul: _of_torch(torch.mul),
+    Relu: _of_torch(torch.relu),
+    PRelu: _alone(Network.prelu),
 }
+RULES = Rules("gpu/gpu", _STEPS, error=RuntimeUnavailable)

@@ -32,6 +32,7 @@ from binarynet.graph.ir import (
     Threshold,
     window_output,
 )
+from binarynet.graph.rules import Rules
 
 Array = NDArray[Any]
 
@@ -49,16 +50,14 @@ def trace(graph: Graph, images: Array) -> dict[str, Array]:
     """Every value of the graph by name, as numbers: int32 or float32, with the batch in front."""
     values: dict[str, Array] = {}
     for op in graph.ops:
-        if isinstance(op, Input):
-            values[op.name] = decode(images, Encoding.parse(op.encoding))
-        else:
-            values[op.name] = step(op, *(values[name] for name in op.sources))
+        values[op.name] = step(op, *([values[name] for name in op.sources] if op.sources else [images]))
     return values
 
 
 def step(op: Op, *inputs: Array) -> Array:
-    """One op but the `Input`, on the numbers that it reads, the batch in front."""
-    return _RULES[type(op)](op, *inputs)
+    """One op on the numbers that it reads, the batch in front; an `Input` on its codes."""
+    made: Array = RULES.of(op)(op, *inputs)
+    return made
 
 
 def decode(codes: Array, encoding: Encoding) -> Array:
@@ -68,6 +67,10 @@ def decode(codes: Array, encoding: Encoding) -> Array:
     if encoding.kind == "b":
         return 2 * codes.astype(np.int32) - encoding.high
     return codes.astype(np.int32)
+
+
+def _input(op: Input, images: Array) -> Array:
+    return decode(images, Encoding.parse(op.encoding))
 
 
 def exact_matmul(x: Array, weight: Array) -> Array:
@@ -172,6 +175,7 @@ def _flatten(op: Flatten, x: Array) -> Array:
 
 
 _RULES: dict[type[Op], Callable[..., Array]] = {
+    Input: _input,
     Linear: _linear,
     Conv2d: _conv2d,
     Threshold: _threshold,
@@ -184,3 +188,4 @@ _RULES: dict[type[Op], Callable[..., Array]] = {
     PRelu: _prelu,
     Flatten: _flatten,
 }
+RULES = Rules("graph/interpret", _RULES)

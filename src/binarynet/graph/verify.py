@@ -30,6 +30,7 @@ from binarynet.graph.ir import (
     Value,
     window_output,
 )
+from binarynet.graph.rules import Rules
 from binarynet.graph.weights import held
 
 I32, F32 = Encoding("i", 32), Encoding("f", 32)
@@ -64,7 +65,7 @@ def verify_op(op: Op, values: Mapping[str, Value]) -> Value:
     def fail(what: str) -> GraphError:
         return GraphError(f"{op.name or f'op {len(values)}'} ({type(op).__name__}): {what}")
 
-    if type(op).__name__ not in OPS:
+    if OPS.get(type(op).__name__) is not type(op):
         raise fail("no such op")
     if not op.name:
         raise fail("an op needs a name")
@@ -77,7 +78,7 @@ def verify_op(op: Op, values: Mapping[str, Value]) -> Value:
     for source in op.sources:
         if source not in values:
             raise fail(f"reads {source!r}, which is not made before it")
-    value = _RULES[type(op)](op, fail, *(values[source] for source in op.sources))
+    value = RULES.of(op)(op, fail, *(values[source] for source in op.sources))
     if not value.shape or min(value.shape) < 1 or prod(value.shape) > _LIMIT:
         raise fail(f"makes a value of shape {value.shape}; every size must be positive and fit 31 bits")
     return value
@@ -310,3 +311,4 @@ _RULES: dict[type[Op], Callable[..., Value]] = {
     PRelu: _prelu,
     Flatten: _flatten,
 }
+RULES = Rules("graph/verify", _RULES)

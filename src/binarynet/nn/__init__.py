@@ -1,6 +1,7 @@
 """Binary layers for PyTorch, one concept a file.
 
 | quantizers | what is applied to inputs and weights: value and pseudo-gradient; `QUANTIZERS` by name |
+| reader     | what the numbers of an image mean to `ByteInput`                                       |
 | layer      | what the binary layers share; `latent_weights(module)`                                 |
 | linear     | `BinaryLinear`                                                                         |
 | conv       | `BinaryConv1d`, `BinaryConv2d`, `BinaryConvTranspose2d`                                |

@@ -68,8 +68,14 @@ def latent_weights(module: nn.Module) -> Iterator[tuple[str, BinaryLayer, nn.Par
     """(qualified name, layer, weight parameter) of every layer of `module` that trains latent weights.
 
     In registration order, each layer once; named as by `module.named_modules()`, "" for `module` itself.
+    `InputError` for a layer whose weight is no parameter, as `torch.nn.utils.parametrize` and `prune` leave it.
     """
     for name, layer in module.named_modules():
         if isinstance(layer, BinaryLayer) and layer.weight_quantizer is not None:
-            assert isinstance(layer.weight, nn.Parameter)
+            if not isinstance(layer.weight, nn.Parameter):
+                raise InputError(
+                    f"{name or 'the model'} ({type(layer).__name__}): its weight is computed from other parameters, "
+                    "by a parametrization or pruning, so it has no latent weight to step. Remove that, as by "
+                    "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')."
+                )
             yield name, layer, layer.weight

@@ -55,7 +55,10 @@ def off() -> Iterator[None]:
 
 
 def takes(*tensors: Tensor) -> bool:
-    """Whether these are plain float32 tensors in this CPU's memory, without gaps, outside every transform."""
+    """Whether these are plain float32 tensors in this CPU's memory, without gaps, outside every transform.
+
+    Ask this before a size: where a batch has no fixed size (`torch.export`), a comparison would fix it.
+    """
     return (
         _on
         and not torch.compiler.is_compiling()

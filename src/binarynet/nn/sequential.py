@@ -69,8 +69,8 @@ def _takes_norm(layer: nn.Module, x: Tensor) -> bool:
         and layer.affine
         and (layer.momentum is not None or not layer.track_running_stats)
         and x.shape[1] == layer.num_features
-        and x.numel() >= max(native.ELEMENTS, 2 * x.shape[1])  # of one value a channel there is no variance
         and native.takes(x, layer.weight, layer.bias)
+        and x.numel() >= max(native.ELEMENTS, 2 * x.shape[1])  # of one value a channel there is no variance
         and _channels_last(x)
     )
 
@@ -149,8 +149,8 @@ def _takes_pool(layer: nn.Module, x: Tensor) -> bool:
         and not (layer.return_indices or layer.ceil_mode)
         and x.ndim == 4
         and x.shape[2] % 2 == x.shape[3] % 2 == 0
-        and x.numel() >= native.ELEMENTS
         and native.takes(x)
+        and x.numel() >= native.ELEMENTS
         and _channels_last(x)
     )
 
@@ -200,8 +200,8 @@ def _takes_dropout(layer: nn.Module, x: Tensor) -> bool:
         and isinstance(layer, nn.Dropout)
         and 0 < layer.p < 1
         and not layer.inplace
-        and x.numel() >= native.ELEMENTS
         and native.takes(x)
+        and x.numel() >= native.ELEMENTS
     )
 
 

@@ -23,7 +23,7 @@ weights and values, and BatchNorm and a clip in the place of each threshold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -33,7 +33,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.graph import Encoding, Graph, Op, Value, verify
-from binarynet.graph.ir import Add, Affine, Conv2d, Linear, MaxPool2d, Mul, PRelu, Relu, SumPool2d, Threshold
+from binarynet.graph.ir import (
+    Add,
+    Affine,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool2d,
+    Mul,
+    PRelu,
+    Relu,
+    SumPool2d,
+    Threshold,
+)
+from binarynet.graph.rules import Rules
 from binarynet.report.summary import macs
 
 INT8_ADD, INT32_ADD, FLOAT_ADD, FLOAT_MULTIPLY = 0.03, 0.1, 0.9, 3.7  # pJ
@@ -163,33 +177,70 @@ def _distinct(filters: NDArray[Any]) -> tuple[int, float]:
     return len(different), float(per_input.mean()) / filters.shape[1]
 
 
-def _operations(op: Op, reads: list[Value], made: Value) -> tuple[float, float]:
-    """pJ of the arithmetic of one image, as the graph has it and in float32."""
+Price = tuple[float, float]  # pJ of the arithmetic of one image, as the graph has it and in float32
+
+
+def _operations(op: Op, reads: list[Value], made: Value) -> Price:
+    return RULES.of(op)(op, reads[0].encoding if reads else None, made)
+
+
+def _nothing(op: Op, reads: Encoding | None, made: Value) -> Price:
+    return 0.0, 0.0
+
+
+def _product(op: Linear | Conv2d, reads: Encoding, made: Value) -> Price:
+    weight = Encoding.parse(op.weight_encoding)
+    if reads.is_float and (weight.kind == "t" or weight.bits == 1):
+        product = FLOAT_ADD
+    elif reads.is_float or weight.is_float:
+        product = FLOAT_MAC
+    else:
+        product = BIT_PRODUCT * reads.bits * weight.bits
+    return product * macs(op, made), FLOAT_MAC * macs(op, made)
+
+
+def _threshold(op: Threshold, reads: Encoding, made: Value) -> Price:
     size = prod(made.shape)
-    real = bool(reads) and reads[0].encoding.is_float
-    add = FLOAT_ADD if real else INT32_ADD
-    if isinstance(op, Linear | Conv2d):
-        weight = Encoding.parse(op.weight_encoding)
-        if real and (weight.kind == "t" or weight.bits == 1):
-            product = FLOAT_ADD
-        elif real or weight.is_float:
-            product = FLOAT_MAC
-        else:
-            product = BIT_PRODUCT * reads[0].encoding.bits * weight.bits
-        return product * macs(op, made), FLOAT_MAC * macs(op, made)
-    if isinstance(op, Threshold):
-        return add * op.thresholds.shape[1] * size, (FLOAT_MAC + FLOAT_ADD) * size
-    if isinstance(op, Affine):
-        return FLOAT_MAC * size, FLOAT_MAC * size
-    if isinstance(op, MaxPool2d):
-        steps = (prod(op.kernel) - 1) * size
-        return steps * (BIT_ADD if reads[0].encoding.bits == 1 else add), FLOAT_ADD * steps
-    if isinstance(op, SumPool2d):
-        steps = (prod(op.kernel) - 1) * size
-        return add * steps, FLOAT_ADD * steps
-    prices = {Add: (add, FLOAT_ADD), Relu: (add, FLOAT_ADD), Mul: (FLOAT_MULTIPLY,) * 2, PRelu: (FLOAT_MULTIPLY,) * 2}
-    as_is, in_float = prices.get(type(op), (0.0, 0.0))
-    return as_is * size, in_float * size
+    return _addition(reads) * op.thresholds.shape[1] * size, (FLOAT_MAC + FLOAT_ADD) * size
+
+
+def _max_pool(op: MaxPool2d, reads: Encoding, made: Value) -> Price:
+    steps = (prod(op.kernel) - 1) * prod(made.shape)
+    return steps * (BIT_ADD if reads.bits == 1 else _addition(reads)), FLOAT_ADD * steps
+
+
+def _sum_pool(op: SumPool2d, reads: Encoding, made: Value) -> Price:
+    steps = (prod(op.kernel) - 1) * prod(made.shape)
+    return _addition(reads) * steps, FLOAT_ADD * steps
+
+
+def _one_addition(op: Op, reads: Encoding, made: Value) -> Price:
+    return _addition(reads) * prod(made.shape), FLOAT_ADD * prod(made.shape)
+
+
+def _one(price: float) -> Callable[..., Price]:
+    return lambda op, reads, made: (price * prod(made.shape), price * prod(made.shape))
+
+
+def _addition(reads: Encoding) -> float:
+    return FLOAT_ADD if reads.is_float else INT32_ADD
+
+
+_PRICES: dict[type[Op], Callable[..., Price]] = {
+    Input: _nothing,
+    Linear: _product,
+    Conv2d: _product,
+    Threshold: _threshold,
+    Affine: _one(FLOAT_MAC),
+    MaxPool2d: _max_pool,
+    SumPool2d: _sum_pool,
+    Add: _one_addition,
+    Mul: _one(FLOAT_MULTIPLY),
+    Relu: _one_addition,
+    PRelu: _one(FLOAT_MULTIPLY),
+    Flatten: _nothing,
+}
+RULES = Rules("report/analysis", _PRICES)
 
 
 def _parameters(op: Op, in_float: bool) -> Iterator[int]:

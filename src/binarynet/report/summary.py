@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -9,8 +10,25 @@ from typing import Any
 import numpy as np
 
 from binarynet.graph import Encoding, Graph, Op, Value, verify
-from binarynet.graph.ir import Affine, Conv2d, Input, Linear, MaxPool2d, PRelu, SumPool2d, Threshold
+from binarynet.graph.ir import (
+    Add,
+    Affine,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool2d,
+    Mul,
+    Pair,
+    PRelu,
+    Relu,
+    SumPool2d,
+    Threshold,
+)
+from binarynet.graph.rules import Rules
 from binarynet.runtime import Session
+
+Moves = tuple[Pair, Pair, Pair]  # a window's kernel, dilation and stride
 
 
 @dataclass(frozen=True)
@@ -80,7 +98,7 @@ def summarise(graph: Graph, file_bytes: int, session: Session, batches: tuple[in
                 op=type(op).__name__,
                 reads=" + ".join(map(str, read)) or "—",
                 makes=str(values[op.name]),
-                weights=_weights(op),
+                weights=RULES.of(op).weights(op),
                 parameters=parameters,
                 stored_bits=stored,
                 binary_macs=macs(op, values[op.name]),
@@ -107,11 +125,7 @@ def summarise(graph: Graph, file_bytes: int, session: Session, batches: tuple[in
 
 def macs(op: Op, made: Value) -> int:
     """Multiply-accumulates of one image: each is one xor and popcount contribution (for b8 inputs, eight)."""
-    if isinstance(op, Linear):
-        return prod(op.weight_shape)
-    if isinstance(op, Conv2d):
-        return prod(made.shape) * prod(op.weight_shape[1:])
-    return 0
+    return prod(made.shape) * RULES.of(op).depth(op)
 
 
 def _stored_bits(op: Op, array: Any) -> int:
@@ -125,18 +139,42 @@ def _bytes(value: Value) -> int:
     return -(-prod(value.shape) * value.encoding.bits // 8)
 
 
-def _weights(op: Op) -> str:
-    if isinstance(op, Linear | Conv2d):
-        return f"{'×'.join(map(str, op.weight_shape))} {op.weight_encoding}"
-    if isinstance(op, Threshold):
-        return f"{op.thresholds.size} thresholds, {int((~op.rising).sum())} falling"
-    if isinstance(op, Affine):
-        return f"{op.scale.size} scales and offsets"
-    if isinstance(op, PRelu):
-        return f"{op.slope.size} slopes"
-    if isinstance(op, MaxPool2d) and op.minimum.any():
-        return f"minimum on {int(op.minimum.sum())} channels"
-    return ""
+@dataclass(frozen=True)
+class Facts:
+    """What a summary says of an op: its parameters in words, products in one number, and its `Moves`."""
+
+    weights: Callable[[Any], str] = lambda op: ""
+    depth: Callable[[Any], int] = lambda op: 0
+    moves: Callable[[Any], Moves] = lambda op: ((1, 1), (1, 1), (1, 1))
+
+
+def _weights(op: Linear | Conv2d) -> str:
+    return f"{'×'.join(map(str, op.weight_shape))} {op.weight_encoding}"
+
+
+def _depth(op: Linear | Conv2d) -> int:
+    return prod(op.weight_shape[1:])
+
+
+def _pooled(op: MaxPool2d | SumPool2d) -> Moves:
+    return op.kernel, (1, 1), op.stride
+
+
+_FACTS: dict[type[Op], Facts] = {
+    Input: Facts(),
+    Linear: Facts(_weights, _depth),
+    Conv2d: Facts(_weights, _depth, lambda op: (op.weight_shape[1:3], op.dilation, op.stride)),
+    Threshold: Facts(lambda op: f"{op.thresholds.size} thresholds, {int((~op.rising).sum())} falling"),
+    Affine: Facts(lambda op: f"{op.scale.size} scales and offsets"),
+    MaxPool2d: Facts(lambda op: f"minimum on {sum(op.minimum)} channels" if op.minimum.any() else "", moves=_pooled),
+    SumPool2d: Facts(moves=_pooled),
+    Add: Facts(),
+    Mul: Facts(),
+    Relu: Facts(),
+    PRelu: Facts(lambda op: f"{op.slope.size} slopes"),
+    Flatten: Facts(),
+}
+RULES = Rules("report/summary", _FACTS)
 
 
 def _reaches(graph: Graph, values: dict[str, Value]) -> dict[str, tuple[int, int]]:
@@ -153,11 +191,7 @@ def _reaches(graph: Graph, values: dict[str, Value]) -> dict[str, tuple[int, int
         if len(values[op.name].shape) == 1:
             reach[op.name], step[op.name] = (whole[0], whole[1]), (1, 1)
             continue
-        kernel, stretch, jump = (1, 1), (1, 1), (1, 1)
-        if isinstance(op, Conv2d):
-            kernel, stretch, jump = (op.weight_shape[1], op.weight_shape[2]), op.dilation, op.stride
-        elif isinstance(op, MaxPool2d | SumPool2d):
-            kernel, jump = op.kernel, op.stride
+        kernel, stretch, jump = RULES.of(op).moves(op)
         reach[op.name] = tuple(  # type: ignore[assignment]
             b + s * d * (k - 1) for b, s, d, k in zip(before, stride, stretch, kernel, strict=True)
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from binarynet.graph import Graph
+import torch
+from torch import Tensor, nn
+
+from binarynet.graph import Graph, Op, Value, verify
 from binarynet.graph.ir import (
     Add,
     Affine,
@@ -13,85 +16,105 @@ from binarynet.graph.ir import (
     Input,
     Linear,
     MaxPool2d,
+    Mul,
+    Padding,
     PRelu,
     Relu,
     SumPool2d,
     Threshold,
 )
-
-if TYPE_CHECKING:
-    from torch import nn
+from binarynet.graph.rules import Rules
 
 
-def float_twin(graph: Graph) -> nn.Module:
+class Twin(nn.Module):
+    """See `float_twin`."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        values = verify(graph)
+        self.steps = [(op.name, op.sources) for op in graph.ops[1:]]
+        self.entry = graph.input.name
+        self.layers = nn.ModuleList(RULES.of(op)(op, values[op.source]) for op in graph.ops[1:])
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = {self.entry: x}
+        for (name, sources), layer in zip(self.steps, self.layers, strict=True):
+            made[name] = layer(*(made[source] for source in sources))
+        return made[name]
+
+
+def float_twin(graph: Graph) -> Twin:
     """Linear and Conv2d in float32, BatchNorm + Hardtanh for each threshold, BatchNorm for the last scale.
 
     It takes float32 (n, channels, height, width) or (n, features). Its numbers are not the graph's: it is what is
     *timed* against.
 
     Raises:
-        ModuleNotFoundError: torch is not installed.
+        GraphError: an op has no counterpart; the text names it.
     """
-    import torch
-    from torch import nn
+    return Twin(graph).eval()
 
-    class Twin(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = nn.ModuleDict()
-            channels = {graph.input.name: graph.input.shape[-1]}
-            for op in graph.ops:
-                width = channels.get(op.sources[0], 0) if op.sources else 0
-                layer: nn.Module = nn.Identity()
-                if isinstance(op, Linear):
-                    width = op.weight.shape[0]
-                    layer = nn.Linear(op.weight.shape[1], width, bias=False)
-                elif isinstance(op, Conv2d):
-                    width = op.weight.shape[0]
-                    (top, bottom), (left, right) = op.padding
-                    even = top == bottom and left == right
-                    layer = nn.Conv2d(
-                        op.weight.shape[3] * op.groups,
-                        width,
-                        (op.weight.shape[1], op.weight.shape[2]),
-                        op.stride,
-                        (top, left) if even else 0,
-                        op.dilation,
-                        op.groups,
-                        bias=False,
-                    )
-                    if not even:
-                        layer = nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), layer)
-                elif isinstance(op, Threshold | Affine):
-                    flat = op.source in vectors
-                    norm = nn.BatchNorm1d(width) if flat else nn.BatchNorm2d(width)
-                    layer = nn.Sequential(norm, nn.Hardtanh()) if isinstance(op, Threshold) else norm
-                elif isinstance(op, MaxPool2d):
-                    layer = nn.MaxPool2d(op.kernel, op.stride, (op.padding[0][0], op.padding[1][0]))
-                elif isinstance(op, SumPool2d):
-                    layer = nn.AvgPool2d(op.kernel, op.stride, (op.padding[0][0], op.padding[1][0]))
-                elif isinstance(op, Relu | PRelu):
-                    layer = nn.ReLU() if isinstance(op, Relu) else nn.PReLU(width)
-                elif isinstance(op, Flatten):
-                    layer = nn.Flatten()
-                channels[op.name] = width
-                if isinstance(op, Flatten):
-                    channels[op.name] = 0  # a Linear follows, which brings its own
-                self.layers[op.name.replace(".", "/")] = layer
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            made = {graph.input.name: x}
-            for op in graph.ops:
-                if isinstance(op, Input):
-                    continue
-                layer = self.layers[op.name.replace(".", "/")]
-                if isinstance(op, Add):
-                    made[op.name] = made[op.sources[0]] + made[op.sources[1]]
-                else:
-                    made[op.name] = layer(made[op.source])
-            return made[graph.output.name]
+class _Sum(nn.Module):
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return left + right
 
-    from binarynet.graph import verify
 
-    vectors = {name for name, value in verify(graph).items() if len(value.shape) == 1}
-    return Twin().eval()
+class _Product(nn.Module):
+    def forward(self, x: Tensor, factor: Tensor) -> Tensor:
+        return x * factor
+
+
+def _linear(op: Linear, x: Value) -> nn.Module:
+    out, depth = op.weight_shape
+    return nn.Linear(depth, out, bias=False)
+
+
+def _conv(op: Conv2d, x: Value) -> nn.Module:
+    out, height, width, inside = op.weight_shape
+
+    def conv(padding: tuple[int, int]) -> nn.Module:
+        shape = (inside * op.groups, out, (height, width), op.stride, padding, op.dilation, op.groups)
+        return nn.Conv2d(*shape, bias=False)
+
+    return _padded(conv, op.padding, 0.0)
+
+
+def _pool(op: MaxPool2d | SumPool2d, x: Value) -> nn.Module:
+    outside, kind = (-torch.inf, nn.MaxPool2d) if isinstance(op, MaxPool2d) else (0.0, nn.AvgPool2d)
+    halves = tuple(size // 2 for size in op.kernel)
+    return _padded(lambda padding: kind(op.kernel, op.stride, padding), op.padding, outside, halves)
+
+
+def _padded(
+    layer: Callable[[tuple[int, int]], nn.Module],
+    padding: Padding,
+    outside: float,
+    most: tuple[int, ...] = (1 << 31, 1 << 31),
+) -> nn.Module:
+    """A layer that pads by itself where torch's can: alike on both sides, and a pool by half of its window."""
+    (top, bottom), (left, right) = padding
+    if (top, left) == (bottom, right) and top <= most[0] and left <= most[1]:
+        return layer((top, left))
+    return nn.Sequential(nn.ConstantPad2d((left, right, top, bottom), outside), layer((0, 0)))
+
+
+def _norm(op: Op, x: Value) -> nn.Module:
+    return nn.BatchNorm1d(x.channels) if len(x.shape) == 1 else nn.BatchNorm2d(x.channels)
+
+
+_LAYERS: dict[type[Op], Callable[..., nn.Module]] = {
+    Input: nn.Identity,
+    Linear: _linear,
+    Conv2d: _conv,
+    Threshold: lambda op, x: nn.Sequential(_norm(op, x), nn.Hardtanh()),
+    Affine: _norm,
+    MaxPool2d: _pool,
+    SumPool2d: _pool,
+    Add: lambda op, x: _Sum(),
+    Mul: lambda op, x: _Product(),
+    Relu: lambda op, x: nn.ReLU(),
+    PRelu: lambda op, x: nn.PReLU(x.channels),
+    Flatten: lambda op, x: nn.Flatten(),
+}
+RULES = Rules("report/twin", _LAYERS)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from binarynet.errors import InputError
 from binarynet.graph.encoding import Encoding
+from binarynet.pixels import either, meaning
 
 Layout = Literal["nchw", "nhwc"]
 Array = NDArray[Any]
@@ -21,12 +22,13 @@ def adapt(images: ArrayLike, shape: tuple[int, ...], encoding: Encoding, layout:
 
     ``shape`` is (features,) or (height, width, channels). A flat input takes any (n, …) of that many numbers, in the
     order they have. An image input takes (n, channels, height, width), (n, height, width, channels), flat
-    (n, channels · height · width) in the first order, and (n, height, width) if it has one channel. ``layout`` decides
-    where both orders fit; without it, that is "nchw".
+    (n, channels · height · width) in the first order, (n, height, width) if it has one channel, and if it has one row,
+    as one-dimensional networks have, (n, channels, width) or (n, width, channels). ``layout`` decides where both
+    orders fit; without it, that is "nchw".
 
-    Values: bytes and other whole numbers are codes. Reals are intensities in [0, 1]; 1 is the highest code, and between
-    codes the nearest is taken (halves to even). ±1 inputs (b1) take 0 / 1 in bool or unsigned, or ±1 in a signed
-    or real type. f32 inputs take reals as they are.
+    Values: integers are codes. Reals are codes if all are whole, or intensities in [0, 1]: 1 is the highest code, and
+    between codes the nearest is taken (halves to even); docs/data.md has the table. ±1 inputs (b1) take 0 / 1 in bool
+    or unsigned, or ±1 in a signed or real type. f32 inputs take reals as they are.
 
     Raises:
         InputError: the shape does not fit, or a value is none of these; the text names the first one.
@@ -62,6 +64,11 @@ def _arrange(array: Array, shape: tuple[int, ...], layout: Layout | None) -> Arr
         raise _misfit(array, shape, f"(n, …) with {shape[0]} numbers for each image")
     height, width, channels = shape
     nchw, nhwc = (channels, height, width), (height, width, channels)
+    if height == 1 and array.ndim == 3:  # a row of pixels is an image of height 1
+        if layout != "nhwc" and inner == (channels, width):
+            return array.transpose(0, 2, 1)[:, None]
+        if layout != "nchw" and inner == (width, channels):
+            return array[:, None]
     if layout != "nhwc" and inner == nchw:
         return array.transpose(0, 2, 3, 1)
     if layout != "nchw" and inner == nhwc:
@@ -70,7 +77,8 @@ def _arrange(array: Array, shape: tuple[int, ...], layout: Layout | None) -> Arr
         return array[..., None]
     if inner == (prod(shape),):
         return array.reshape(-1, *nhwc) if layout == "nhwc" else array.reshape(-1, *nchw).transpose(0, 2, 3, 1)
-    both = f"(n, {channels}, {height}, {width}) or (n, {height}, {width}, {channels})"
+    rows = f"(n, {channels}, {width}), " if height == 1 else ""
+    both = f"{rows}(n, {channels}, {height}, {width}) or (n, {height}, {width}, {channels})"
     raise _misfit(array, shape, f"the layout {layout} of {both}" if layout else both)
 
 
@@ -95,8 +103,7 @@ def _codes(array: Array, encoding: Encoding) -> Array:
         return np.ascontiguousarray(array > 0, np.uint8)
     highest = (1 << encoding.bits) - 1
     if kind == "f":
-        _refuse(array, (array < 0) | (array > 1), "is outside [0, 1]; pass intensities, or bytes as uint8")
-        return np.ascontiguousarray(np.rint(array * array.dtype.type(highest)), np.uint8)
+        return _from_reals(array if array.dtype.itemsize > 2 else array.astype(np.float32), highest)
     if kind == "b" and highest > 1:
         raise InputError(f"images are bool; the model takes {encoding} codes 0 … {highest} or intensities in [0, 1]")
     if array.dtype == np.uint8:
@@ -105,6 +112,25 @@ def _codes(array: Array, encoding: Encoding) -> Array:
     else:
         _refuse(array, (array < 0) | (array > highest), f"is not a code 0 … {highest} of {encoding}")
     return np.ascontiguousarray(array, np.uint8)
+
+
+def _from_reals(array: Array, highest: int) -> Array:
+    low, high = (float(end) for end in (array.min(initial=np.inf), array.max(initial=-np.inf)))
+    means = meaning(low, high, bool(np.all(array == np.rint(array))), highest) if array.size else "bytes"
+    if means == "bytes":
+        return np.ascontiguousarray(array, np.uint8)
+    if means == "intensities":
+        return np.ascontiguousarray(np.rint(array * array.dtype.type(highest)), np.uint8)
+    if means == "either":
+        raise InputError(f"images: {either(highest)}")
+    way = "pass intensities, or bytes as uint8"
+    if low < 0:
+        way += ", without the mean and std of a normalisation"
+    elif high <= highest:
+        odd = array[array != np.rint(array)].flat[0]
+        way += f", of which {odd:g} is none"
+    _refuse(array, (array < 0) | (array > 1), f"is outside [0, 1]; {way}")
+    raise AssertionError
 
 
 def _refuse(array: Array, bad: NDArray[np.bool_], why: str) -> None:

@@ -27,6 +27,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Threshold,
 )
+from binarynet.graph.rules import Rules
 from binarynet.graph.weights import held
 
 Network = _native.Network
@@ -58,10 +59,7 @@ def build(graph: Graph, isa: str | None, threads: int | None, kernel: str | None
         network = Network(isa or "", threads or 0, kernel or "")
         numbers: dict[str, int] = {}
         for op in graph.ops:
-            if isinstance(op, Input):
-                numbers[op.name] = network.add_input(op.shape, op.encoding)
-            else:
-                numbers[op.name] = _ADD[type(op)](network, op, *(numbers[source] for source in op.sources))
+            numbers[op.name] = RULES.of(op)(network, op, *(numbers[source] for source in op.sources))
         network.finish(numbers[graph.output.name])
     except ValueError as error:
         raise RuntimeUnavailable(str(error)) from None
@@ -119,6 +117,7 @@ def _sum_pool2d(network: Network, op: SumPool2d, source: int) -> int:
 
 
 _ADD: dict[type[Op], Callable[..., int]] = {
+    Input: lambda network, op: network.add_input(op.shape, op.encoding),
     Linear: _linear,
     Conv2d: _conv2d,
     Threshold: _threshold,
@@ -131,3 +130,4 @@ _ADD: dict[type[Op], Callable[..., int]] = {
     PRelu: lambda network, op, source: network.add_prelu(op.name, source, np.ascontiguousarray(op.slope)),
     Flatten: lambda network, op, source: network.add_flatten(op.name, source),
 }
+RULES = Rules("runtime/native", _ADD, error=RuntimeUnavailable)

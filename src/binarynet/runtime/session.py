@@ -1,7 +1,8 @@
-"""A session: one graph, ready to answer, from any number of threads at once."""
+"""A session: one graph, ready to answer, from any number of threads at once, and copied to other processes."""
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from binarynet.errors import InputError, RuntimeUnavailable
+from binarynet.format.packed import packed
 from binarynet.graph import Encoding, Graph, interpret, verify
 from binarynet.runtime.images import Layout, adapt, is_ready
 from binarynet.runtime.plan import Planned, build, planned
@@ -53,6 +55,14 @@ class Session:
         device: str = "cpu",
     ) -> None:
         values = verify(graph)
+        self._graph = packed(graph)  # bits: for copies, and for the oracle
+        self._options: dict[str, Any] = {
+            "isa": isa,
+            "threads": threads,
+            "kernel": kernel,
+            "engine": engine,
+            "device": device,
+        }
         engine = engine or ("native" if device == "cpu" else "triton")
         self.engine, self.device = engine, device
         self.classes = graph.classes
@@ -71,13 +81,18 @@ class Session:
         if engine != "triton" and device != "cpu":
             raise RuntimeUnavailable(f"the engine {engine!r} runs on 'cpu', not on {device!r}; leave one of them out")
         if engine == "native":
-            self._network = build(graph, isa, threads, kernel)
+            self._network = build(self._graph, isa, threads, kernel)
         elif engine == "triton":
             from binarynet.gpu import Runner  # here, because it needs torch and triton
 
             self._runner = Runner(graph, device)
-        else:
-            self._graph = graph  # the native engine has packed all of it, and need not keep it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the graph, its weights as bits, and the arguments given; they build the engine anew.
+
+        So another process gets its own threads, and another machine the best of its own instruction sets.
+        """
+        return partial(Session, **self._options), (self._graph,)
 
     @property
     def isa(self) -> str | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from binarynet.export.c.plan import Layer, Stored
-from binarynet.export.c.pointwise import tail
+from binarynet.errors import ExportError
+from binarynet.export.c.plan import PLACED, Layer, Stored
+from binarynet.export.c.pointwise import TAIL, tail, threshold
 from binarynet.export.c.product import Scratch, Table, product
-from binarynet.export.emit import Names, harmless, pack_words, unsupported, words
-from binarynet.graph.ir import Add, Conv2d, Linear, MaxPool2d, Mul, SumPool2d
+from binarynet.export.emit import Names, harmless, pack_words, words
+from binarynet.graph.ir import Add, Conv2d, Linear, MaxPool2d, Mul, Op, SumPool2d, Threshold
+from binarynet.graph.rules import Rules
 
 _INDENT = "    "
 WINDOW_FIELDS = (
@@ -37,19 +40,8 @@ def function(layer: Layer, names: Names, word: int) -> Function:
     head = layer.head
     if head is None:
         _each_number(made, [f"const {_type(layer.sources[0])} v = {_read(layer.sources[0])};"], names, word)
-    elif isinstance(head, Linear | Conv2d):
-        _product(made, head, names, word)
-    elif isinstance(head, MaxPool2d) and layer.sources[0].kind == "bits":
-        _pool_of_bits(made, head, names, word)
-    elif isinstance(head, MaxPool2d | SumPool2d):
-        _pool(made, head, names, word)
-    elif isinstance(head, Add):
-        kind = _type(layer.sources[0])
-        _each_number(made, [f"const {kind} v = x[at + c] + x2[at + c];"], names, word)
-    elif isinstance(head, Mul):
-        _each_number(made, ["const float v = multiply(x[at + c], x2[at / CHANNELS]);"], names, word)
     else:
-        raise unsupported("c", head, "has no rule for this op")
+        RULES.of(head)(made, head, names, word)
     return made
 
 
@@ -260,3 +252,27 @@ def _pool(made: Function, op: MaxPool2d | SumPool2d, names: Names, word: int) ->
             *tail(made.layer.tail, made.tables, "v", _type(x), names, word, "at + c"),
         ]
     _finish(made, [*_view(x, op), *_clear(made, word), *_nested(loops, before, inner)])
+
+
+def _max_pool(made: Function, op: MaxPool2d, names: Names, word: int) -> None:
+    (_pool_of_bits if made.layer.sources[0].kind == "bits" else _pool)(made, op, names, word)
+
+
+def _add(made: Function, op: Add, names: Names, word: int) -> None:
+    _each_number(made, [f"const {_type(made.layer.sources[0])} v = x[at + c] + x2[at + c];"], names, word)
+
+
+def _mul(made: Function, op: Mul, names: Names, word: int) -> None:
+    _each_number(made, ["const float v = multiply(x[at + c], x2[at / CHANNELS]);"], names, word)
+
+
+_HEADS: dict[type[Op], Callable[..., None]] = {
+    Linear: _product,
+    Conv2d: _product,
+    MaxPool2d: _max_pool,
+    SumPool2d: _pool,
+    Add: _add,
+    Mul: _mul,
+}
+_EVERY: dict[type[Op], Callable[..., object]] = {**PLACED, **_HEADS, **TAIL, Threshold: threshold}
+RULES = Rules("export/c", _EVERY, error=ExportError)

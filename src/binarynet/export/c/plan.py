@@ -7,7 +7,7 @@ the layer makes is stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -90,12 +90,8 @@ def plan(graph: Graph, values: dict[str, Value]) -> list[Layer]:
     for op in graph.ops:
         if op.name in done:
             continue
-        if isinstance(op, Input):
-            kind = "f32" if values[op.name].encoding.is_float else "codes"
-            stored[op.name] = Stored(op.name, kind, values[op.name])
-        elif isinstance(op, Flatten):
-            first = stored[op.source]
-            stored[op.name] = Stored(first.name, first.kind, Value(values[op.name].shape, first.value.encoding))
+        if type(op) in PLACED:
+            stored[op.name] = PLACED[type(op)](op, values[op.name], *(stored[source] for source in op.sources))
         else:
             sources = tuple(stored[source] for source in op.sources)
             alone = isinstance(op, POINTWISE)
@@ -114,6 +110,18 @@ def plan(graph: Graph, values: dict[str, Value]) -> list[Layer]:
         made = Stored("answer", kind, Value(answer.value.shape, encoding))
         layers.append(Layer(None, (), (answer,), made, "answer"))
     return layers
+
+
+def _input(op: Op, value: Value) -> Stored:
+    return Stored(op.name, "f32" if value.encoding.is_float else "codes", value)
+
+
+def _flatten(op: Op, value: Value, first: Stored) -> Stored:
+    return Stored(first.name, first.kind, Value(value.shape, first.value.encoding))
+
+
+PLACED: dict[type[Op], Callable[..., Stored]] = {Input: _input, Flatten: _flatten}
+"""Ops that take no code: what they make lies in memory already."""
 
 
 def _numbers(op: Op, sources: tuple[Stored, ...]) -> bool:

@@ -19,8 +19,8 @@ def tail(
     lines: list[str] = []
     for op in ops:
         if isinstance(op, Threshold):
-            return lines + _threshold(tables, op, value, names, word, place)
-        text = _TAIL[type(op)](tables, op, value, names)
+            return lines + threshold(tables, op, value, names, word, place)
+        text = TAIL[type(op)](tables, op, value, names)
         value = _next(value)
         kind = kind if isinstance(op, Relu) else "float"
         lines.append(f"const {kind} {value} = {text};")
@@ -47,14 +47,14 @@ def _prelu(tables: list[Table], op: PRelu, value: str, names: Names) -> str:
     return f"{value} >= 0 ? {value} : multiply({value}, {slope}[c])"
 
 
-_TAIL: dict[type[Op], Callable[..., str]] = {
+TAIL: dict[type[Op], Callable[..., str]] = {
     Affine: _affine,
     PRelu: _prelu,
     Relu: lambda tables, op, value, names: f"{value} > 0 ? {value} : 0",
 }
 
 
-def _threshold(tables: list[Table], op: Threshold, value: str, names: Names, word: int, place: str) -> list[str]:
+def threshold(tables: list[Table], op: Threshold, value: str, names: Names, word: int, place: str) -> list[str]:
     name = names.unique(f"{op.name}_threshold")
     numbers: Any = op.thresholds[:, 0] if op.encoding == "b1" else op.thresholds
     note = "a bit is set where the number reaches this"

@@ -12,13 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from binarynet.errors import ExportError
 from binarynet.export.emit import Options
-from binarynet.export.onnx.dialect import EXACT, Dialect, Tensor, from_onnx, to_onnx
+from binarynet.export.onnx.dialect import EXACT, NODES, Dialect, Tensor, from_onnx, to_onnx
 from binarynet.export.onnx.writer import need
 from binarynet.graph import Encoding, Graph, Op, Value
 from binarynet.graph.ir import Conv2d, Input, Linear, Threshold
+from binarynet.graph.rules import Rules
 
 DOMAINS: dict[str, int] = {}
+# Byte → its eight bits as ±1, the lowest first. A table, since some engines shift constant bytes wrongly
+# (OpenVINO 2026.4 folds a BitShift of uint8 into other numbers).
+_SIGNS = 2 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").astype(np.int8) - 1
 
 
 def refuses(op: type[Op], reads: Encoding | None, holds: Encoding | None) -> str | None:
@@ -49,6 +54,11 @@ class Standard(Dialect):
     """Standard operators; accumulators are int32."""
 
     whole = np.int32
+    rules = Rules("export/onnx", NODES, error=ExportError)
+
+    def __init__(self, target: str, graph: Graph, options: Options) -> None:
+        super().__init__(target, graph, options)
+        self.reals: dict[str, str] = {}  # accumulator → the same numbers as float32
 
     def input_type(self) -> Any:
         return np.float32 if self.values[self.graph.input.name].encoding.is_float else np.uint8
@@ -63,7 +73,11 @@ class Standard(Dialect):
         return self.node("Sub", [twice, self.scalar(value.encoding.high)], "numbers")
 
     def real(self, x: Tensor) -> str:
-        return self.node("Cast", [x.name], f"{x.name}.real", to=self.type(np.float32)) if x.is_accumulator else x.name
+        if not x.is_accumulator:
+            return x.name
+        if x.name not in self.reals:
+            self.reals[x.name] = self.node("Cast", [x.name], f"{x.name}.real", to=self.type(np.float32))
+        return self.reals[x.name]
 
     def product(self, op: Linear | Conv2d, x: Tensor) -> str:
         columns = self.columns(op, x)
@@ -75,9 +89,14 @@ class Standard(Dialect):
             self.multiply(op, x.name, self._weight(op, part), f"{op.name}.sum")
             for part in _pieces(columns, x.value.bound)
         ]
-        whole = f"{op.name}.whole" if len(sums) > 1 else op.name
-        parts = [self.node("Cast", [one], whole, to=self.type(np.int32)) for one in sums]
-        return self.total(op, parts) if len(parts) > 1 else parts[0]
+        if len(sums) > 1:
+            parts = [self.node("Cast", [one], f"{op.name}.whole", to=self.type(np.int32)) for one in sums]
+            return self.total(op, parts)
+        limits = [self.scalar(-EXACT), self.scalar(EXACT)]
+        real = self.node("Clip", [*sums, *limits], f"{op.name}.real")
+        whole = self._last(op, "Cast", real, to=self.type(np.int32))
+        self.reals[whole] = real
+        return whole
 
     def _weight(self, op: Linear | Conv2d, columns: NDArray[Any]) -> str:
         """±1 as eight bits a byte, other integers as int8; both become float32 once, when the engine loads them."""
@@ -85,20 +104,19 @@ class Standard(Dialect):
         if op.weight_encoding != "b1" or not np.all(columns):
             return self.node("Cast", [self.constant(f"{name}.int8", columns)], name, to=self.type(np.float32))
         packed = np.packbits(columns.reshape(-1) > 0, bitorder="little")
-        stored = self.constant(f"{name}.bits", packed[:, None])
-        places = self.constant("places", np.arange(8, dtype=np.uint8))
-        shifted = self.node("BitShift", [stored, places], f"{name}.shifted", direction="RIGHT")
-        digits = self.node("Mod", [shifted, self.scalar(2, np.uint8)], f"{name}.digits")
-        flat = self.node("Reshape", [digits, self.indices(-1)], f"{name}.flat")
+        stored = self.node("Cast", [self.constant(f"{name}.bits", packed)], f"{name}.bytes", to=self.type(np.int32))
+        signs = self.node("Gather", [self.constant("signs.of.a.byte", _SIGNS), stored], f"{name}.signs", axis=0)
         if packed.size * 8 > columns.size:
-            flat = self.node("Slice", [flat, self.indices(0), self.indices(columns.size)], f"{name}.whole")
-        shaped = self.node("Reshape", [flat, self.indices(*columns.shape)], f"{name}.shaped")
-        set_ = self.node("Cast", [shaped], f"{name}.set", to=self.type(np.bool_))
-        return self.node("Where", [set_, self.scalar(1), self.scalar(-1)], name)
+            signs = self.node("Reshape", [signs, self.indices(-1)], f"{name}.flat")
+            signs = self.node("Slice", [signs, self.indices(0), self.indices(columns.size)], f"{name}.whole")
+        shaped = self.node("Reshape", [signs, self.indices(*columns.shape)], f"{name}.int8")
+        return self.node("Cast", [shaped], name, to=self.type(np.float32))
 
     def threshold(self, op: Threshold, x: Tensor) -> str:
         made = Encoding.parse(op.encoding)
         rising, levels = op.rising, op.thresholds.shape[1]
+        if x.is_accumulator and op.encoding == "b1" and 2 * x.value.bound < EXACT:
+            return self._sign(op, x)
         if levels == 1:
             limit = self.channels(f"{op.name}.threshold", op.thresholds[:, 0], x)
             sides = None if rising.all() else self.channels(f"{op.name}.rising", rising, x)
@@ -114,6 +132,16 @@ class Standard(Dialect):
         count = self.node("ReduceSum", [ones, self.indices(-1)], f"{op.name}.count", keepdims=0)
         stepped = self.node("Mul", [count, self.scalar(made.step)], f"{op.name}.stepped")
         return self._last(op, "Add", stepped, self.scalar(made.low))
+
+    def _sign(self, op: Threshold, x: Tensor) -> str:
+        """±1 of a sum: sum − t + ½ is at least ½ from 0, so that cutting it to ±½ and doubling it is its sign."""
+        bound = x.value.bound + 1
+        shift = 0.5 - np.clip(op.thresholds[:, 0], -bound, bound).astype(np.float32)
+        shifted = self.node("Add", [self.real(x), self.channels(f"{op.name}.shift", shift, x)], f"{op.name}.shifted")
+        half = self.node("Clip", [shifted, self.scalar(-0.5), self.scalar(0.5)], f"{op.name}.half")
+        turn = np.where(op.rising, 2, -2).astype(np.float32)
+        twice = self.scalar(2) if op.rising.all() else self.channels(f"{op.name}.turn", turn, x)
+        return self._last(op, "Mul", half, twice)
 
     def _reached(self, op: Threshold, name: str, limit: str, rising: str | None) -> str:
         """(x ≥ t) = rising."""

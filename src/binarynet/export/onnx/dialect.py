@@ -8,6 +8,7 @@ is needed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.export.emit import Options, unsupported
+from binarynet.export.emit import Options
 from binarynet.export.onnx.writer import Writer
 from binarynet.graph import Graph, Op, Value, verify
 from binarynet.graph.ir import (
@@ -36,6 +37,7 @@ from binarynet.graph.ir import (
     Threshold,
     window_output,
 )
+from binarynet.graph.rules import Rules
 
 EXACT = 2**24  # float32 holds every integer below
 
@@ -60,6 +62,7 @@ class Dialect(Writer, ABC):
     """
 
     whole: Any
+    rules: Rules[Callable[..., Tensor]]
     batch: int | str = "N"
 
     def __init__(self, target: str, graph: Graph, options: Options) -> None:
@@ -71,8 +74,7 @@ class Dialect(Writer, ABC):
 
     def write(self, path: Path, domains: dict[str, int]) -> Path:
         for op in self.graph.ops:
-            sources = [self.tensors[name] for name in op.sources]
-            self.tensors[op.name] = self._take(op, sources)
+            self.tensors[op.name] = self.rules.of(op)(self, op, *(self.tensors[name] for name in op.sources))
         first = self.graph.input
         answer = self.plain(self.tensors[self.graph.output.name])
         kind = np.float32 if answer.value.encoding.is_float else self.whole
@@ -93,42 +95,30 @@ class Dialect(Writer, ABC):
                 names[:] = ["logits" if name == answer else name for name in names]
         return "logits"
 
-    def _take(self, op: Op, sources: list[Tensor]) -> Tensor:
-        value = self.values[op.name]
-        x = sources[0] if sources else None
-        if isinstance(op, Input):
-            return Tensor(self.input(op, value), value)
-        assert x is not None
-        if isinstance(op, Linear | Conv2d):
-            return Tensor(self.product(op, x), value)
-        if isinstance(op, Threshold):
-            return Tensor(self.threshold(op, x), value, x.order)
-        if isinstance(op, Flatten):
-            return self._flatten(op, x, value)
-        if isinstance(op, Affine):
-            real = self.real(x)
-            product = self.node("Mul", [real, self.channels(f"{op.name}.scale", op.scale, x)], f"{op.name}.product")
-            return Tensor(
-                self._last(op, "Add", product, self.channels(f"{op.name}.offset", op.offset, x)), value, x.order
-            )
-        if isinstance(op, MaxPool2d):
-            return Tensor(self.max_pool(op, x), value)
-        if isinstance(op, SumPool2d):
-            return Tensor(self.sum_pool(op, x), value)
-        if isinstance(op, Add | Mul):
-            left, right = sources
-            if not np.array_equal(left.order, right.order):  # type: ignore[arg-type]
-                left, right = self.plain(left), self.plain(right)
-            return Tensor(self._last(op, type(op).__name__, left.name, right.name), value, left.order)
-        if isinstance(op, Relu):
-            if x.is_accumulator and self.whole == np.int32:
-                return Tensor(self._last(op, "Max", x.name, self.scalar(0, np.int32)), value, x.order)
-            return Tensor(self._last(op, "Relu", x.name), value, x.order)
-        if isinstance(op, PRelu):
-            return Tensor(
-                self._last(op, "PRelu", x.name, self.channels(f"{op.name}.slope", op.slope, x)), value, x.order
-            )
-        raise unsupported(self.target, op, "has no rule for this op")
+    def _entry(self, op: Input) -> Tensor:
+        return self._made(op, self.input(op, self.values[op.name]))
+
+    def _affine(self, op: Affine, x: Tensor) -> Tensor:
+        scale, offset = (self.channels(f"{op.name}.{name}", getattr(op, name), x) for name in ("scale", "offset"))
+        product = self.node("Mul", [self.real(x), scale], f"{op.name}.product")
+        return self._made(op, self._last(op, "Add", product, offset), x)
+
+    def _two(self, op: Add | Mul, left: Tensor, right: Tensor) -> Tensor:
+        if not np.array_equal(left.order, right.order):  # type: ignore[arg-type]
+            left, right = self.plain(left), self.plain(right)
+        return self._made(op, self._last(op, type(op).__name__, left.name, right.name), left)
+
+    def _relu(self, op: Relu, x: Tensor) -> Tensor:
+        whole = x.is_accumulator and self.whole == np.int32
+        made = ("Max", x.name, self.scalar(0, np.int32)) if whole else ("Relu", x.name)
+        return self._made(op, self._last(op, *made), x)
+
+    def _prelu(self, op: PRelu, x: Tensor) -> Tensor:
+        return self._made(op, self._last(op, "PRelu", x.name, self.channels(f"{op.name}.slope", op.slope, x)), x)
+
+    def _made(self, op: Op, name: str, like: Tensor | None = None) -> Tensor:
+        """The op's value; its features stand in the order of ``like``."""
+        return Tensor(name, self.values[op.name], like.order if like is not None else None)
 
     def _last(self, op: Op, kind: str, *inputs: str, **attributes: Any) -> str:
         """The node that makes an op's value bears its name."""
@@ -260,12 +250,28 @@ class Dialect(Writer, ABC):
                 views.append(self.node("Slice", [name, *inputs], makes))
         return views
 
-    def _flatten(self, op: Flatten, x: Tensor, value: Value) -> Tensor:
-        made = self._last(op, "Flatten", x.name, axis=1)
+    def _flatten(self, op: Flatten, x: Tensor) -> Tensor:
+        made, value = self._last(op, "Flatten", x.name, axis=1), self.values[op.name]
         if len(x.value.shape) == 1:
             return Tensor(made, value, x.order)
         order = np.arange(prod(x.value.shape)).reshape(x.value.shape).transpose(2, 0, 1).reshape(-1)
         return Tensor(made, value, None if np.all(order[1:] > order[:-1]) else order)
+
+
+NODES: dict[type[Op], Callable[..., Tensor]] = {
+    Input: Dialect._entry,
+    Linear: lambda self, op, x: self._made(op, self.product(op, x)),
+    Conv2d: lambda self, op, x: self._made(op, self.product(op, x)),
+    Threshold: lambda self, op, x: self._made(op, self.threshold(op, x), x),
+    Affine: Dialect._affine,
+    MaxPool2d: lambda self, op, x: self._made(op, self.max_pool(op, x)),
+    SumPool2d: lambda self, op, x: self._made(op, self.sum_pool(op, x)),
+    Add: Dialect._two,
+    Mul: Dialect._two,
+    Relu: Dialect._relu,
+    PRelu: Dialect._prelu,
+    Flatten: Dialect._flatten,
+}
 
 
 def turned(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -70,6 +70,14 @@ class Writer:
     def indices(self, *values: int) -> str:
         return self.constant("indices_" + "_".join(map(str, values)), np.asarray(values, np.int64))
 
+    def _drop_unread(self, wanted: set[str]) -> None:
+        """Leave out nodes and constants that nothing reads; nodes stand in running order."""
+        for node in reversed(self.nodes):
+            if not wanted.isdisjoint(node.output):
+                wanted.update(node.input)
+        self.nodes = [node for node in self.nodes if not wanted.isdisjoint(node.output)]
+        self.initializers = [one for one in self.initializers if one.name in wanted]
+
     def save(
         self,
         path: Path,
@@ -82,6 +90,7 @@ class Writer:
     ) -> Path:
         """Write the model. ``ends``: (name, dtype, shape without the batch) of the input and of the output."""
         helper = self._onnx.helper
+        self._drop_unread({name for name, *_ in ends})
         infos = [
             helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), (batch, *shape))
             for name, dtype, shape in ends

@@ -18,7 +18,22 @@ from numpy.typing import NDArray
 from binarynet.errors import ExportError
 from binarynet.export.emit import unsupported
 from binarynet.graph import Encoding, Graph, Op, Value
-from binarynet.graph.ir import Affine, Conv2d, Flatten, Input, Linear, MaxPool2d, Pair, Threshold
+from binarynet.graph.ir import (
+    Add,
+    Affine,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool2d,
+    Mul,
+    Pair,
+    PRelu,
+    Relu,
+    SumPool2d,
+    Threshold,
+)
+from binarynet.graph.rules import Rules
 
 DIGITAL = frozenset([*(f"b{k}" for k in range(1, 9)), *(f"u{k}" for k in range(1, 9))])
 CODES = DIGITAL | {"t2", *(f"i{k}" for k in range(2, 9))}
@@ -27,7 +42,7 @@ WEIGHTS = frozenset([*(f"b{k}" for k in range(1, 8)), *(f"u{k}" for k in range(1
 }
 
 # What the target takes: op → encodings of what it reads, and of what it holds (products) or makes (Input, Threshold).
-SUPPORTED: dict[type[Op], tuple[frozenset[str], frozenset[str]]] = {
+_TAKES: dict[type[Op], tuple[frozenset[str], frozenset[str]]] = {
     Input: (frozenset(), DIGITAL),
     Linear: (CODES, WEIGHTS),
     Conv2d: (CODES, WEIGHTS),
@@ -37,13 +52,15 @@ SUPPORTED: dict[type[Op], tuple[frozenset[str], frozenset[str]]] = {
     Affine: (frozenset({"i32"}), frozenset()),  # as the last op: it decides the order of the classes
 }
 
+_NO_UNIT = "has no unit for it: lower a net of products, thresholds and max pools, or export it to c"
+SUPPORTED = Rules("export/verilog", _TAKES, dict.fromkeys((SumPool2d, Add, Mul, Relu, PRelu), _NO_UNIT), ExportError)
 _REALS = "has no reals: lower a net whose layers end in a sign or a quantizer, or export it to c"
 
 
 def refuses(op: type[Op], reads: Encoding | None, holds: Encoding | None) -> str | None:
     """Why the target does not take an op that reads and holds (or makes) these encodings; None if it does."""
     if op not in SUPPORTED:
-        return "has no unit for it: lower a net of products, thresholds and max pools, or export it to c"
+        return SUPPORTED.refused.get(op, "has no rule for this op")
     readable, holdable = SUPPORTED[op]
     if any(encoding is not None and encoding.is_float for encoding in (reads, holds)):
         return _REALS
