@@ -1,10 +1,11 @@
-"""Fit the prices of native/costs.inc to this machine, and say how well they predict what was measured.
+"""Fit the prices of native/kernels/costs to this machine, and say how well they predict what was measured.
 
     python benchmarks/costs.py [--write] [instruction set …]
 
 Small networks are run, on one thread, with each instruction set and each kernel, and each step of them is timed. A step
 says what it does, counted (`Network.plan`); the price of each count is what makes Σ counts · price come closest to the
-times, in ratio, with no price below 0. With --write the numbers go into native/costs.inc; then build again.
+times, in ratio, with no price below 0. With --write the numbers go into native/kernels/costs/<instruction set>.inc;
+then build again.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ import numpy as np
 
 from binarynet import _native
 
-FILE = Path(__file__).parents[1] / "native" / "costs.inc"
-COST = re.compile(r'^COST\((\w+), ("[^"]*"), (.*)\)$', re.MULTILINE)
-COLUMNS = ("amx", "avx512", "avx2", "portable")
+KERNELS = Path(__file__).parents[1] / "native" / "kernels"
+COUNT = re.compile(r"^COUNT\((\w+), ", re.MULTILINE)
+HEAD = """\
+// PRICE(count of counts.inc, nanoseconds of one thread; 0: not used, or too cheap to see)
+// Written by `python benchmarks/costs.py`, which fits the prices to the measured times of many small networks.
+"""
 SAME = ((1, 1), (1, 1))
 BATCHES = (1, 2, 4, 8, 16, 24, 48, 100, 200)
 MILLISECONDS = 3  # of measuring, for each network and batch
@@ -197,13 +201,11 @@ def _least_squares(rows: np.ndarray, target: np.ndarray, x: np.ndarray) -> np.nd
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--write", action="store_true", help="put the prices into native/costs.inc")
+    parser.add_argument("--write", action="store_true", help="put the prices into native/kernels/costs")
     parser.add_argument("--worst", type=int, default=0, help="how many of the steps to show that are predicted worst")
     parser.add_argument("isa", nargs="*", help="default: all that this CPU has")
     options = parser.parse_args()
-    text = FILE.read_text(encoding="utf-8")
-    names = [match[1] for match in COST.finditer(text)]
-    table = {match[1]: match[3].split(", ") for match in COST.finditer(text)}
+    names = COUNT.findall((KERNELS / "counts.inc").read_text(encoding="utf-8"))
     for isa in options.isa or _native.available():
         steps, works, times = zip(*samples(isa), strict=True)
         counts = np.array([[work.get(name, 0.0) for name in names] for work in works])
@@ -213,12 +215,10 @@ def main() -> None:
         print(f"{isa}: {len(times)} steps; expected ÷ measured {middle:.2f}, of 80 % {low:.2f} … {high:.2f}")
         for i in np.argsort(-np.abs(np.log(ratio)))[: options.worst]:
             print(f"    {ratio[i]:5.2f}  {times[i] / 1e3:9.1f} µs  {steps[i]}")
-        for name, price in zip(names, prices, strict=True):
-            table[name][COLUMNS.index(isa)] = f"{price:.3g}"
-    changed = COST.sub(lambda match: f"COST({match[1]}, {match[2]}, {', '.join(table[match[1]])})", text)
-    print(changed)
-    if options.write:
-        FILE.write_text(changed, encoding="utf-8")
+        lines = HEAD + "".join(f"PRICE({name}, {price:.3g})\n" for name, price in zip(names, prices, strict=True))
+        print(lines)
+        if options.write:
+            (KERNELS / "costs" / f"{isa}.inc").write_text(lines, encoding="utf-8")
 
 
 if __name__ == "__main__":

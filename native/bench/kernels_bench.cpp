@@ -21,10 +21,11 @@
 
 #include <time.h>
 
-#include "bits.h"
-#include "dispatch.h"
-#include "panels.h"
-#include "peaks.h"
+#include "base/bits.h"
+#include "base/memory.h"
+#include "bench/peaks.h"
+#include "kernels/dispatch.h"
+#include "kernels/panels.h"
 
 using namespace binarynet;
 
@@ -63,10 +64,8 @@ struct Peak {
 
 Peak measure_peak(const Kernels& k) {
     Peak peak;
-    const std::string name = k.name;
-    if (name == "amx" || name == "avx512") peak.popcount = arithmetic_rate("avx512 popcount", 1);
-    if (name == "avx2") peak.popcount = arithmetic_rate("avx2 popcount", 1);
-    if (name == "amx") peak.tiles = arithmetic_rate("amx int8", 1);
+    if (k.popcount_unit) peak.popcount = arithmetic_rate(k.popcount_unit, 1);
+    if (k.tile_unit) peak.tiles = arithmetic_rate(k.tile_unit, 1);
     std::printf("%s: at most", k.name);
     if (peak.popcount > 0) std::printf(" %.0f GMAC/s by counting bits", peak.popcount / 1e9);
     if (peak.tiles > 0) std::printf(", %.0f by tiles", peak.tiles / 1e9);

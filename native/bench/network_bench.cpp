@@ -12,8 +12,8 @@
 
 #include <time.h>
 
-#include "dispatch.h"
-#include "network.h"
+#include "kernels/dispatch.h"
+#include "network/network.h"
 
 using namespace binarynet;
 

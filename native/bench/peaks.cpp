@@ -11,8 +11,9 @@
 #include <immintrin.h>
 #endif
 
-#include "dispatch.h"
-#include "memory.h"
+#include "base/cpu.h"
+#include "base/memory.h"
+#include "kernels/dispatch.h"
 
 namespace binarynet {
 namespace {

@@ -14,8 +14,8 @@
 #include <random>
 #include <vector>
 
-#include "memory.h"
-#include "peaks.h"
+#include "base/memory.h"
+#include "bench/peaks.h"
 #include "training/products.h"
 
 using namespace binarynet;

@@ -163,7 +163,7 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Cut& c
             };
             uint8_t* a = s.rows + (r * c.steps + first * strip_rows) * kVector;
             const int8_t* w = s.weights;
-            before_tiles_read(&s);
+            fence(&s);
             if (first == 0) {
                 _tile_zero(0);
                 _tile_zero(1);
@@ -227,10 +227,25 @@ void gemm(const typename Store::Args& g) {
     }
 }
 
+constexpr Price price_list[] = {
+#include "costs/amx.inc"
+};
+static_assert(complete(price_list), "costs/amx.inc names every count of counts.inc once");
+constexpr Prices prices = by_count(price_list);
+
 }  // namespace
 
 extern const KernelTable amx_kernels = {
-    {kLanes, 4}, gemm<ToBits>, gemm<ToI32>, nullptr,    nullptr,         nullptr,        nullptr,  nullptr,
-    nullptr,     nullptr,      nullptr,     amx_expand, amx_strips_bits, amx_strips_i32, kMaxDepth};
+    .panel = {kLanes, 4},
+    .gemm_bits = gemm<ToBits>,
+    .gemm_i32 = gemm<ToI32>,
+    .expand = amx_expand,
+    .strips_bits = amx_strips_bits,
+    .strips_i32 = amx_strips_i32,
+    .tile_depth = kMaxDepth,
+    .prices = &prices,
+    .popcount_unit = "avx512 popcount",
+    .tile_unit = "amx int8",
+};
 
 }  // namespace binarynet

@@ -6,14 +6,14 @@
 
 #include <algorithm>
 
-#include "../bits.h"
-#include "../kernels.h"
+#include "base/bits.h"
+#include "base/tiles.h"
+#include "contract.h"
 
 namespace binarynet {
 namespace {
 
-constexpr size_t kLanes = 16, kVector = 64, kTile = 16 * kVector;
-constexpr size_t kTileRows = 16, kStripRows = 2 * kTileRows;
+constexpr size_t kLanes = 16, kVector = kLine, kStripRows = 2 * kTileRows;
 constexpr size_t kMaxSteps = 11;   // of a block of depth
 constexpr size_t kMostSteps = 16;  // of a depth that is one block
 
@@ -24,37 +24,6 @@ inline size_t steps_per_block(size_t steps) {
 
 // For masked intrinsics in the place of plain ones, whose undefined operand GCC 12 warns about (bug 105593).
 constexpr __mmask64 kAll = ~uint64_t{0};
-
-// GCC's tile intrinsics do not say, or not in full, what memory they read: it must have been written by now.
-inline void before_tiles_read(const void* data) {
-    __asm__ volatile("" : : "r"(data) : "memory");
-}
-
-// The tile registers, for one call: 0 … 3 sums, 4 and 5 rows, 6 and 7 weights. Released at once, so that a
-// thread that is switched out has no 8 KB of tiles to save.
-class Tiles {
- public:
-    explicit Tiles(size_t height) {
-        struct alignas(64) {
-            uint8_t palette = 1, start_row = 0, reserved[14] = {};
-            uint16_t bytes_per_row[16] = {};
-            uint8_t rows[16] = {};
-        } config;
-        for (int t = 0; t < 8; ++t) {
-            config.bytes_per_row[t] = kVector;
-            config.rows[t] = static_cast<uint8_t>(t < 6 ? height : kTileRows);
-        }
-        before_tiles_read(&config);
-        _tile_loadconfig(&config);
-    }
-    // Answers that passed the caches are there when the call returns.
-    ~Tiles() {
-        _mm_sfence();
-        _tile_release();
-    }
-    Tiles(const Tiles&) = delete;
-    Tiles& operator=(const Tiles&) = delete;
-};
 
 struct Order {
     alignas(64) uint8_t values[64];     // byte 32 h + 4 n + q of a step is value 32 h + 8 q + n

@@ -48,7 +48,7 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Strips
         for (size_t i = 0; i < strip_count; ++i) {
             const Strip& strip = strips[i];
             const int8_t* w = s.weights;
-            before_tiles_read(&s);
+            fence(&s);
             if (first == 0) {
                 _tile_zero(0);
                 _tile_zero(1);

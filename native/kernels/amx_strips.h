@@ -1,7 +1,7 @@
 // The kernels of amx_strips.cpp, for the table in amx.cpp.
 #pragma once
 
-#include "../kernels.h"
+#include "contract.h"
 
 namespace binarynet {
 

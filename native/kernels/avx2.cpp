@@ -21,8 +21,8 @@
 // to 32 bits in time.
 #include <immintrin.h>
 
-#include "../bits.h"
-#include "../kernels.h"
+#include "base/bits.h"
+#include "contract.h"
 #include "shared.h"
 
 namespace binarynet {
@@ -300,11 +300,28 @@ void gemm_select(const GemmSelect& g) {
         select_all<kLanes, 1, Stretch<false>>(g);
 }
 
+constexpr Price price_list[] = {
+#include "costs/avx2.inc"
+};
+static_assert(complete(price_list), "costs/avx2.inc names every count of counts.inc once");
+constexpr Prices prices = by_count(price_list);
+
 }  // namespace
 
 extern const KernelTable avx2_kernels = {
-    {kLanes, 1},   gemm<GemmBits>,         gemm<GemmI32>,          split,
-    threshold_i32, threshold_f32,          count_levels<int32_t>,  count_levels<float>,
-    gemm_select,   gemm_real<6, 1, float>, gemm_real<6, 1, int8_t>};
+    .panel = {kLanes, 1},
+    .gemm_bits = gemm<GemmBits>,
+    .gemm_i32 = gemm<GemmI32>,
+    .split = split,
+    .threshold_i32 = threshold_i32,
+    .threshold_f32 = threshold_f32,
+    .levels_i32 = count_levels<int32_t>,
+    .levels_f32 = count_levels<float>,
+    .gemm_select = gemm_select,
+    .gemm_real_f32 = gemm_real<6, 1, float>,
+    .gemm_real_i8 = gemm_real<6, 1, int8_t>,
+    .prices = &prices,
+    .popcount_unit = "avx2 popcount",
+};
 
 }  // namespace binarynet

@@ -16,8 +16,8 @@
 // loads per 48 operations.
 #include <immintrin.h>
 
-#include "../bits.h"
-#include "../kernels.h"
+#include "base/bits.h"
+#include "contract.h"
 #include "shared.h"
 
 namespace binarynet {
@@ -216,18 +216,28 @@ struct Stretch {
     }
 };
 
+constexpr Price price_list[] = {
+#include "costs/avx512.inc"
+};
+static_assert(complete(price_list), "costs/avx512.inc names every count of counts.inc once");
+constexpr Prices prices = by_count(price_list);
+
 }  // namespace
 
-extern const KernelTable avx512_kernels = {{kLanes, 4},
-                                           gemm<ToBits>,
-                                           gemm<ToI32>,
-                                           split,
-                                           threshold_i32,
-                                           threshold_f32,
-                                           count_levels<int32_t>,
-                                           count_levels<float>,
-                                           select_all<kLanes, 4, Stretch>,
-                                           gemm_real<8, 2, float>,
-                                           gemm_real<8, 2, int8_t>};
+extern const KernelTable avx512_kernels = {
+    .panel = {kLanes, 4},
+    .gemm_bits = gemm<ToBits>,
+    .gemm_i32 = gemm<ToI32>,
+    .split = split,
+    .threshold_i32 = threshold_i32,
+    .threshold_f32 = threshold_f32,
+    .levels_i32 = count_levels<int32_t>,
+    .levels_f32 = count_levels<float>,
+    .gemm_select = select_all<kLanes, 4, Stretch>,
+    .gemm_real_f32 = gemm_real<8, 2, float>,
+    .gemm_real_i8 = gemm_real<8, 2, int8_t>,
+    .prices = &prices,
+    .popcount_unit = "avx512 popcount",
+};
 
 }  // namespace binarynet

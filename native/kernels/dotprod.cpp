@@ -180,6 +180,10 @@ void gemm(const Args& g) {
 
 }  // namespace
 
-extern const KernelTable dotprod_kernels = {{kLanes, 4}, gemm<GemmBits>, gemm<GemmI32>};
+extern const KernelTable dotprod_kernels = {
+    .panel = {kLanes, 4},
+    .gemm_bits = gemm<GemmBits>,
+    .gemm_i32 = gemm<GemmI32>,
+};
 
 }  // namespace binarynet

@@ -191,8 +191,17 @@ void gemm_select(const GemmSelect& g) {
 }  // namespace
 
 extern const KernelTable neon_kernels = {
-    {kLanes, 4},        gemm<GemmBits>,         gemm<GemmI32>,          split,
-    threshold<int32_t>, threshold<float>,       count_levels<int32_t>,  count_levels<float>,
-    gemm_select,        gemm_real<6, 1, float>, gemm_real<6, 1, int8_t>};
+    .panel = {kLanes, 4},
+    .gemm_bits = gemm<GemmBits>,
+    .gemm_i32 = gemm<GemmI32>,
+    .split = split,
+    .threshold_i32 = threshold<int32_t>,
+    .threshold_f32 = threshold<float>,
+    .levels_i32 = count_levels<int32_t>,
+    .levels_f32 = count_levels<float>,
+    .gemm_select = gemm_select,
+    .gemm_real_f32 = gemm_real<6, 1, float>,
+    .gemm_real_i8 = gemm_real<6, 1, int8_t>,
+};
 
 }  // namespace binarynet

@@ -7,8 +7,8 @@
 
 #include <arm_neon.h>
 
-#include "../bits.h"
-#include "../kernels.h"
+#include "base/bits.h"
+#include "contract.h"
 
 namespace binarynet {
 namespace {

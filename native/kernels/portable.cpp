@@ -8,8 +8,8 @@
 // bits), with the sums of 8 bits kept as bytes for up to 31 words (31 · 8 = 248 < 256) before they are added
 // across the word. 12 operations a word; where the compiler has a popcount instruction (aarch64 cnt,
 // -mpopcnt) it is used instead.
-#include "../bits.h"
-#include "../kernels.h"
+#include "base/bits.h"
+#include "contract.h"
 #include "shared.h"
 
 namespace binarynet {
@@ -133,18 +133,27 @@ struct Stretch {
     }
 };
 
+constexpr Price price_list[] = {
+#include "costs/portable.inc"
+};
+static_assert(complete(price_list), "costs/portable.inc names every count of counts.inc once");
+constexpr Prices prices = by_count(price_list);
+
 }  // namespace
 
-extern const KernelTable portable_kernels = {{kLanes, 8},
-                                             gemm_bits,
-                                             gemm_i32,
-                                             split,
-                                             threshold<int32_t>,
-                                             threshold<float>,
-                                             count_levels<int32_t>,
-                                             count_levels<float>,
-                                             select_all<kLanes, 8, Stretch>,
-                                             gemm_real<2, 1, float>,
-                                             gemm_real<2, 1, int8_t>};
+extern const KernelTable portable_kernels = {
+    .panel = {kLanes, 8},
+    .gemm_bits = gemm_bits,
+    .gemm_i32 = gemm_i32,
+    .split = split,
+    .threshold_i32 = threshold<int32_t>,
+    .threshold_f32 = threshold<float>,
+    .levels_i32 = count_levels<int32_t>,
+    .levels_f32 = count_levels<float>,
+    .gemm_select = select_all<kLanes, 8, Stretch>,
+    .gemm_real_f32 = gemm_real<2, 1, float>,
+    .gemm_real_i8 = gemm_real<2, 1, int8_t>,
+    .prices = &prices,
+};
 
 }  // namespace binarynet

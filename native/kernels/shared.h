@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../kernels.h"
+#include "contract.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>

@@ -5,60 +5,18 @@
 #include <atomic>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <random>
 #include <stdexcept>
 #include <thread>
 
-#include "check.h"
-#include "dispatch.h"
-#include "network.h"
+#include "allocations.h"
+#include "base/memory.h"
+#include "base/threads.h"
+#include "kernels/dispatch.h"
+#include "network/network.h"
+#include "numbers.h"
 
 using namespace binarynet;
-
-static std::atomic<size_t> allocations{0};
-
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-// Whatever takes memory from the heap, in whatever library, comes by here: other libraries see it too.
-#pragma GCC visibility push(default)
-extern "C" {
-void* __libc_malloc(size_t);
-void* __libc_calloc(size_t, size_t);
-void* __libc_realloc(void*, size_t);
-void* __libc_memalign(size_t, size_t);
-
-void* malloc(size_t bytes) {
-    allocations.fetch_add(1, std::memory_order_relaxed);
-    return __libc_malloc(bytes);
-}
-void* calloc(size_t count, size_t bytes) {
-    allocations.fetch_add(1, std::memory_order_relaxed);
-    return __libc_calloc(count, bytes);
-}
-void* realloc(void* memory, size_t bytes) {
-    allocations.fetch_add(1, std::memory_order_relaxed);
-    return __libc_realloc(memory, bytes);
-}
-void* aligned_alloc(size_t alignment, size_t bytes) {
-    allocations.fetch_add(1, std::memory_order_relaxed);
-    return __libc_memalign(alignment, bytes);
-}
-}
-#pragma GCC visibility pop
-#else
-// Sanitizers have a heap of their own; what C++ takes is counted still.
-void* operator new(size_t bytes) {
-    allocations.fetch_add(1, std::memory_order_relaxed);
-    if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
-    throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-void operator delete(void* memory, size_t) noexcept {
-    std::free(memory);
-}
-#endif
 
 namespace {
 
@@ -176,10 +134,10 @@ void test_equal_answers_for_all_threads_batches_and_callers(void (*build)(Networ
     Network reference("portable", 1);
     build(reference);
     reference.run(data.data(), kImages, expected.data());
-    CHECK(digest(expected) == answers_digest, "the answers of every processor: %#llx",
-          static_cast<unsigned long long>(digest(expected)));
+    SAME(digest(expected) == answers_digest, "the answers of every processor: %#llx",
+         static_cast<unsigned long long>(digest(expected)));
     for (const Kernels* k : available_kernels()) {
-        size_t compared = 0, different = 0;
+        long numbers = 0;
         for (int threads : {1, 2, 4}) {
             Network network(k->name, threads);
             build(network);
@@ -196,11 +154,10 @@ void test_equal_answers_for_all_threads_batches_and_callers(void (*build)(Networ
             std::vector<std::thread> callers;
             for (size_t i = 0; i < 8; ++i) callers.emplace_back(call, 5 * i);
             for (auto& caller : callers) caller.join();
-            CHECK(wrong == 0, "%s, %d threads: %d wrong numbers", k->name, threads, wrong.load());
-            compared += 8 * (1 + 3 + 17 + 40) * kClasses;
-            different += static_cast<size_t>(wrong.load());
+            SAME(wrong == 0, "%s, %d threads: %d wrong numbers", k->name, threads, wrong.load());
+            numbers += 8 * (1 + 3 + 17 + 40) * static_cast<long>(kClasses);
         }
-        report(k->name, static_cast<int>(compared), static_cast<int>(different));
+        report(k->name, numbers);
     }
 }
 
@@ -227,25 +184,24 @@ void test_networks_at_once_do_not_disturb_each_other() {
             }
         });
     for (auto& caller : callers) caller.join();
-    CHECK(wrong == 0, "%d wrong answers", wrong.load());
+    SAME(wrong == 0, "%d wrong answers", wrong.load());
 }
 
 void test_no_memory_is_taken_after_the_first_run(void (*build)(Network&)) {
     const auto data = images();
     std::vector<float> answers(kImages * kClasses);
-    const size_t nothing_yet = allocations.load();
+    const size_t nothing_yet = allocations();
     const std::vector<char> counted(1);
     __asm__ volatile("" : : "r"(counted.data()) : "memory");  // Clang leaves out what nobody sees
-    CHECK(allocations.load() == nothing_yet + 1, "allocations are counted");
+    SAME(allocations() == nothing_yet + 1, "allocations are counted");
     for (int threads : {1, 2}) {
         Network network("", threads);
         build(network);
         network.run(data.data(), kImages, answers.data());
-        const size_t before = allocations.load(), buffers = buffers_allocated();
+        const size_t before = allocations(), buffers = buffers_allocated();
         for (size_t count : {1, 2, 15, 40, 1}) network.run(data.data(), count, answers.data());
-        CHECK(allocations.load() == before, "%d threads: %zu allocations", threads,
-              allocations.load() - before);
-        CHECK(buffers_allocated() == buffers, "%d threads", threads);
+        SAME(allocations() == before, "%d threads: %zu allocations", threads, allocations() - before);
+        SAME(buffers_allocated() == buffers, "%d threads", threads);
     }
 }
 
@@ -265,8 +221,8 @@ void test_the_pool_runs_every_task_once_and_one_at_a_time_in_a_slot() {
             if (inner != 3) ++clashes;
             here.fetch_sub(1);
         });
-        for (size_t i = 0; i < count; ++i) CHECK(done[i] == 1, "task %zu of %zu", i, count);
-        CHECK(clashes == 0, "round %d", round);
+        for (size_t i = 0; i < count; ++i) SAME(done[i] == 1, "task %zu of %zu", i, count);
+        SAME(clashes == 0, "round %d", round);
         if (round % 50 == 0)
             std::this_thread::sleep_for(std::chrono::milliseconds(2));  // workers fall asleep
     }
@@ -276,44 +232,56 @@ void test_wrong_networks_are_refused() {
     using Wrong = std::invalid_argument;
     const auto one = [] { return PackedWeights{{}, 1, {0}}; };
     Network network("portable", 1);
-    CHECK(throws<Wrong>([&] { network.finish(0); }, "no input"), "finish");
-    CHECK(throws<Wrong>([&] { network.add_input({}, "b1"); }, "shape"), "shape");
-    CHECK(throws<Wrong>([&] { network.add_input({3, 3}, "b1"); }, "shape"), "shape");
-    CHECK(throws<Wrong>([&] { network.add_input({3}, "b9"); }, "encoding b9"), "encoding");
+    CHECK_THROWS_WITH_AS(network.finish(0), doctest::Contains("no input"), Wrong);
+    CHECK_THROWS_WITH_AS(network.add_input({}, "b1"), doctest::Contains("shape"), Wrong);
+    CHECK_THROWS_WITH_AS(network.add_input({3, 3}, "b1"), doctest::Contains("shape"), Wrong);
+    CHECK_THROWS_WITH_AS(network.add_input({3}, "b9"), doctest::Contains("encoding b9"), Wrong);
     const int x = network.add_input({4, 4, 3}, "b8");
-    CHECK(throws<Wrong>([&] { network.add_input({3}, "b1"); }, "one already"), "second input");
+    CHECK_THROWS_WITH_AS(network.add_input({3}, "b1"), doctest::Contains("one already"), Wrong);
     Window window{};
     window.kernel_height = 5;
     window.kernel_width = 1;
-    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, one(), window, 1, 0); }, "does not fit"), "window");
+    CHECK_THROWS_WITH_AS(network.add_conv2d("c", x, one(), window, 1, 0), doctest::Contains("does not fit"),
+                         Wrong);
     window.kernel_height = 1;
-    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, one(), window, 2, 0); }, "groups"), "groups");
+    CHECK_THROWS_WITH_AS(network.add_conv2d("c", x, one(), window, 2, 0), doctest::Contains("groups"), Wrong);
     window.top = 1;
-    CHECK(throws<Wrong>([&] { network.add_conv2d("c", x, one(), window, 1, 2); }, "pad_value 2"),
-          "pad_value");
-    CHECK(throws<Wrong>([&] { network.add_max_pool2d("m", x, window, {0, 0, 0}); }, "wholly in the padding"),
-          "pool");
-    CHECK(throws<Wrong>([&] { network.add_prelu("p", x, {1}); }, "float32"), "prelu");
-    CHECK(throws<Wrong>([&] { network.add_relu("r", x); }, "int32 or float32"), "relu");
-    CHECK(throws<Wrong>([&] { network.add_threshold("t", x, {{1}, {}, {1}, {}}); }, "per channel"),
-          "threshold");
-    CHECK(throws<Wrong>([&] { network.add_affine("a", x, {{1}, {1}}); }, "per channel"), "affine");
-    CHECK(throws<Wrong>([&] { network.add_add("s", x, x); }, "int32 or both float32"), "add");
-    CHECK(throws<Wrong>([&] { network.run(nullptr, 1, nullptr); }, "finish()"), "run");
-    CHECK(throws<Wrong>([] { Network("sse9", 1); }, "unknown instruction set"), "isa");
+    CHECK_THROWS_WITH_AS(network.add_conv2d("c", x, one(), window, 1, 2), doctest::Contains("pad_value 2"),
+                         Wrong);
+    CHECK_THROWS_WITH_AS(network.add_max_pool2d("m", x, window, {0, 0, 0}),
+                         doctest::Contains("wholly in the padding"), Wrong);
+    CHECK_THROWS_WITH_AS(network.add_prelu("p", x, {1}), doctest::Contains("float32"), Wrong);
+    CHECK_THROWS_WITH_AS(network.add_relu("r", x), doctest::Contains("int32 or float32"), Wrong);
+    CHECK_THROWS_WITH_AS(network.add_threshold("t", x, {{1}, {}, {1}, {}}), doctest::Contains("per channel"),
+                         Wrong);
+    CHECK_THROWS_WITH_AS(network.add_affine("a", x, {{1}, {1}}), doctest::Contains("per channel"), Wrong);
+    CHECK_THROWS_WITH_AS(network.add_add("s", x, x), doctest::Contains("int32 or both float32"), Wrong);
+    CHECK_THROWS_WITH_AS(network.run(nullptr, 1, nullptr), doctest::Contains("finish()"), Wrong);
+    CHECK_THROWS_WITH_AS(Network("sse9", 1), doctest::Contains("unknown instruction set"), Wrong);
 }
 
 }  // namespace
 
-int main() {
+TEST_CASE("the pool runs every task once, and one at a time in a slot") {
     test_the_pool_runs_every_task_once_and_one_at_a_time_in_a_slot();
+}
+
+TEST_CASE("wrong networks are refused") {
     test_wrong_networks_are_refused();
+}
+
+TEST_CASE("answers are equal for all threads, batches and callers, and on every processor") {
     test_equal_answers_for_all_threads_batches_and_callers(build, 0xcdae4798460e4229);
     test_equal_answers_for_all_threads_batches_and_callers(build_codes, 0x5cd50258b571911d);
-    test_networks_at_once_do_not_disturb_each_other();
     test_equal_answers_for_all_threads_batches_and_callers(build_wide, 0xb2fbe97753c913ca);
+}
+
+TEST_CASE("networks at once do not disturb each other") {
+    test_networks_at_once_do_not_disturb_each_other();
+}
+
+TEST_CASE("no memory is taken after the first run") {
     test_no_memory_is_taken_after_the_first_run(build);
     test_no_memory_is_taken_after_the_first_run(build_codes);
     test_no_memory_is_taken_after_the_first_run(build_wide);
-    return report("network_test");
 }

@@ -3,8 +3,8 @@
 // The gradient of a convolution's weights: for each tap, filters × positions times positions × channels. Of
 // 32 filters and 32 channels, a pass takes 8 steps of 32 positions, 16 KB of either operand, which all taps
 // meet in L1: those of the right operand are the same but for some lines.
-#include "../threads.h"
 #include "bands.h"
+#include "base/threads.h"
 #include "strips.h"
 #include "windows.h"
 

@@ -3,8 +3,8 @@
 // The three products of a binary linear layer. Batches are small and weights many, so each weight block is
 // expanded from its signs once, in the scratch of one task, and meets the whole batch there: in memory, a
 // weight is 32 bits for the forward pass, which must read the latent value, and one bit after it.
-#include "../bits.h"
-#include "../threads.h"
+#include "base/bits.h"
+#include "base/threads.h"
 #include "products.h"
 #include "tiles.h"
 

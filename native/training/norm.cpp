@@ -10,7 +10,7 @@
 #include <cmath>
 #include <vector>
 
-#include "../threads.h"
+#include "base/threads.h"
 #include "each_length.h"
 
 namespace binarynet::training {

@@ -3,7 +3,7 @@
 // Bound by memory: 20 bytes read and 5 written for each answer, and the other way round behind it.
 #include "pool.h"
 
-#include "../threads.h"
+#include "base/threads.h"
 #include "each_length.h"
 
 namespace binarynet::training {

@@ -2,7 +2,7 @@
 // compiled for AMX.
 #pragma once
 
-#include "../threads.h"
+#include "base/threads.h"
 #include "products.h"
 #include "tiles.h"
 

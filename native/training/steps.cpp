@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "../threads.h"
+#include "base/threads.h"
 #include "each_length.h"
 
 namespace binarynet::training {

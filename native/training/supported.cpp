@@ -1,7 +1,7 @@
 // compile (.*):
 //
 // Compiled for the base instruction set: it decides whether the files beside it may run.
-#include "../kernels.h"
+#include "base/cpu.h"
 #include "products.h"
 
 #if defined(__x86_64__)

@@ -1,4 +1,4 @@
-// Tiles of bfloat16: 16 rows × 64 bytes, and how operands come into them. Only for files compiled for AMX.
+// Tiles (base/tiles.h) of bfloat16, and how operands come into them. Only for files compiled for AMX.
 //
 //     sums (16 × 16 float32)  +=  left (16 rows of 32 along the depth)  ·  right (16 pairs of depth × 16
 //     columns × 2)
@@ -17,12 +17,11 @@
 #include <cstring>
 #include <vector>
 
-#include "../memory.h"
+#include "base/tiles.h"
 
 namespace binarynet::training {
 
-constexpr size_t kLine = 64;  // bytes of a row of a tile, and of a line of the cache
-constexpr size_t kTile = 1024, kStep = 2 * kTile, kBlock = 32, kHalf = 16;
+constexpr size_t kStep = 2 * kTile, kBlock = 32, kHalf = kTileRows;
 constexpr __mmask16 kAll = 0xffff;
 
 inline size_t blocks(size_t count) {
@@ -33,29 +32,6 @@ inline size_t blocks(size_t count) {
 inline __mmask16 first(size_t count) {
     return count >= kHalf ? kAll : static_cast<__mmask16>((1u << count) - 1);
 }
-
-// GCC's tile intrinsics do not say what memory they read or write.
-inline void fence(const void* data) {
-    __asm__ volatile("" : : "r"(data) : "memory");
-}
-
-// The tile registers, for one task: 0 … 3 sums, 4 and 5 left, 6 and 7 right. `height`: rows of the left.
-class Tiles {
- public:
-    explicit Tiles(size_t height = kHalf) {
-        struct alignas(64) {
-            uint8_t palette = 1, start_row = 0, reserved[14] = {};
-            uint16_t bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-            uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-        } config;
-        for (size_t tile = 0; tile < 6; ++tile) config.rows[tile] = static_cast<uint8_t>(height);
-        fence(&config);
-        _tile_loadconfig(&config);
-    }
-    ~Tiles() { _tile_release(); }
-    Tiles(const Tiles&) = delete;
-    Tiles& operator=(const Tiles&) = delete;
-};
 
 // Where the steps of an operand are, in bytes from its block.
 using Offsets = std::vector<size_t>;

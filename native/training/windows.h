@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "../threads.h"
+#include "base/threads.h"
 #include "products.h"
 #include "tiles.h"
 

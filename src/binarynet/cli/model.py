@@ -52,7 +52,7 @@ def inspect(
 ) -> None:
     """Show a model layer by layer: shapes, encodings, bits, binary MACs, the kernel that will run, and for how long.
 
-    Times are expected, not measured: they come from the price list in native/costs.inc. `binarynet bench --layers`
+    Times are expected, not measured: they come from the price list in native/kernels/costs. `binarynet bench --layers`
     measures.
     """
     from binarynet.format import load

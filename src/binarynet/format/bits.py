@@ -1,4 +1,4 @@
-"""The one packing convention, the same as native/bits.h.
+"""The one packing convention, the same as native/base/bits.h.
 
 Value i of a row is bit (i mod 64) of word (i div 64); bit 1 means +1; words are little-endian::
 

@@ -1,0 +1,183 @@
+// The Python module binarynet._training. Its typed face is src/binarynet/_training.pyi. Tensors come as
+// addresses: binarynet.nn.native is the one caller, and has looked at their types, shapes and strides.
+#include <nanobind/nanobind.h>
+
+#include <cmath>
+
+#include "training/norm.h"
+#include "training/pool.h"
+#include "training/products.h"
+#include "training/steps.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using namespace binarynet::training;
+
+namespace {
+
+using Address = uintptr_t;
+
+template <typename T>
+T* at(Address address) {
+    return reinterpret_cast<T*>(address);
+}
+
+}  // namespace
+
+NB_MODULE(_training, m) {
+    m.doc() =
+        "What training steps on a CPU need: matrix products on its matrix unit, updates in one pass over "
+        "memory.";
+    // Graphs of autograd that a script still holds when the interpreter ends keep shapes alive: no leak of
+    // ours.
+    nb::set_leak_warnings(false);
+    const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
+
+    m.def("products_supported", &products_supported);
+#if defined(__x86_64__)
+    nb::class_<LinearShape>(m, "LinearShape")
+        .def(nb::init<size_t, size_t, size_t>(), "batch"_a, "depth"_a, "channels"_a);
+    nb::class_<ConvShape>(m, "ConvShape")
+        .def(nb::init<size_t, size_t, size_t, size_t, size_t, size_t, size_t>(), "images"_a, "height"_a,
+             "width"_a, "channels"_a, "filters"_a, "kernel_height"_a, "kernel_width"_a);
+    m.def(
+        "pieces_of",
+        [](Address x, size_t count, int threads) { return pieces_of(at<float>(x), count, threads); }, "x"_a,
+        "count"_a, "threads"_a, unlocked);
+    m.def(
+        "linear",
+        [](const LinearShape& shape, Address x, int pieces, Address w, Address y, Address signs,
+           int threads) {
+            return linear(shape, at<float>(x), pieces, at<float>(w), at<float>(y), at<uint64_t>(signs),
+                          threads);
+        },
+        "shape"_a, "x"_a, "pieces"_a, "w"_a, "y"_a, "signs"_a, "threads"_a, unlocked);
+    m.def(
+        "linear_input_gradient",
+        [](const LinearShape& shape, Address g, int pieces, Address signs, Address dx, int threads) {
+            linear_input_gradient(shape, at<float>(g), pieces, at<uint64_t>(signs), at<float>(dx), threads);
+        },
+        "shape"_a, "g"_a, "pieces"_a, "signs"_a, "dx"_a, "threads"_a, unlocked);
+    m.def(
+        "linear_weight_gradient",
+        [](const LinearShape& shape, Address g, int g_pieces, Address x, int x_pieces, Address dw,
+           int threads) {
+            linear_weight_gradient(shape, at<float>(g), g_pieces, at<float>(x), x_pieces, at<float>(dw),
+                                   threads);
+        },
+        "shape"_a, "g"_a, "g_pieces"_a, "x"_a, "x_pieces"_a, "dw"_a, "threads"_a, unlocked);
+    m.def(
+        "conv",
+        [](const ConvShape& shape, Address x, int most_pieces, Address w, Address y, Address signs,
+           int threads) {
+            return conv(shape, at<float>(x), most_pieces, at<float>(w), at<float>(y), at<uint32_t>(signs),
+                        threads);
+        },
+        "shape"_a, "x"_a, "most_pieces"_a, "w"_a, "y"_a, "signs"_a, "threads"_a, unlocked);
+    m.def("conv_sign_words", &conv_sign_words, "shape"_a);
+    m.def(
+        "conv_input_gradient",
+        [](const ConvShape& shape, Address g, int pieces, Address signs, Address dx, int threads) {
+            conv_input_gradient(shape, at<float>(g), pieces, at<uint32_t>(signs), at<float>(dx), threads);
+        },
+        "shape"_a, "g"_a, "pieces"_a, "signs"_a, "dx"_a, "threads"_a, unlocked);
+    m.def(
+        "conv_weight_gradient",
+        [](const ConvShape& shape, Address g, int g_pieces, Address x, int x_pieces, Address dw,
+           int threads) {
+            conv_weight_gradient(shape, at<float>(g), g_pieces, at<float>(x), x_pieces, at<float>(dw),
+                                 threads);
+        },
+        "shape"_a, "g"_a, "g_pieces"_a, "x"_a, "x_pieces"_a, "dw"_a, "threads"_a, unlocked);
+#endif
+    m.def(
+        "adam",
+        [](Address w, Address g, Address m1, Address v, size_t count, double beta1, double beta2, float eps,
+           float rate, float deviation, float clip, int threads) {
+            adam(at<float>(w), at<float>(g), at<float>(m1), at<float>(v), count,
+                 {static_cast<float>(1 - beta1), static_cast<float>(beta2), static_cast<float>(1 - beta2),
+                  eps, rate, deviation, clip},
+                 threads);
+        },
+        "w"_a, "g"_a, "m"_a, "v"_a, "count"_a, nb::kw_only(), "beta1"_a, "beta2"_a, "eps"_a, "rate"_a,
+        "deviation"_a, "clip"_a, "threads"_a, unlocked);
+    m.def(
+        "shift_adamax",
+        [](Address w, Address g, Address m1, Address v, size_t count, double beta1, double beta2, float eps,
+           float rate, bool nearest, float clip, int threads) {
+            shift_adamax(at<float>(w), at<float>(g), at<float>(m1), at<float>(v), count,
+                         {static_cast<float>(1 - beta1), static_cast<float>(beta2), eps, rate, nearest, clip},
+                         threads);
+        },
+        "w"_a, "g"_a, "m"_a, "v"_a, "count"_a, nb::kw_only(), "beta1"_a, "beta2"_a, "eps"_a, "rate"_a,
+        "nearest"_a, "clip"_a, "threads"_a, unlocked);
+    m.def(
+        "sign",
+        [](Address x, Address y, size_t count, int threads) {
+            sign(at<float>(x), at<float>(y), count, threads);
+        },
+        "x"_a, "y"_a, "count"_a, "threads"_a, unlocked);
+    m.def(
+        "window_gradient",
+        [](Address g, Address x, float window, Address dx, size_t count, int threads) {
+            window_gradient(at<float>(g), at<float>(x), window, at<float>(dx), count, threads);
+        },
+        "g"_a, "x"_a, "window"_a, "dx"_a, "count"_a, "threads"_a, unlocked);
+    m.def(
+        "dropout",
+        [](Address x, uint64_t seed, double p, Address y, size_t count, int threads) {
+            dropout(at<float>(x), seed, static_cast<uint32_t>(p * 0x1p32), static_cast<float>(1 / (1 - p)),
+                    at<float>(y), count, threads);
+        },
+        "x"_a, "seed"_a, "p"_a, "y"_a, "count"_a, "threads"_a, unlocked);
+
+    nb::class_<NormShape>(m, "NormShape").def(nb::init<size_t, size_t>(), "rows"_a, "channels"_a);
+    m.def(
+        "norm_statistics",
+        [](const NormShape& shape, Address x, Address mean, Address variance, int threads) {
+            norm_statistics(shape, at<float>(x), at<float>(mean), at<float>(variance), threads);
+        },
+        "shape"_a, "x"_a, "mean"_a, "variance"_a, "threads"_a, unlocked);
+    m.def(
+        "norm_forward",
+        [](const NormShape& shape, Address x, Address scale, Address shift, bool sign, Address y,
+           int threads) {
+            norm_forward(shape, at<float>(x), at<float>(scale), at<float>(shift), sign, at<float>(y),
+                         threads);
+        },
+        "shape"_a, "x"_a, "scale"_a, "shift"_a, "sign"_a, "y"_a, "threads"_a, unlocked);
+    m.def(
+        "norm_sums",
+        [](const NormShape& shape, Address g, Address x, Address mean, bool sign, float window, Address scale,
+           Address shift, Address sum, Address product, int threads) {
+            norm_sums(shape, at<float>(g), at<float>(x), at<float>(mean),
+                      {sign, window, at<float>(scale), at<float>(shift)}, at<float>(sum), at<float>(product),
+                      threads);
+        },
+        "shape"_a, "g"_a, "x"_a, "mean"_a, "sign"_a, "window"_a, "scale"_a, "shift"_a, "sum"_a, "product"_a,
+        "threads"_a, unlocked);
+    m.def(
+        "norm_gradient",
+        [](const NormShape& shape, Address g, Address x, Address mean, bool sign, float window, Address scale,
+           Address shift, Address slope, Address level, Address dx, int threads) {
+            norm_gradient(shape, at<float>(g), at<float>(x), at<float>(mean),
+                          {sign, window, at<float>(scale), at<float>(shift)}, at<float>(slope),
+                          at<float>(level), at<float>(dx), threads);
+        },
+        "shape"_a, "g"_a, "x"_a, "mean"_a, "sign"_a, "window"_a, "scale"_a, "shift"_a, "slope"_a, "level"_a,
+        "dx"_a, "threads"_a, unlocked);
+    nb::class_<PoolShape>(m, "PoolShape")
+        .def(nb::init<size_t, size_t, size_t, size_t>(), "images"_a, "height"_a, "width"_a, "channels"_a);
+    m.def(
+        "max_pool",
+        [](const PoolShape& shape, Address x, Address y, Address from, int threads) {
+            max_pool(shape, at<float>(x), at<float>(y), at<uint8_t>(from), threads);
+        },
+        "shape"_a, "x"_a, "y"_a, "from_"_a, "threads"_a, unlocked);
+    m.def(
+        "max_pool_gradient",
+        [](const PoolShape& shape, Address g, Address from, Address dx, int threads) {
+            max_pool_gradient(shape, at<float>(g), at<uint8_t>(from), at<float>(dx), threads);
+        },
+        "shape"_a, "g"_a, "from_"_a, "dx"_a, "threads"_a, unlocked);
+}

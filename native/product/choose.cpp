@@ -1,0 +1,101 @@
+// Which kernel runs a product, and how threads share it: what gathered.cpp and tiles.cpp do, in numbers.
+#include <algorithm>
+#include <cmath>
+
+#include "matmul.h"
+
+namespace binarynet {
+
+namespace {
+
+double number(size_t n) {
+    return static_cast<double>(n);
+}
+
+}  // namespace
+
+Matmul::Cut Matmul::cut(const Frame& frame) const {
+    if (implicit_) return {Kernel::tiles, 1, 1, count_implicit(frame)};
+    if (forced_) return cut(frame, *forced_);
+    Cut best = cut(frame, Kernel::popcount);
+    if (order_.words() * kWord > frame.kernels.tile_depth) return best;
+    Cut tiles = cut(frame, Kernel::tiles);
+    return frame.nanoseconds(tiles.work) < frame.nanoseconds(best.work) ? tiles : best;
+}
+
+Matmul::Cut Matmul::cut(const Frame& frame, Kernel kernel) const {
+    Cut cut{kernel};
+    cut.work = count(frame, cut);
+    if (!frame.worthwhile(cut.work)) return cut;
+    // Blocks of rows first; where there are few rows, also blocks of channels. Four tasks a thread even out.
+    const size_t tasks = static_cast<size_t>(frame.threads) * 4, rows = frame.images * positions();
+    cut.blocks = std::min(tasks, (rows + 7) / 8);
+    if (shape_.groups == 1 && cut.blocks * 2 < tasks) {
+        const size_t step = panel_step(), steps = (panels_[0].count() + step - 1) / step;
+        cut.splits = std::clamp<size_t>(tasks / cut.blocks, 1, steps);
+    }
+    cut.work = count(frame, cut);
+    return cut;
+}
+
+Work Matmul::count(const Frame& frame, const Cut& cut) const {
+    const Value& from = shape_.from;
+    const size_t rows = frame.images * positions(), block = (rows + cut.blocks - 1) / cut.blocks;
+    const double tiles = number(cut.blocks * ((block + tile_rows() - 1) / tile_rows()));
+    const double rows_of_tile = number(rows) / tiles;
+    const double groups = number(shape_.groups), planes = planes_.rows(), weight_planes = planes_.weights();
+    const size_t parts = finish_.compares() || shape_.groups > 1
+                             ? 1
+                             : (shape_.channels + part_channels() - 1) / part_channels();
+    const double calls = tiles * number(std::max(parts, cut.splits)) * groups * weight_planes;
+    const double weights = weight_planes * groups * number(panels_[0].bytes()) / 1024;  // KB
+    const double sums = number(rows) * number(shape_.channels) * weight_planes;
+
+    Work work(Work::calls, calls);
+    work[frame.weights()] = tiles * weights;
+    if (cut.kernel == Kernel::tiles) {
+        const double strips = std::ceil(rows_of_tile / 32);
+        // Below 13 rows of a tile its products wait for each other (native/kernels/amx.cpp).
+        const double height = std::max(13.0, std::ceil(rows_of_tile / (2 * strips)));
+        work[Work::tile_calls] = calls;
+        work[Work::tile_products] = tiles * strips * 2 * height * weights * 8;
+        // Weights are expanded for each block of rows, which is as many as are expanded at once.
+        const size_t fit = frame.kernels.tile_depth / (order_.words() * kWord);
+        work[Work::tile_weights] = tiles * std::ceil(strips / number(std::min<size_t>(8, fit))) * weights;
+        work[Work::tile_rows] = calls * rows_of_tile * number(order_.words()) / 16;
+    } else {
+        work[Work::popcounts] = number(rows) * planes * weights * 8;
+    }
+    work[finish_.compares() ? Work::bits : Work::stored] = sums;
+    if (!rows_.direct()) {
+        const double gathers = number(rows * cut.splits) * groups, depth = number(shape_.depth);
+        const bool bits = from.store == Value::bits;
+        if (!bits) work[Work::digits] = gathers * depth * planes / 1024;
+        if (shape_.window) {
+            const bool whole = bits && shape_.groups == 1 && from.channels % kWord == 0;
+            work[Work::gathered] = gathers * depth / (bits ? 8 : 1) / 1024;
+            work[Work::taps] = gathers * number(whole ? shape_.window->kernel_height : shape_.window->taps());
+        }
+    }
+    if (!planes_.plain()) work[Work::combined] = sums;
+    if (finish_.reads())
+        work[Work::finished] = number(rows) * number(shape_.channels) * number(finish_.levels());
+    return work;
+}
+
+Work Matmul::count_implicit(const Frame& frame) const {
+    const double blocks = number(implicit_->block_count(frame.images, 1)),
+                 rows = number(frame.images * positions());
+    const double weights = number(panels_[0].bytes()) / 1024, channels = number(shape_.channels);
+    // Weights are expanded for 512 rows at a time (native/kernels/amx_strips.cpp).
+    const double passes = blocks * std::ceil(rows / blocks / 512);
+    Work work(Work::tile_calls, finish_.reads() ? passes * std::ceil(channels / kFinishedChannels) : blocks);
+    work[frame.weights()] = work[Work::tile_weights] = passes * weights;
+    work[Work::tile_products] = rows * weights * 8;
+    work[Work::tile_pixels] = number(implicit_->expanded_bytes(frame.images)) / 1024;
+    work[finish_.compares() ? Work::bits : Work::stored] = rows * channels;
+    if (finish_.reads()) work[Work::finished] = rows * channels * number(finish_.levels());
+    return work;
+}
+
+}  // namespace binarynet

@@ -1,0 +1,91 @@
+#include "matmul.h"
+
+#include <stdexcept>
+
+namespace binarynet {
+
+Matmul::Matmul(std::string op, int source, int target, const Shape& shape, PackedWeights weight,
+               int pad_value, std::optional<Kernel> forced)
+    : Product(std::move(op), {source}, target),
+      shape_(shape),
+      outside_(shape, pad_value),
+      rows_(shape, outside_.code),
+      planes_(shape.from.code, weight.code),
+      finish_(shape.channels),
+      weight_(std::move(weight)),
+      forced_(forced) {
+    if (shape.depth > UINT32_MAX / static_cast<size_t>(shape.from.code.largest()))
+        throw std::invalid_argument("a dot product of " + std::to_string(shape.depth) +
+                                    " values does not fit 32 bits");
+    weight_.check(shape.depth);
+}
+
+bool Matmul::fuse(const ThresholdStep& step, const Kernels& kernels) {
+    // S ≤ limit in int32.
+    const bool fits = shape_.depth <= INT32_MAX / static_cast<size_t>(shape_.from.code.largest());
+    // A group's bits must begin and end with a byte and a panel.
+    const bool whole = shape_.groups == 1 || shape_.channels_of_group() % kernels.panel.channels == 0;
+    finish_.fuse(step.thresholds(), planes_.plain() && step.thresholds().makes_bits() && fits && whole);
+    writes(step.writes());
+    return true;
+}
+
+bool Matmul::fuse(const AffineStep& step) {
+    finish_.fuse(step.table());
+    writes(step.writes());
+    return true;
+}
+
+// A Linear after a flattened image reads each pixel with its own tail, so its weights get the same tails; so
+// does a convolution that reads pixels where they lie.
+void Matmul::seal(const Kernels& kernels) {
+    const Shape& s = shape_;
+    if (s.window && s.groups == 1 && planes_.plain() && !rows_.direct() && forced_ != Kernel::popcount)
+        implicit_ = Implicit::plan(s.from, *s.window, outside_.code, kernels);
+    const size_t pixels = s.window ? s.window->taps() : s.from.pixels();
+    const bool pixel_rows = s.window ? implicit_ && implicit_->whole_words() : s.from.store == Value::bits;
+    order_ = pixel_rows && pixels > 1 && s.from.channels % kWord ? Order::by_pixel(s, pixels) : Order(s);
+    const size_t per_group = s.channels_of_group(), planes = static_cast<size_t>(planes_.weights());
+    panels_.resize(s.groups * planes);
+    for (size_t n = 0; n < planes; ++n) {
+        const std::vector<uint64_t> rows = order_.lay_out(weight_, n, s.depth);
+        for (size_t g = 0; g < s.groups; ++g)
+            panels_[g * planes + n] = Panels(kernels.panel, &rows[g * per_group * order_.words()], per_group,
+                                             order_.words(), order_.used());
+    }
+    lanes_ = kernels.panel.channels;
+    if (forced_ == Kernel::tiles && !implicit_ && order_.words() * kWord > kernels.tile_depth)
+        throw std::invalid_argument(op() + ": its rows of " + std::to_string(order_.words() * kWord) +
+                                    " values are too long for the kernel 'tiles', which takes " +
+                                    std::to_string(kernels.tile_depth) + "; it can run on popcount");
+    terms_ = Terms(s, outside_, planes_, weight_, finish_, panels_[0].padded_channels());
+    weight_.words = {};
+}
+
+void Matmul::run(const Frame& frame) const {
+    if (implicit_) return run_implicit(frame);
+    run_gathered(frame, cut(frame));
+}
+
+size_t Matmul::scratch_bytes() const {
+    return implicit_ ? implicit_scratch_bytes() : gathered_scratch_bytes();
+}
+
+size_t Matmul::weight_bytes() const {
+    size_t bytes = terms_.bytes();
+    for (const Panels& panels : panels_) bytes += panels.bytes();
+    return bytes;
+}
+
+std::string Matmul::kernel(const Frame& frame) const {
+    std::string text = std::string(name_of(cut(frame).kernel)) + ", " + std::to_string(planes_.rows());
+    if (!planes_.plain()) text += " × " + std::to_string(planes_.weights());
+    text += planes_.rows() == 1 && planes_.plain() ? " plane" : " planes";
+    if (shape_.window)
+        text += implicit_ ? std::string(", implicit ") + implicit_->text() : std::string(", ") + rows_.text();
+    if (shape_.groups > 1) text += ", " + std::to_string(shape_.groups) + " groups";
+    if (terms_.has_classes()) text += ", exact zero padding";
+    return text + finish_.text();
+}
+
+}  // namespace binarynet
