@@ -82,7 +82,9 @@ def exact_matmul(x: Array, weight: Array) -> Array:
     if np.float32 in (x.dtype, weight.dtype):
         real: Array = np.matmul(x.astype(np.float32), weight.T.astype(np.float32))
         return real
-    bound: int = int(np.abs(x).max(initial=0)) * int(np.abs(weight).astype(np.int64).sum(axis=1).max(initial=0))
+    # −128 has no absolute value in int8, so numbers are made wide, or Python's, before a sign is taken away.
+    largest = max(int(x.max(initial=0)), -int(x.min(initial=0)))
+    bound: int = largest * int(np.abs(weight.astype(np.int64)).sum(axis=1).max(initial=0))
     exact = np.float32 if bound < 2**24 else np.float64
     whole: Array = np.matmul(x.astype(exact), weight.astype(exact).T).astype(np.int32)
     return whole
@@ -126,9 +128,11 @@ def _conv2d(op: Conv2d, x: Array) -> Array:
 
 
 def _threshold(op: Threshold, x: Array) -> Array:
-    reached = (x[..., None] >= op.thresholds) == op.rising[:, None]  # (…, channels, levels)
     encoding = Encoding.parse(op.encoding)
-    values: Array = encoding.low + encoding.step * reached.sum(axis=-1, dtype=np.int32)
+    count = np.zeros(x.shape, np.int32)
+    for level in op.thresholds.T:  # (channels,), one level after the other: all at once would be 255 times the memory
+        count += (x >= level) == op.rising
+    values: Array = encoding.low + encoding.step * count
     return values
 
 
@@ -141,7 +145,10 @@ def _max_pool2d(op: MaxPool2d, x: Array) -> Array:
     worst = -np.inf if x.dtype == np.float32 else np.iinfo(np.int32).min + 1
     signed = np.where(op.minimum, -x, x)  # the smallest of x is the largest of −x
     padded = _pad(signed, op.padding, worst)
-    best = np.max([under for _, under in _windows(padded, op.kernel, op.stride, (1, 1))], axis=0)
+    best: Array | None = None
+    for _, under in _windows(padded, op.kernel, op.stride, (1, 1)):
+        best = under if best is None else np.maximum(best, under)
+    assert best is not None
     found: Array = np.where(op.minimum, -best, best).astype(x.dtype)
     return found
 

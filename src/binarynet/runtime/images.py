@@ -99,7 +99,7 @@ def _codes(array: Array, encoding: Encoding) -> Array:
     if kind == "f":
         _refuse(array, np.isnan(array), "is not a number")
     if encoding.kind == "b" and encoding.bits == 1 and kind in "if":
-        _refuse(array, np.abs(array) != 1, "is neither −1 nor +1")
+        _refuse(array, (array != 1) & (array != -1), "is neither −1 nor +1")
         return np.ascontiguousarray(array > 0, np.uint8)
     highest = (1 << encoding.bits) - 1
     if kind == "f":

@@ -16,7 +16,7 @@ from binarynet.runtime.images import Layout, adapt, is_ready
 from binarynet.runtime.plan import Planned, build, planned
 
 _ENGINES = ("native", "oracle", "triton")
-_ORACLE_BATCH = 64  # images at a time: the oracle holds every value as int32
+_ORACLE_BATCH, _ORACLE_NUMBERS = 64, 1 << 26  # images at a time, and numbers: the oracle holds every value as int32
 _LINE, _LARGE = 64, 1 << 16  # bytes of a line of the cache, and of an array that may not find room there
 
 
@@ -68,6 +68,8 @@ class Session:
         self.classes = graph.classes
         self.input_shape = graph.input.shape
         self.output_shape = values[graph.output.name].shape
+        numbers = sum(prod(value.shape) for value in values.values())
+        self._oracle_batch = max(1, min(_ORACLE_BATCH, _ORACLE_NUMBERS // numbers))
         self._encoding = Encoding.parse(graph.input.encoding)
         self._dtype = np.float32 if values[graph.output.name].encoding.is_float else np.int32
         if threads is not None and threads < 0:
@@ -181,8 +183,8 @@ class Session:
         elif self.engine == "triton":
             self._runner.run(codes, answers)
         else:
-            for start in range(0, len(codes), _ORACLE_BATCH):
-                part = slice(start, start + _ORACLE_BATCH)
+            for start in range(0, len(codes), self._oracle_batch):
+                part = slice(start, start + self._oracle_batch)
                 answers[part] = interpret(self._graph, codes[part])
         return answers
 
