@@ -7,8 +7,8 @@ This is the side that needs no torch: files and running. Training lives in `bina
 from binarynet.errors import BinarynetError
 from binarynet.format import load as load_graph
 from binarynet.format import save
-from binarynet.graph import Graph, interpret
+from binarynet.graph import Graph, Limits, interpret
 from binarynet.runtime import Session, load
 
 __version__ = "0.1.0"
-__all__ = ["BinarynetError", "Graph", "Session", "interpret", "load", "load_graph", "save"]
+__all__ = ["BinarynetError", "Graph", "Limits", "Session", "interpret", "load", "load_graph", "save"]

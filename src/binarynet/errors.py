@@ -1,8 +1,26 @@
 """The errors this package raises on purpose. Each message says where, what, why, and the way out."""
 
+_LONGEST = 4000  # characters of a message: what a file holds is quoted in it, and a file can hold megabytes
+
+
+def printable(text: str) -> str:
+    """Any text as it may reach a terminal: what is not printable becomes its escape, ``\\x1b``. Line breaks stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
 
 class BinarynetError(Exception):
-    """Base of every error below: catches what the package reports, and no bug of its own."""
+    """Base of every error below: catches what the package reports, and no bug of its own.
+
+    Messages quote names out of files, so they are made `printable` here, whoever shows them later.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        text = printable(str(message))
+        super().__init__(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
 
 class DataError(BinarynetError):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import struct
 from pathlib import Path
@@ -192,13 +193,124 @@ WRONG = {
     "tensors that no op owns": lambda graph, header, data: graph["ops"].pop(),
     "is missing": lambda graph, header, data: header.update({"x": header.pop("logits.scale")}),
     "fit 31 bits": _set(0, "shape", [2**31]),
+    "format version True": lambda graph, header, data: graph.update(version=True),
+    "format version 1.0": lambda graph, header, data: graph.update(version=1.0),
+    "shape: True is not a whole number": _set(0, "shape", [True]),
+    "classes names 2 classes, the answer has 3": lambda graph, header, data: graph["meta"].update(classes="a\nb"),
+    "classes names 4 classes, the answer has 3": lambda graph, header, data: graph["meta"].update(classes="a\n\nb\n"),
+    "half of a surrogate pair": lambda graph, header, data: graph["meta"].update(about="a\ud800"),
+    "the key '' is empty": lambda graph, header, data: graph["meta"].update({"": "a"}),
+    "its name has 1001 characters": _set(0, "name", "x" * 1001),
+    r"its name holds the control character U\+001B": _set(0, "name", "\x1b[31m"),
+    r"the key .* holds the control character U\+D800": lambda graph, header, data: graph["meta"].update(
+        {"\ud800": "a"}
+    ),
+    r"the shape \[0, 1099511627776, 1099511627776\]": lambda graph, header, data: header.update(
+        x={"dtype": "U64", "shape": [0, 2**40, 2**40], "data_offsets": [0, 0]}
+    ),
+    r"the shape \[\]": lambda graph, header, data: _appended(header, data, []),
+    "it takes 1 to 4 positive sizes": lambda graph, header, data: _appended(header, data, [1] * 65),
 }
+
+
+def _appended(header, data, shape):
+    """One more tensor of one number, whose shape has a rank that numpy, or nobody, takes."""
+    header["x"] = {"dtype": "I32", "shape": shape, "data_offsets": [len(data), len(data) + 4]}
+    return data + b"\0\0\0\0"
 
 
 @pytest.mark.parametrize("message", WRONG)
 def test_each_way_to_be_wrong_has_its_own_message(message):
     with pytest.raises(FormatError, match=message):
         from_bytes(resigned(WRONG[message]))
+
+
+def raw(header: str | bytes, data: bytes = b"") -> bytes:
+    text = header.encode() if isinstance(header, str) else header
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def doubled(text: str) -> bytes:
+    """The small MLP's file, its graph a text in which something stands twice, with a valid checksum."""
+    blob = to_bytes(small_mlp())
+    length = int.from_bytes(blob[:8], "little")
+    header, data = json.loads(blob[8 : 8 + length]), blob[8 + length :]
+    graph = re.sub('"sha256":"[0-9a-f]*"', f'"sha256":"{"0" * 64}"', header["__metadata__"]["binarynet"])
+    header["__metadata__"]["binarynet"] = graph.replace('"version":1', text, 1)
+    blob = raw(json.dumps(header), data)
+    return blob.replace(b"0" * 64, hashlib.sha256(blob).hexdigest().encode(), 1)
+
+
+@pytest.mark.parametrize(
+    ("blob", "message"),
+    [
+        (raw("{}"), "no binarynet model: .* it has None"),
+        (raw('{"__metadata__": null}'), "no binarynet model|not a safetensors file"),
+        (raw('{"__metadata__": {"binarynet": null}}'), "not a safetensors file"),
+        (raw('{"__metadata__": {"binarynet": "1"}}'), "the graph is not a JSON object"),
+        (raw('{"__metadata__": {"binarynet": "NaN"}}'), "NaN is not a number"),
+        (raw('{"__metadata__": {"binarynet": "1e999"}}'), "the graph is not a JSON object"),
+        (raw('{"__metadata__": {"binarynet": "%s"}}' % ("[" * 100_000)), "is not JSON"),
+        (raw("[" * 100_000), "is not JSON"),
+        (raw("[]"), "not a safetensors file"),
+        (raw(b"\xff\xfe{\0}\0"), "is not JSON"),
+        (
+            raw('{"__metadata__": {"binarynet": "1"}, "__metadata__": {"binarynet": "2"}}'),
+            "'__metadata__' stands twice",
+        ),
+        (raw('{"a": 1, "a": 2}'), "the key 'a' stands twice"),
+        (raw('{"__metadata__": {"binarynet": "%s"}}' % ("9" * 5000)), "is not JSON"),
+        (raw(" " * (2**23 + 1)), "the header has 8,388,609 bytes, the limit is 8,388,608"),
+        (struct.pack("<Q", 2**63) + b"{}", "not whole"),
+        (doubled('"version":1,"version":1'), "the key 'version' stands twice"),
+        (doubled('"version":1,"version":2'), "the key 'version' stands twice"),
+    ],
+)
+def test_a_header_that_readers_could_read_differently_is_refused(blob, message):
+    with pytest.raises(FormatError, match=message):
+        from_bytes(blob)
+
+
+def test_any_kind_of_bytes_is_read_alike():
+    blob = to_bytes(small_mlp())
+    for kind in (bytes, bytearray, memoryview):
+        assert to_bytes(from_bytes(kind(blob))) == blob
+
+
+def test_a_file_is_the_one_that_is_meant_or_refused(tmp_path):
+    save(small_mlp(), tmp_path / "m.bnn")
+    digest = hashlib.sha256((tmp_path / "m.bnn").read_bytes()).hexdigest()
+    for given in (digest, digest.upper(), f" {digest}\n"):
+        assert to_bytes(load(tmp_path / "m.bnn", sha256=given)) == to_bytes(small_mlp())
+    save(small_mlp(seed=1), tmp_path / "m.bnn")
+    with pytest.raises(FormatError, match="another file than the one that is meant"):
+        load(tmp_path / "m.bnn", sha256=digest)
+    (tmp_path / "m.bnn").write_bytes(b"anything")
+    with pytest.raises(FormatError, match="another file than the one that is meant"):  # before it is parsed
+        load(tmp_path / "m.bnn", sha256=digest)
+    for wrong in ("", digest[:-1], "g" * 64):
+        with pytest.raises(FormatError, match="64 hexadecimal digits"):
+            load(tmp_path / "m.bnn", sha256=wrong)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/", "a\0b", "x" * 300])
+def test_what_is_no_file_is_refused_and_not_waited_for(path):
+    with pytest.raises(FormatError, match=r"not a regular file|cannot be read"):
+        load(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FormatError, match="not a regular file"):
+        load(tmp_path / "pipe")
+
+
+def test_a_message_quotes_a_file_in_characters_that_steer_nothing_and_briefly():
+    for name in ("\x1b[31m\u202e", "x" * 10**6):
+        with pytest.raises(FormatError) as caught:
+            from_bytes(resigned(lambda graph, header, data, name=name: graph["ops"][1].update(op=name)))
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 5000
 
 
 def test_an_unchanged_resigned_file_is_valid():
@@ -227,9 +339,11 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "m.bnn"
     save(small_mlp(), path)
     before = path.read_bytes()
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        save(small_mlp(seed=1), path)
+    for call in ("replace", "fsync"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"os.{call}", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+            with pytest.raises(OSError, match="disk full"):
+                save(small_mlp(seed=1), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["m.bnn"]
 

@@ -14,10 +14,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from binarynet.errors import BinarynetError
+from binarynet.errors import BinarynetError, printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,8 +39,17 @@ class _ModelFirst(TyperGroup):
 
 bench = typer.Typer(cls=_ModelFirst, no_args_is_help=True, help="Time a model (bench MODEL.bnn), or something else.")
 app.add_typer(bench, name="bench")
+
+
+class _Plain(Console):
+    """Prints text as it is: names out of files are no markup, no emoji, and steer no terminal."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(printable(text), **how)
+
+
 # Into a pipe or a file nothing is wrapped at 80 columns.
-console = Console(width=None if sys.stdout.isatty() else 200)
+console = _Plain(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False)
 
 
 # Which extra brings a package that is not there; the rest comes with "train".
@@ -107,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def fail(message: str) -> int:
     """One line on standard error; returns the exit code for bad input."""
-    print("binarynet: " + " ".join(message.split()), file=sys.stderr)
+    print("binarynet: " + " ".join(printable(message).split()), file=sys.stderr)
     return 2
 
 

@@ -14,8 +14,10 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
+from binarynet.atomic import put_in_place
 from binarynet.errors import ExportError
 from binarynet.export.emit import Options
 from binarynet.export.support import check, table
@@ -34,18 +36,24 @@ TARGETS = _targets()
 def write(graph: Graph, target: str, folder: Path, options: Options | None = None) -> list[Path]:
     """Verify a graph and export it; returns the files that were written into ``folder``, which is made.
 
+    All files are written before the first of them takes its place: a full disk leaves an older export as it was.
+
     Raises:
         ExportError: there is no such target, an option does not fit, or the target cannot express an op; the text
             names them.
         GraphError: the graph is not well formed.
+        OSError: a file cannot be written.
     """
     if target not in TARGETS:
         raise ExportError(f"unknown target {target!r}; known: {', '.join(TARGETS)}")
     verify(graph)
     check(graph, TARGETS[target], target)
     folder.mkdir(parents=True, exist_ok=True)
-    files: list[Path] = TARGETS[target].export(graph, folder, options or Options())
-    return files
+    with TemporaryDirectory(dir=folder, prefix=".export-") as apart:
+        written: list[Path] = TARGETS[target].export(graph, Path(apart), options or Options())
+        for file in written:
+            put_in_place(file, folder / file.name)
+    return [folder / file.name for file in written]
 
 
 def supported() -> str:

@@ -1,4 +1,9 @@
-"""What every target that writes text needs: identifiers, tables of numbers, and where a file came from."""
+"""What every target that writes text needs: identifiers, comments, tables of numbers, and where a file came from.
+
+Names and texts come out of a model file, which anybody may have made. They reach source text in three ways only: as
+`Names.unique` or `identifier` (letters, digits, underscores), through `harmless` into a comment, and through `quoted`
+into a string. `put` writes the files, and refuses what none of these lets through.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.errors import ExportError
+from binarynet.errors import ExportError, printable
 from binarynet.format import to_bytes
 from binarynet.graph import Graph, Op
 
@@ -63,17 +68,21 @@ class Names:
         self._taken = set(C_KEYWORDS) | set(taken)
 
     def unique(self, text: str) -> str:
-        """``features.3`` → features_3; if that is taken, features_3_2 and so on."""
+        """``features.3`` → features_3; if that is taken, features_3_2 and so on. Macros are capitals: NAN → nan."""
         plain = identifier(text)
+        plain = plain.lower() if plain.isupper() else plain
         candidates = (plain if k == 1 else f"{plain}_{k}" for k in count(1))
         found = next(name for name in candidates if name not in self._taken)
         self._taken.add(found)
         return found
 
 
+_LONGEST = 80  # characters of an identifier: file names are made of them, and no compiler is asked for more
+
+
 def identifier(text: str) -> str:
     """Any text as an identifier: what is no ASCII letter, digit or underscore becomes one underscore."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "op"
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", text[:_LONGEST]).strip("_") or "op"
     return plain if plain[0].isalpha() else f"op{plain}"
 
 
@@ -100,18 +109,39 @@ def digest(graph: Graph) -> str:
 def provenance(graph: Graph, options: Options) -> list[str]:
     """Lines for the head of a file: what wrote it, from which model, and how to do so again."""
     lines = [f"Written by {release()}.", f"Model: sha256 {digest(graph)}"]
-    lines += [f"  {key}: {', '.join(text.splitlines())}" for key, text in graph.meta.items()]
-    return lines + ([f"Command: {options.command}"] if options.command else [])
+    lines += [f"  - {key}: {', '.join(text.splitlines())}" for key, text in graph.meta.items()]
+    lines += [f"Command: {options.command}"] if options.command else []
+    return [printable(line) for line in lines]
 
 
 def harmless(text: str) -> str:
-    """Text that may stand in a comment of C: nothing in it begins or ends one, or is a trigraph."""
-    return text.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
+    """Any text as a part of one line of a comment, in every language that is written here.
+
+    Line breaks and what is not printable become escapes. A backslash, which would join two lines, becomes ``<5c>``;
+    nothing begins or ends a comment, and two question marks, which begin a trigraph, are kept apart.
+    """
+    shown = printable(text.replace("\\", "<5c>")).replace("\n", " ").replace("\\", "<5c>")
+    return re.sub(r"\*(?=/)|/(?=\*)|\?(?=\?)", r"\g<0> ", shown)
 
 
 def comment(lines: Iterable[str]) -> str:
     """Lines as one block comment of C."""
     return "/* " + "\n".join(f" * {harmless(line)}".rstrip() for line in lines).lstrip(" *") + "\n */\n"
+
+
+def line_comments(lines: Iterable[str]) -> str:
+    """Lines as comments of Verilog, in ASCII, which is all that its tools agree on."""
+    plain = (harmless(line).encode("ascii", "replace").decode() for line in lines)
+    return "".join(f"// {line}".rstrip() + "\n" for line in plain)
+
+
+def quoted(text: str) -> str:
+    """Any text as a string literal of C: printable, other bytes than plain ASCII in octal."""
+    plain = (
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}"
+        for byte in printable(text).encode()
+    )
+    return f'"{"".join(plain)}"'
 
 
 def integer_type(low: int, high: int) -> str:
@@ -170,7 +200,14 @@ def table(array: NDArray[Any], kind: str, indent: str = "") -> str:
 
 
 def put(folder: Path, name: str, text: str) -> Path:
-    """Write one file and return its path."""
+    """Write one file of source and return its path.
+
+    Raises:
+        ExportError: it holds what steers a terminal or an editor, which `harmless` would have kept out.
+    """
+    bad = next((char for char in text if not char.isprintable() and char not in "\n\t"), None)
+    if bad is not None:
+        raise ExportError(f"{name}: U+{ord(bad):04X} has no place in source; please report this model")
     path = folder / name
     path.write_text(text, encoding="utf-8", newline="\n")
     return path

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from dataclasses import fields
 from functools import cache
 from math import prod
@@ -21,11 +22,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as save_tensors
 
+from binarynet.atomic import write
 from binarynet.errors import FormatError, GraphError
 from binarynet.format.bits import pack, tail_is_zero, unpack, words_for
 from binarynet.format.packed import Packed
 from binarynet.graph.encoding import Encoding
 from binarynet.graph.ir import OPS, Conv2d, Graph, Linear, Op
+from binarynet.graph.limits import Limits
 from binarynet.graph.verify import verify
 from binarynet.graph.weights import Weight, held
 from binarynet.models import find, names
@@ -35,6 +38,8 @@ KEY = "binarynet"
 _NO_DIGEST = "0" * 64
 _DIGEST = re.compile(rb'\\"sha256\\":\\"([0-9a-f]{64})\\"')
 _DTYPES = {"U64": "<u8", "I32": "<i4", "F32": "<f4"}
+_HEADER = 1 << 23  # bytes; as Python objects JSON takes up to twenty times its size
+_RANK = 4  # sizes of a tensor at most
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:
@@ -44,34 +49,54 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
         GraphError: the graph is not well formed.
         OSError: the file cannot be written.
     """
-    blob = to_bytes(graph)
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write(Path(path), to_bytes(graph))
 
 
-def load(path: str | os.PathLike[str]) -> Graph:
+def load(path: str | os.PathLike[str], *, sha256: str | None = None, limits: Limits | None = None) -> Graph:
     """Read and check a `.bnn` file, given by its path or by the name of a model of `binarynet.models`.
 
+    Args:
+        path: the file.
+        sha256: what ``sha256sum FILE`` prints for the file that is meant, 64 hexadecimal digits; any other file is
+            refused before anything in it is looked at.
+        limits: how much the model may ask of this machine; None takes `Limits.of_environment`, which is safe for a
+            server.
+
     Raises:
-        FormatError: the file is missing, or anything in it is not as docs/format.md says; the text names the place.
+        FormatError: the file is missing or not the one that is meant, anything in it is not as docs/format.md says, or
+            it asks for more than ``limits``; the text names the place.
     """
     try:
-        blob = find(path).read_bytes()
-    except OSError as error:
+        limits = limits or Limits.of_environment()
+        blob = _read(find(path), limits.memory)
+        if sha256 is not None:
+            _check_whole(blob, sha256)
+        return from_bytes(blob, limits)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         also = "" if Path(path).suffix else f"; the models that come along are {', '.join(names())}"
-        raise FormatError(f"{path}: cannot be read: {error.strerror}{also}") from None
-    try:
-        return from_bytes(blob)
-    except FormatError as error:
+        raise FormatError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}{also}") from None
+    except (FormatError, GraphError) as error:
         raise FormatError(f"{path}: {error}") from None
+
+
+def _read(path: Path, most: int) -> bytes:
+    """All of a file, if it is one, and no longer than it may be: not a pipe, nor /dev/zero, which never ends."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise FormatError("is not a regular file")
+        if found.st_size > most:
+            raise FormatError(f"has {found.st_size:,} bytes, the limit is {most:,}; see Limits(memory=…)")
+        return file.read(most + 1)
+
+
+def _check_whole(blob: bytes, sha256: str) -> None:
+    wanted = sha256.strip().lower()
+    if not re.fullmatch("[0-9a-f]{64}", wanted):
+        raise FormatError(f"sha256 is {sha256!r}; it takes 64 hexadecimal digits, as sha256sum prints them")
+    actual = hashlib.sha256(blob).hexdigest()
+    if actual != wanted:
+        raise FormatError(f"is another file than the one that is meant: its SHA-256 is {actual}, not {wanted}")
 
 
 def to_bytes(graph: Graph) -> bytes:
@@ -107,22 +132,20 @@ def to_bytes(graph: Graph) -> bytes:
     return hashlib.sha256(blob).hexdigest().encode().join(_around_digest(blob))
 
 
-def from_bytes(blob: bytes) -> Graph:
+def from_bytes(blob: bytes, limits: Limits | None = None) -> Graph:
     """Check the bytes of a `.bnn` file and return its graph.
 
     Raises:
-        FormatError: as `load`.
+        FormatError: as `load`, and nothing else whatever the bytes are.
     """
     text, stored = _open(blob)
-    try:
-        document = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"the graph under {KEY!r} is not JSON: {error}") from None
+    document = _parsed(text, f"the graph under {KEY!r}")
     if not isinstance(document, dict):
         raise FormatError("the graph is not a JSON object")
-    if document.get("version") != VERSION:
+    version = document.get("version")
+    if type(version) is not int or version != VERSION:
         raise FormatError(
-            f"format version {document.get('version')!r}; this release reads version {VERSION}: "
+            f"format version {version!r}; this release reads version {VERSION}: "
             "write the file again, or upgrade binarynet"
         )
     _check_digest(blob, document.get("sha256"))
@@ -131,11 +154,13 @@ def from_bytes(blob: bytes) -> Graph:
     meta = document["meta"]
     if not isinstance(meta, dict) or not all(isinstance(value, str) for value in meta.values()):
         raise FormatError("meta must map names to texts")
-    graph = Graph(tuple(_read_op(entry, stored) for entry in document["ops"]), meta)
-    if stored:
-        raise FormatError(f"tensors that no op owns: {', '.join(sorted(stored))}")
     try:
-        verify(graph)
+        limits = limits or Limits.of_environment()
+        limits.check_ops(len(document["ops"]))
+        graph = Graph(tuple(_read_op(entry, stored) for entry in document["ops"]), meta)
+        if stored:
+            raise FormatError(f"tensors that no op owns: {', '.join(sorted(stored))}")
+        limits.check(graph, verify(graph))
     except GraphError as error:
         raise FormatError(str(error)) from None
     return graph
@@ -152,21 +177,50 @@ def _stored(op: Linear | Conv2d) -> NDArray[Any]:
 
 def _open(blob: bytes) -> tuple[str, dict[str, NDArray[Any]]]:
     """The JSON text, and the tensors by name."""
+    length = int.from_bytes(blob[:8], "little")
+    if len(blob) < 8 or not 0 < length <= len(blob) - 8:
+        raise FormatError(f"not a safetensors file, or not whole ({len(blob)} bytes)")
+    if length > _HEADER:
+        raise FormatError(f"the header has {length:,} bytes, the limit is {_HEADER:,}")
+    header = _parsed(bytes(blob[8 : 8 + length]), "not a safetensors file, or damaged: the header")
     try:
-        tensors = deserialize(blob)  # type: ignore[no-untyped-call]
-        header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
-    except (SafetensorError, ValueError, RecursionError) as error:
+        tensors = deserialize(bytes(blob))  # type: ignore[no-untyped-call]
+    except (SafetensorError, ValueError) as error:
         raise FormatError(f"not a safetensors file, or not whole ({len(blob)} bytes): {error}") from None
-    metadata = header.get("__metadata__", {})
-    if set(metadata) != {KEY}:
-        raise FormatError(f"no binarynet model: the metadata must hold the one key {KEY!r}, it has {sorted(metadata)}")
+    metadata = header.get("__metadata__")
+    if not isinstance(metadata, dict) or set(metadata) != {KEY}:
+        has = sorted(metadata) if isinstance(metadata, dict) else metadata
+        raise FormatError(f"no binarynet model: the metadata must hold the one key {KEY!r}, it has {has}")
     stored = {}
     for name, tensor in tensors:
+        shape = tensor["shape"]
         if tensor["dtype"] not in _DTYPES:
             raise FormatError(f"tensor {name!r} is {tensor['dtype']}; a .bnn holds {', '.join(_DTYPES)}")
-        array = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]])
-        stored[name] = array.reshape(tensor["shape"])
+        if not 0 < len(shape) <= _RANK or min(shape) < 1:
+            raise FormatError(f"tensor {name!r} has the shape {shape}; it takes 1 to {_RANK} positive sizes")
+        stored[name] = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]]).reshape(shape)
     return metadata[KEY], stored
+
+
+def _parsed(text: str | bytes, what: str) -> Any:
+    """JSON as it is read by everyone alike: a key stands once in an object, numbers are numbers, text is UTF-8."""
+    try:
+        return json.loads(
+            text.decode() if isinstance(text, bytes) else text,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_once,
+        )
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{what} is not JSON: {error}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands twice in an object")
+        found[key] = value
+    return found
 
 
 def _around_digest(blob: bytes) -> tuple[memoryview, memoryview]:

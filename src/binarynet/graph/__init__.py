@@ -3,6 +3,7 @@
 from binarynet.graph.encoding import Encoding
 from binarynet.graph.interpret import interpret, trace
 from binarynet.graph.ir import OPS, Graph, Op, Value
+from binarynet.graph.limits import Limits
 from binarynet.graph.verify import verify, verify_op
 
-__all__ = ["OPS", "Encoding", "Graph", "Op", "Value", "interpret", "trace", "verify", "verify_op"]
+__all__ = ["OPS", "Encoding", "Graph", "Limits", "Op", "Value", "interpret", "trace", "verify", "verify_op"]

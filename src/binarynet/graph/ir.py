@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -213,13 +214,23 @@ class Graph:
 
     def readers(self, name: str) -> list[Op]:
         """The ops that read a value."""
-        return [op for op in self.ops if name in op.sources]
+        return list(self._readers.get(name, ()))
 
     def __getitem__(self, name: str) -> Op:
+        return self._named[name]
+
+    # Looked for once, since a file of thousands of ops would be searched through thousands of times.
+    @cached_property
+    def _readers(self) -> dict[str, list[Op]]:
+        found: dict[str, list[Op]] = {}
         for op in self.ops:
-            if op.name == name:
-                return op
-        raise KeyError(name)
+            for source in dict.fromkeys(op.sources):
+                found.setdefault(source, []).append(op)
+        return found
+
+    @cached_property
+    def _named(self) -> dict[str, Op]:
+        return {op.name: op for op in reversed(self.ops)}
 
 
 def window_output(size: int, kernel: int, stride: int, dilation: int, padding: Pair) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from binarynet.graph.weights import held
 I32, F32 = Encoding("i", 32), Encoding("f", 32)
 _LIMIT = 2**31 - 1  # accumulators are 32-bit; sizes stay below it too, so that no engine can overflow
 _SIDE = 2**16  # the largest kernel, stride, dilation or padding
+_NAME = 1000  # characters of a name
 
 
 def verify(graph: Graph) -> dict[str, Value]:
@@ -52,7 +54,42 @@ def verify(graph: Graph) -> dict[str, Value]:
     for op in graph.ops[:-1]:
         if not graph.readers(op.name):
             raise GraphError(f"{op.name} ({type(op).__name__}): nothing reads it; only the last op is the answer")
+    _meta(graph, prod(values[graph.output.name].shape))
     return values
+
+
+def _meta(graph: Graph, outputs: int) -> None:
+    for key, text in graph.meta.items():
+        if why := _unfit(key):
+            raise GraphError(f"meta: the key {key!r} {why}")
+        if not isinstance(text, str):
+            raise GraphError(f"meta must map names to texts; {key} is {text!r}")
+        if not _is_unicode(text):
+            raise GraphError(f"meta: the text of {key} holds half of a surrogate pair, which is no text")
+    if graph.classes and len(graph.classes) != outputs:
+        raise GraphError(f"meta: classes names {len(graph.classes)} classes, the answer has {outputs} numbers")
+
+
+def _unfit(name: object) -> str:
+    """Why a text cannot be the name of an op or a key of meta, or "" if it can.
+
+    Names go into messages, comments of generated source and file names: what breaks lines or steers a terminal or
+    the order of the letters around it (Unicode's categories Cc, Cf, Cs, Zl, Zp) has no place in one.
+    """
+    if not isinstance(name, str):
+        return "is no text"
+    if not name:
+        return "is empty"
+    if len(name) > _NAME:
+        return f"has {len(name)} characters; {_NAME} are allowed"
+    if name.isascii() and name.isprintable():
+        return ""
+    bad = next((char for char in name if category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")), None)
+    return "" if bad is None else f"holds the control character U+{ord(bad):04X}"
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def verify_op(op: Op, values: Mapping[str, Value]) -> Value:
@@ -69,6 +106,8 @@ def verify_op(op: Op, values: Mapping[str, Value]) -> Value:
         raise fail("no such op")
     if not op.name:
         raise fail("an op needs a name")
+    if why := _unfit(op.name):
+        raise fail(f"its name {why}")
     if op.name in values:
         raise fail("the name is used twice")
     if isinstance(op, Input) != (not values):

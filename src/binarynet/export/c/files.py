@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from binarynet.export.c.helpers import chosen
 from binarynet.export.c.layers import Function
 from binarynet.export.c.product import Table
-from binarynet.export.emit import comment, provenance, table
+from binarynet.export.emit import comment, provenance, quoted, table
 
 if TYPE_CHECKING:
     from binarynet.export.c import Network
@@ -175,8 +175,8 @@ def main(network: Network) -> str:
     names, print_name, more = "", "", "with --logits its answers"
     if named:
         more = "its name, or with --logits its answers"
-        quoted = ", ".join('"' + _text(name) + '"' for name in classes)
-        names = f"\nstatic const char *const names[{big}_OUTPUTS] = {{{quoted}}};\n"
+        literals = ", ".join(quoted(name) for name in classes)
+        names = f"\nstatic const char *const names[{big}_OUTPUTS] = {{{literals}}};\n"
         print_name = '        else\n            printf(" %s", names[best]);\n'
     return f"""/* Classifies raw images: {_order(network)}, one image behind the other.
  *
@@ -219,13 +219,6 @@ int main(int count, char **arguments)
     return fflush(stdout) != 0;
 }}
 """
-
-
-def _text(name: str) -> str:
-    """The inside of a string literal: other bytes than plain ASCII in octal."""
-    return "".join(
-        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in name.encode()
-    )
 
 
 def makefile(network: Network) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.export.emit import Options, provenance, put
+from binarynet.export.emit import Options, line_comments, provenance, put
 from binarynet.export.verilog import tables
 from binarynet.export.verilog.plan import Design
-from binarynet.export.verilog.text import class_bits, comment
+from binarynet.export.verilog.text import class_bits
 from binarynet.graph.interpret import trace
 
 
@@ -69,7 +69,7 @@ def bench(design: Design, options: Options) -> str:
     text = _BENCH.replace("<api>", api)
     for key, size in sizes.items():
         text = text.replace(f"<{key}>", str(size)).replace(f"<{key} - 1>", str(size - 1))
-    return comment(head) + text
+    return line_comments(head) + text
 
 
 _BENCH = """module <api>_tb;

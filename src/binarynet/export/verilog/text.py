@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from binarynet.export.emit import Names, Options, provenance
+from binarynet.export.emit import Names, Options, line_comments, provenance
 from binarynet.export.verilog import tables
 from binarynet.export.verilog.plan import Design, Pool, Product, Stream, Unit, Window, gear
 from binarynet.graph import Encoding
@@ -54,10 +53,6 @@ class Link:
 
 def class_bits(design: Design) -> int:
     return max(1, (design.last.channels - 1).bit_length())
-
-
-def comment(lines: Iterable[str]) -> str:
-    return "".join(f"// {line}".rstrip().encode("ascii", "replace").decode() + "\n" for line in lines)
 
 
 def instance(module: str, name: str, parameters: dict[str, Any], *ports: str) -> str:
@@ -122,7 +117,7 @@ class Top:
         link = Link("in", design.input.lanes * design.input.digits)
         stream = design.input
         for unit in design.units:
-            self.body.append(f"\n    // {_about(unit)}\n".encode("ascii", "replace").decode())
+            self.body.append(f"\n    {line_comments([_about(unit)])}")
             link = self._words(unit.name, link, stream, unit.reads.lanes)
             link = self._pool(unit, link) if isinstance(unit, Pool) else self._product(unit, link)
             stream = unit.makes or stream
@@ -268,20 +263,24 @@ class Top:
     input wire out_ready,
     output wire [{class_bits(design) - 1}:0] out_class
 """
-        return f"{comment(head)}module {self.api} (\n{ports});\n{''.join(self.body)}endmodule\n"
+        return f"{line_comments(head)}module {self.api} (\n{ports});\n{''.join(self.body)}endmodule\n"
 
 
 def _about(unit: Unit) -> str:
-    """``conv1, sign1: 28x28x1 b8 -> 28x28x16 b1, 3x3 b1``."""
+    """``unit conv1, sign1: 28x28x1 b8 -> 28x28x16 b1, 3x3 b1``.
+
+    Tools take orders from comments whose first word is theirs (``synthesis translate_off``), so no name is the first.
+    """
     shape = "x".join(map(str, unit.reads.shape))
     if isinstance(unit, Pool):
         made, how = unit.makes, "x".join(map(str, unit.window.kernel))
-        return f"{unit.name}: {shape} {unit.reads.encoding} -> {'x'.join(map(str, made.shape))} {made.encoding}, {how}"
+        pooled = f"{'x'.join(map(str, made.shape))} {made.encoding}"
+        return f"unit {unit.name}: {shape} {unit.reads.encoding} -> {pooled}, {how}"
     named = f"{unit.name}, {unit.threshold.name}" if unit.threshold else unit.name
     end = unit.makes
     result = f"{'x'.join(map(str, end.shape))} {end.encoding}" if end else f"{unit.channels} integers"
     kernel = "x".join(map(str, unit.window.kernel))
-    return f"{named}: {shape} {unit.reads.encoding} -> {result}, {kernel} {unit.encoding}"
+    return f"unit {named}: {shape} {unit.reads.encoding} -> {result}, {kernel} {unit.encoding}"
 
 
 def _folding(unit: Unit) -> str:
