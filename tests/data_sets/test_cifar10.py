@@ -10,6 +10,7 @@ import pytest
 
 from binarynet.data import cifar10, load, load_split
 from binarynet.errors import DataError
+from tests import memory
 
 from .written import (
     cifar_python2_pickle,
@@ -167,6 +168,41 @@ def test_damaged_pickles_are_read_or_refused_but_never_crash(tmp_path: Path) -> 
             assert "test_batch" in str(error)  # noqa: PT017  which of the two happens is not the point
             refused += 1
     assert refused > 100
+
+
+def nested(kind: bytes, times: int = 40) -> bytes:
+    """A list, or tuple, of two of the same, each of two of the same …: 2^times of them in a few bytes."""
+    empty, begin = (b"]", b"](") if kind == b"e" else (b")", b"(")
+    return begin * times + empty + (b"q\x01h\x01" + kind) * times
+
+
+BOMBS = {
+    "labels are not a list of integers": b"U\x06labels" + nested(b"e"),
+    "has a tuple for the name of a field": nested(b"t") + b"K\x01",
+    "has a NoneType for the name": b"NK\x01",
+    "instruction 0x32": b"U\x06labels]" + b"2" * 100,
+    "instruction 0x8f": b"U\x06labels\x8f",
+    "instruction 0x51": b"U\x06labelsK\x01Q",
+    "instruction 0x8b": b"U\x06labels\x8b\xff\xff\xff\x7f",
+    "more than 524,288 steps": b"U\x06labels]" + b"N" * 2**19,
+    "values of type list": b"U\x06labels" + b"cnumpy\ndtype\n" + nested(b"e") + b"\x85R",
+}
+
+
+@pytest.mark.parametrize("message", BOMBS)
+def test_a_pickle_that_would_fill_the_machine_is_refused(tmp_path: Path, message: str) -> None:
+    whole = cifar_python2_pickle(random_images(1, 3, 32, 32), np.array([3]))
+    (tmp_path / "test_batch").write_bytes(whole[:-2] + BOMBS[message] + b"u.")
+    with memory.at_most(2**26), pytest.raises(DataError, match=f"test_batch.*{message}"):
+        cifar10.read_batch(tmp_path / "test_batch")
+
+
+def test_labels_that_no_integer_of_64_bits_holds_are_refused(tmp_path: Path) -> None:
+    for label in (2**31, -(2**63), 2**200, True, 1.0):
+        batch = {"data": np.zeros((1, 3072), np.uint8), "labels": [label]}
+        (tmp_path / "test_batch").write_bytes(pickle.dumps(batch, protocol=2))
+        with pytest.raises(DataError, match=r"not a list of integers|the instruction 0x47"):
+            cifar10.read_batch(tmp_path / "test_batch")
 
 
 @pytest.mark.parametrize("missing", [1, 3072])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from binarynet.data import load, load_split
 from binarynet.data.files import read_bytes
 from binarynet.errors import DataError
+from tests import memory
 
 from .written import write_cifar10_binary, write_mnist
 
@@ -109,3 +111,18 @@ def test_a_home_directory_is_written_with_a_tilde(tmp_path: Path, monkeypatch: p
 def test_a_file_that_cannot_be_opened_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="absent cannot be read: No such file"):
         read_bytes(tmp_path / "absent")
+
+
+def test_no_more_is_made_of_a_compressed_file_than_a_file_of_its_kind_holds(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.gz"
+    bomb.write_bytes(gzip.compress(bytes(2**26)))
+    with memory.at_most(2**23), pytest.raises(DataError, match=r"bomb\.gz holds more than 1,048,576 bytes"):
+        read_bytes(bomb, 2**20)
+    assert read_bytes(bomb, 2**26) == bytes(2**26)
+    plain = tmp_path / "plain"
+    plain.write_bytes(bytes(2**20 + 1))
+    with pytest.raises(DataError, match=r"plain holds more than 1,048,576 bytes"):
+        read_bytes(plain, 2**20)
+    plain.write_bytes(b"short")
+    with memory.at_most(2**22):  # nor is the most set aside for a short one
+        assert read_bytes(plain) == b"short"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +168,22 @@ def test_no_images_at_all_are_an_error(tmp_path: Path) -> None:
     write_mnist(tmp_path / "mnist", n_test=0)
     with pytest.raises(DataError, match="holds no images"):
         load("mnist", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "shape", [(0, 2**32 - 1, 2**32 - 1), (2**32 - 1, 0, 2**32 - 1, 2**32 - 1), (1,) * 33, (1,) * 65, (0,) * 255]
+)
+def test_a_header_that_numpy_cannot_hold_is_an_error(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "idx"
+    count = 0 if 0 in shape else 1
+    path.write_bytes(struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + bytes(count))
+    with pytest.raises(DataError, match=r"idx: (the shape .* holds no values|\d+ dimensions, at most 32)"):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("code", [0x08, 0x0E])
+def test_a_header_that_says_more_than_the_file_holds_takes_no_memory(tmp_path: Path, code: int) -> None:
+    path = tmp_path / "idx"
+    path.write_bytes(struct.pack(">HBB3I", 0, code, 3, *(2**32 - 1,) * 3) + bytes(100))
+    with pytest.raises(DataError, match="is truncated"):
+        read_idx(path)

@@ -19,11 +19,13 @@ class BatchUnpickler(pickle._Unpickler):
     arrays of bytes; each is answered with a stand-in below, and any other name is a `DataError`.
 
     This is Python's own implementation of the format. The one in C, for a damaged entry number, sets aside
-    many gigabytes of memory.
+    many gigabytes of memory. Only the instructions that batches are made of are taken, and so many of them that a
+    small file cannot keep a machine busy.
     """
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, encoding="bytes")  # the official files were written by Python 2
+        self.dispatch = Instructions()  # type: ignore[misc]  # of this one alone: it counts
 
     def find_class(self, module: str, name: str) -> Any:
         try:  # numpy 2 moved numpy.core to numpy._core
@@ -33,6 +35,58 @@ class BatchUnpickler(pickle._Unpickler):
                 f"the pickle asks for {module}.{name}, which no CIFAR-10 batch does: it is damaged, "
                 f"or not to be trusted. Fetch it again."
             ) from None
+
+
+class Instructions(dict[int, Callable[[Any], None]]):
+    """What a pickle may do, by its code; every look-up is one step of a reading."""
+
+    def __init__(self) -> None:
+        every = pickle._Unpickler.dispatch
+        codes = [getattr(pickle, name)[0] for name in TAKEN]
+        super().__init__({code: every[code] for code in codes})
+        self[pickle.EMPTY_DICT[0]] = lambda reader: reader.append(Fields())
+        self[pickle.DICT[0]] = _fields
+        self.left = MOST_STEPS
+
+    def __getitem__(self, code: int) -> Callable[[Any], None]:
+        self.left -= 1
+        if self.left < 0:
+            raise DataError(f"the pickle takes more than {MOST_STEPS:,} steps, which no CIFAR-10 batch does")
+        if code not in self:
+            raise DataError(f"the pickle holds the instruction {code:#x}, which no CIFAR-10 batch does")
+        return super().__getitem__(code)
+
+
+# As `pickle` calls them, a kind a line: marks, numbers, texts, bytes, tuples, lists and dictionaries, entries, calls.
+TAKEN = (
+    *("PROTO", "FRAME", "MARK", "STOP", "NONE", "NEWTRUE", "NEWFALSE"),
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1"),
+    *("STRING", "SHORT_BINSTRING", "BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+    *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+    *("EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
+    *("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET"),
+    *("GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"),
+)
+MOST_STEPS = 1 << 19  # an official batch of 10,000 images takes some 30,000
+
+
+class Fields(dict[str | bytes, object]):
+    """A dictionary out of a pickle. Its keys are names: the hash of nested tuples can take for ever."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: object, value: object) -> None:
+        if not isinstance(key, str | bytes):
+            raise DataError(f"the pickle has a {type(key).__name__} for the name of a field")
+        super().__setitem__(key, value)
+
+
+def _fields(reader: Any) -> None:
+    fields, items = Fields(), reader.pop_mark()
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        fields[key] = value
+    reader.append(fields)
 
 
 class StandIn:
@@ -84,8 +138,9 @@ def _frombuffer(data: bytes, dtype: object, shape: tuple[int, ...], order: str) 
 
 
 def _dtype(text: str | bytes, *flags: object) -> PickledByteType:
-    if text not in ("u1", b"u1"):
-        raise DataError(f"the pickle holds values of type {text!r}, expected bytes (u1)")
+    if not isinstance(text, str | bytes) or text not in ("u1", b"u1"):
+        named = repr(text) if isinstance(text, str | bytes) else type(text).__name__
+        raise DataError(f"the pickle holds values of type {named}, expected bytes (u1)")
     return PickledByteType()
 
 

@@ -57,7 +57,7 @@ def read_pickled(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         batch = BatchUnpickler(io.BytesIO(content)).load()
         batch = {key.decode() if isinstance(key, bytes) else key: value for key, value in batch.items()}
-        data, labels = batch["data"].array, np.asarray(batch["labels"])
+        data, listed = batch["data"].array, batch["labels"]
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except EOFError as error:
@@ -69,9 +69,10 @@ def read_pickled(path: Path) -> tuple[np.ndarray, np.ndarray]:
         ) from error
     if data.ndim != 2 or data.shape[1] != IMAGE_BYTES:
         raise DataError(f"{path}: its images have the shape {data.shape}, expected (n, {IMAGE_BYTES})")
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+    # Looked at one by one: as an array, a list of a list of … of the same list would be terabytes.
+    if not isinstance(listed, list) or not all(type(label) is int and abs(label) < 2**31 for label in listed):
         raise DataError(f"{path}: its labels are not a list of integers")
-    return data.reshape(-1, *IMAGE_SHAPE), labels
+    return data.reshape(-1, *IMAGE_SHAPE), np.array(listed, np.int64)
 
 
 def read_training(paths: Sequence[Path]) -> tuple[Split, Split]:

@@ -13,6 +13,7 @@ from binarynet.data.source import Layout, Part, Source
 from binarynet.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
+MOST_BYTES = 1 << 29  # of one file; the largest of the sets here holds 47 MB
 
 
 def locate(
@@ -64,16 +65,27 @@ def locate(
     )
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """What a file holds, decompressed if it is a gzip file.
 
-    Its first bytes tell, not its name: browsers unpack a `.gz` and leave the name as it was.
+    Its first bytes tell, not its name: browsers unpack a `.gz` and leave the name as it was. No more than ``most``
+    bytes are ever made of it: three megabytes of gzip can stand for three gigabytes.
 
-    Raises `DataError` if it cannot be read, or its compressed stream is truncated or damaged.
+    Raises `DataError` if it cannot be read or holds more, or its compressed stream is truncated or damaged.
     """
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
+        with open(path, "rb") as file:
+            compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+            file.seek(0)
+            stream = gzip.GzipFile(fileobj=file) if compressed else file
+            parts, left = [], most + 1
+            while left and (part := stream.read(min(left, 1 << 20))):  # a large read sets all of it aside
+                parts.append(part)
+                left -= len(part)
+        content = b"".join(parts)
+        if len(content) > most:
+            raise DataError(f"{path} holds more than {most:,} bytes, which no file of this kind does. Fetch it again.")
+        return content
     except EOFError as error:
         raise DataError(f"{path} is truncated: its gzip stream ends early. Fetch it again.") from error
     except (gzip.BadGzipFile, zlib.error) as error:

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
+from binarynet.atomic import write
 from binarynet.data.dataset import Split, hold_out, labelled
 from binarynet.data.files import read_bytes
 from binarynet.data.source import Layout, Published, Source
 from binarynet.errors import DataError
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+MOST_DIMENSIONS = 32  # the format has room for 255, numpy 1 for 32
 IMAGES_MAGIC, LABELS_MAGIC = 0x00000803, 0x00000801  # unsigned bytes in three dimensions, in one
 
 # 60,000 training images: the papers hold out the last 10,000 for validation.
@@ -47,6 +49,8 @@ def read_idx(path: Path | str, magic: int | None = None) -> np.ndarray:
             f"{path}: wrong magic number 0x{found:08x}, expected {expected}. It is not the file its name "
             f"says: fetch it again."
         )
+    if rank > MOST_DIMENSIONS:
+        raise DataError(f"{path}: {rank} dimensions, at most {MOST_DIMENSIONS} are read. Fetch it again.")
     start = 4 + 4 * rank
     if len(content) < start:
         raise DataError(f"{path} is truncated: {len(content)} bytes, its header alone has {start}. Fetch it again.")
@@ -56,25 +60,28 @@ def read_idx(path: Path | str, magic: int | None = None) -> np.ndarray:
     if len(content) != size:
         state = "truncated" if len(content) < size else "too long"
         raise DataError(f"{path} is {state}: {len(content)} bytes, its header says {size}. Fetch it again.")
-    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    try:
+        values = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    except ValueError:  # one size is 0, and the others have a product that numpy cannot hold
+        raise DataError(f"{path}: the shape {shape} holds no values. Fetch it again.") from None
     return values.astype(dtype.newbyteorder("="))  # a copy: writable, as torch.from_numpy wants it
 
 
 def write_idx(path: Path | str, values: np.ndarray) -> None:
     """Write an array as an IDX file, gzip-compressed if the name ends in `.gz`. Same array → same bytes.
 
-    Raises `DataError` for a type IDX does not have, more than 255 dimensions or one of 2^32 or more.
+    Raises `DataError` for a type IDX does not have, more than 32 dimensions or one of 2^32 or more.
     """
     path = Path(path)
     codes = {np.dtype(text).newbyteorder("=").str: code for code, text in TYPES.items()}
     code = codes.get(values.dtype.newbyteorder("=").str)
     if code is None:
         raise DataError(f"{path}: IDX has no type for {values.dtype}; it has u1, i1, i2, i4, f4 and f8")
-    if values.ndim > 255 or any(length >= 2**32 for length in values.shape):
+    if values.ndim > MOST_DIMENSIONS or any(length >= 2**32 for length in values.shape):
         raise DataError(f"{path}: IDX cannot hold the shape {values.shape}")
     header = struct.pack(f">HBB{values.ndim}I", 0, code, values.ndim, *values.shape)
     content = header + values.astype(np.dtype(TYPES[code])).tobytes()
-    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    write(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 def read_family(paths: Sequence[Path], classes: tuple[str, ...]) -> Split:

@@ -14,24 +14,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from binarynet.data import matlab
 from binarynet.data.dataset import Split, labelled
-from binarynet.data.lazy import need
 from binarynet.data.source import Layout, Published, Source
 from binarynet.errors import DataError
 
 CLASSES = tuple(str(digit) for digit in range(10))
 VALIDATION_PER_CLASS = {"train_32x32.mat": 400, "extra_32x32.mat": 200}
 SEED = 322
+MOST_IMAGES = 600_000  # a file may claim; `extra` holds 531,131
 CHUNK = 8192  # images reordered at a time, 24 MiB
 
 
 def read_labels(path: Path) -> np.ndarray:
     """The labels of a file → (n,) int64, 0..9. Its images are skipped, not decompressed."""
-    labels = np.asarray(_variable(path, "y"))
+    labels = _variable(path, "y", MOST_IMAGES)
     if labels.ndim != 2 or labels.shape[1] != 1 or labels.dtype.kind not in "iuf":
         raise DataError(f"{path}: y has shape {labels.shape} and type {labels.dtype}, expected (n, 1) numbers")
     wrong = np.flatnonzero(~np.isin(labels, np.arange(1, 11)))
@@ -45,7 +45,7 @@ def read_labels(path: Path) -> np.ndarray:
 
 def read_images(path: Path) -> np.ndarray:
     """The images of a file, as they stand there: (32, 32, 3, n) uint8, height × width × channel × image."""
-    images = np.asarray(_variable(path, "X"))
+    images = _variable(path, "X", MOST_IMAGES * 32 * 32 * 3)
     if images.ndim != 4 or images.shape[:3] != (32, 32, 3) or images.dtype != np.uint8:
         raise DataError(f"{path}: X has shape {images.shape} and type {images.dtype}, expected (32, 32, 3, n) uint8")
     return images
@@ -112,19 +112,11 @@ def _same_length(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
         raise DataError(f"{path} holds {images.shape[3]} images but {len(labels)} labels. Fetch it again.")
 
 
-def _variable(path: Path, name: str) -> Any:
-    scipy_io = need("scipy.io", "scipy", "reading SVHN's MATLAB files")
-    try:
-        return scipy_io.loadmat(path, variable_names=[name])[name]
-    except KeyError as error:
-        raise DataError(f"{path} has no variable {name}: it is truncated, or none of SVHN's files.") from error
-    except MemoryError:
-        raise
-    except Exception as error:
-        # scipy promises no set of errors for a damaged file: zlib.error, TypeError, ValueError, OSError…
-        raise DataError(
-            f"{path} is truncated, damaged or no MATLAB file ({type(error).__name__}: {error}). Fetch it again."
-        ) from error
+def _variable(path: Path, name: str, most: int) -> np.ndarray:
+    found = matlab.read(path, name, most)
+    if found is None:
+        raise DataError(f"{path} has no variable {name}: it is truncated, or none of SVHN's files.")
+    return found
 
 
 _FILES = {

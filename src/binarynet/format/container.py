@@ -87,7 +87,7 @@ def _read(path: Path, most: int) -> bytes:
             raise FormatError("is not a regular file")
         if found.st_size > most:
             raise FormatError(f"has {found.st_size:,} bytes, the limit is {most:,}; see Limits(memory=…)")
-        return file.read(most + 1)
+        return file.read(found.st_size)
 
 
 def _check_whole(blob: bytes, sha256: str) -> None:
