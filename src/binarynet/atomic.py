@@ -9,13 +9,15 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, part: Path | None = None) -> Iterator[Path]:
     """Gives a name beside ``path`` to write to. Where the block ends well, that file takes the place of ``path``.
+
+    ``part`` is that name, where a kill may leave it and the next writer is to use it again.
 
     Raises:
         OSError: it cannot be written; then ``path`` is as it was.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    part = part or path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield part
         put_in_place(part, path)

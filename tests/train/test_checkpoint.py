@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import resource
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -147,3 +150,65 @@ def test_epochs_that_may_not_be_chosen_are_not_the_best(tmp_path: Path) -> None:
     assert not folder.best.exists()
     epochs(folder, [3.0, 4.0], first=3, selectable_from=2)  # the third epoch is number 2, counted from 0
     assert read(folder.best)["epoch"] == 3
+
+
+def test_every_flipped_byte_is_refused(tmp_path: Path) -> None:
+    """torch reads past the checksums of the zip file: a weight came back with another sign, and nobody knew."""
+    whole, damaged = tmp_path / "a.ckpt", tmp_path / "b.ckpt"
+    save({"epoch": 3, "model": {"weight": torch.arange(10.0)}}, whole)
+    content = whole.read_bytes()
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        damaged.write_bytes(changed)
+        with pytest.raises(TrainingError, match="damaged"):
+            read(damaged, mmap=bool(place % 2))
+
+
+def test_a_file_of_an_older_version_without_a_digest_goes_by_the_checksums_of_zip(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    torch.save({"weight": torch.arange(100.0)}, path)
+    assert read(path)["weight"].tolist() == list(range(100))
+    content = path.read_bytes()
+    place = content.index(torch.arange(100.0).numpy().tobytes()) + 6
+    path.write_bytes(content[:place] + bytes([content[place] ^ 0x80]) + content[place + 1 :])
+    with pytest.raises(TrainingError, match=r"damaged.*the checksum of .*data/0 in it does not match"):
+        read(path)
+
+
+def test_other_programs_read_a_sealed_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    save({"weight": torch.arange(3.0)}, path)
+    for mmap in (True, False):
+        assert torch.load(path, weights_only=True, mmap=mmap)["weight"].tolist() == [0, 1, 2]
+    assert zipfile.ZipFile(path).testzip() is None
+    assert zipfile.ZipFile(path).comment.startswith(b"sha256:")
+
+
+def test_a_file_reaches_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("fsync", "replace"):
+        original = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *given, n=name, f=original: (calls.append(n), f(*given))[1])
+    save({"epoch": 1}, tmp_path / "a.ckpt")
+    RunFolder.write(tmp_path / "b.json", "{}")
+    assert calls == ["fsync", "replace", "fsync"] * 2
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path) -> None:
+    """Files may have 20 kB here, as a process may be told; writing on then fails as on a full disk."""
+    path, result = tmp_path / "a.ckpt", tmp_path / "result.json"
+    save({"epoch": 1}, path)
+    RunFolder.write(result, "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"a\.ckpt cannot be written: .* --resume"):
+            save({"weight": torch.zeros(100_000)}, path)
+        with pytest.raises(TrainingError, match=r"result\.json cannot be written: File too large"):
+            RunFolder.write(result, "new" * 10_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert read(path) == {"epoch": 1}
+    assert result.read_text() == "old"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.ckpt", "result.json"]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from binarynet import recipes
+from binarynet.atomic import replacing
 from binarynet.data import DataSet
 from binarynet.errors import TrainingError
 from binarynet.recipes import Recipe
@@ -103,10 +104,15 @@ class RunFolder:
 
     @staticmethod
     def write(path: Path, text: str) -> None:
-        """Write a file of the folder so that a kill leaves the old one or the new one."""
-        part = path.with_name(path.name + ".part")
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        """Write a file of the folder so that a kill leaves the old one or the new one.
+
+        `TrainingError` where it cannot be written.
+        """
+        try:
+            with replacing(path, path.with_name(path.name + ".part")) as part:
+                part.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise TrainingError(f"{path} cannot be written: {error.strerror or error}. Make room.") from error
 
     @staticmethod
     def _read(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
