@@ -176,6 +176,8 @@ WRONG = {
     "meta must map": lambda graph, header, data: graph.update(meta={"a": 1}),
     "unknown op 'Gemm'": _set(1, "op", "Gemm"),
     "unknown op None": lambda graph, header, data: graph["ops"].insert(1, {}),
+    "an op is a JSON object, not 'Linear'": lambda graph, header, data: graph["ops"].insert(1, "Linear"),
+    "an op is a JSON object, not None": lambda graph, header, data: graph["ops"].insert(1, None),
     "needs \\['name'": _set(1, "colour", "red"),
     "is not a text": _set(1, "name", 3),
     "is not a list": _set(1, "sources", "input"),

@@ -99,6 +99,17 @@ def test_answers_go_where_the_caller_wants_them():
         session.logits(images[1:], out=into)
     with pytest.raises(InputError, match="contiguous and writeable"):
         session.logits(images, out=np.empty((10, len(images)), np.float32).T)
+    askew = np.empty(expected.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(expected.shape)
+    with pytest.raises(InputError, match="begin at a multiple of 4 bytes"):
+        session.logits(images, out=askew)
+
+
+@pytest.mark.parametrize("threads", [-1, 4097, 99_999_999_999])
+def test_a_number_of_threads_that_nobody_has_is_refused(threads):
+    graph, _, _ = convnet()
+    with pytest.raises(RuntimeUnavailable, match=rf"threads is {threads}; give 1 to 4096"):
+        Session(graph, threads=threads)
+    assert Session(graph, threads=4096).threads <= 4096
 
 
 @pytest.mark.parametrize("engine", ["native", "oracle"])

@@ -7,6 +7,8 @@ import dataclasses
 import io
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -321,6 +323,7 @@ def test_weights_of_another_model_are_named(data: DataSet, tmp_path: Path) -> No
         ({"precision": "16"}, "choose 32 or bf16"),
         ({"seed": -1}, "seed -1"),
         ({"threads": 0}, "threads=0"),
+        ({"threads": 99_999_999_999}, "threads=99999999999: 1 to 4096"),
         ({"devices": 0}, "at least 1"),
         ({"nodes": 2}, "torchrun"),
         ({"accelerator": "abacus"}, "accelerator=abacus, devices=1: "),
@@ -367,3 +370,56 @@ def test_in_a_terminal_one_bar_counts_the_epochs(
     row = metrics(tmp_path)[-1]
     assert "epoch 2/2" in last
     assert f"validation error {float(row['validation_error']):.2f} %" in last
+
+
+def test_a_last_checkpoint_of_another_network_is_named(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(data, tmp_path / "other", Tiny(epochs=1, width=8))
+    monkeypatch.setattr(tiny, "before_step", send_at(tiny._steps + STEPS, signal.SIGINT))
+    with pytest.raises(Interrupted):
+        train(data, tmp_path / "run")
+    monkeypatch.setattr(tiny, "before_step", None)
+    run = RunFolder(tmp_path / "run")
+    shutil.copy(RunFolder(tmp_path / "other").last, run.last)
+    with pytest.raises(TrainingError, match=r"last\.ckpt is of another network: .* is 8 × 144 there, and 24 × 144"):
+        train(data, tmp_path / "run", resume=True)
+
+
+def test_a_checkpoint_in_the_place_of_another_is_named(data: DataSet, tmp_path: Path) -> None:
+    train(data, tmp_path, Tiny(epochs=1))
+    shutil.copy(RunFolder(tmp_path).last, RunFolder(tmp_path).best)
+    with pytest.raises(TrainingError, match=r"best\.ckpt lacks validation_error, model: it is another checkpoint"):
+        load_run(tmp_path, Tiny())
+
+
+@pytest.mark.parametrize("settings", [{"width": 1.5}, {"width": 10**9}, {"width": "x"}, {"layers": None}])
+def test_settings_that_make_no_network_are_named(data: DataSet, tmp_path: Path, settings: dict[str, object]) -> None:
+    train(data, tmp_path, Tiny(epochs=1))
+    config = RunFolder(tmp_path).config
+    content = json.loads(config.read_text())
+    config.write_text(json.dumps({**content, "settings": {**content["settings"], **settings}}))
+    with pytest.raises(TrainingError, match=r"config\.json"):
+        load_run(tmp_path, Tiny())
+
+
+def test_a_disk_that_is_full_ends_a_run_in_one_line_and_the_run_goes_on(
+    data: DataSet, tmp_path: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file may grow beyond 5 kB from the second epoch on, which torch meets as it meets a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(step: int) -> None:
+        if step == first + STEPS:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+
+    first = tiny._steps
+    monkeypatch.setattr(tiny, "before_step", fill)
+    try:
+        with pytest.raises(TrainingError, match=r"ckpt cannot be written: .*make room, then go on with --resume"):
+            train(data, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    monkeypatch.setattr(tiny, "before_step", None)
+    train(data, tmp_path, resume=True)
+    assert_same(final(tmp_path), final(uninterrupted))

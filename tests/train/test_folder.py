@@ -119,3 +119,45 @@ def test_every_recipe_is_known_by_its_name(data: DataSet) -> None:
     for name in recipes.names():
         assert recipe_name(recipes.get(name)) == name
     assert recipe_name(recipes.get("bnn-mnist").with_settings({"width": "64"})) == "bnn-mnist"
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("recipe", None),
+        ("settings", []),
+        ("settings", 3),
+        ("data", None),
+        ("data", []),
+        ("data.shape", 3),
+        ("data.shape", [1, 8]),
+        ("data.shape", [-1, 8, 8]),
+        ("data.shape", ["a", 8, 8]),
+        ("data.shape", [True, 8, 8]),
+        ("data.shape", [10**9, 10**9, 8]),
+        ("data.classes", 3),
+        ("data.classes", []),
+        ("data.classes", [1, 2]),
+        ("data.name", 3),
+        ("sessions", 3),
+    ],
+)
+def test_an_edited_config_is_named_with_the_place(tmp_path: Path, place: str, value: Any) -> None:
+    folder = RunFolder(tmp_path)
+    begin(folder)
+    folder.close()
+    config = json.loads(folder.config.read_text())
+    inside, _, key = place.rpartition(".")
+    (config[inside] if inside else config)[key] = value
+    folder.config.write_text(json.dumps(config))
+    for use in (lambda: load_run(tmp_path), lambda: begin(folder, resume=True)):
+        with pytest.raises(TrainingError, match=rf"config\.json: {place} is .* which this package never wrote"):
+            use()
+
+
+@pytest.mark.parametrize("value", ["x", None, [1]])
+def test_an_edited_result_is_named(tmp_path: Path, value: Any) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_result({"best_epoch": 1, "validation_error": 2.0, "test_error": value, "train_seconds": 3})
+    with pytest.raises(TrainingError, match=r"result\.json: test_error is .* no number"):
+        folder.read_result()

@@ -39,6 +39,7 @@ _NO_DIGEST = "0" * 64
 _DIGEST = re.compile(rb'\\"sha256\\":\\"([0-9a-f]{64})\\"')
 _DTYPES = {"U64": "<u8", "I32": "<i4", "F32": "<f4"}
 _HEADER = 1 << 23  # bytes; as Python objects JSON takes up to twenty times its size
+_YES_NO = NDArray[np.bool_]
 _RANK = 4  # sizes of a tensor at most
 
 
@@ -249,7 +250,9 @@ def _refuse_constant(name: str) -> None:
 
 def _read_op(entry: Any, stored: dict[str, NDArray[Any]]) -> Op:
     """One op from its JSON object; takes its tensors out of ``stored``."""
-    kind = entry.get("op") if isinstance(entry, dict) else entry
+    if not isinstance(entry, dict):
+        raise FormatError(f"an op is a JSON object, not {entry!r}")
+    kind = entry.get("op")
     if not isinstance(kind, str) or kind not in OPS:
         raise FormatError(f"unknown op {kind!r}; known: {', '.join(OPS)}")
     where = f"{entry.get('name')} ({kind})"
@@ -291,7 +294,7 @@ def _hints(kind: str) -> dict[str, Any]:
 
 def _is_packed(hint: Any) -> bool:
     """Whether a field is stored as bits: weights, unless they are f32, and yes / no."""
-    return hint in (Weight, NDArray[np.bool_])
+    return hint in (Weight, _YES_NO)
 
 
 def _is_unpacked(hint: Any) -> bool:

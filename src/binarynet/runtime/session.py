@@ -17,6 +17,7 @@ from binarynet.runtime.plan import Planned, build, planned
 
 _ENGINES = ("native", "oracle", "triton")
 _ORACLE_BATCH, _ORACLE_NUMBERS = 64, 1 << 26  # images at a time, and numbers: the oracle holds every value as int32
+_MOST_THREADS = 4096  # what is said more than the engine can use is clipped; what nobody can have is refused
 _LINE, _LARGE = 64, 1 << 16  # bytes of a line of the cache, and of an array that may not find room there
 
 
@@ -72,8 +73,8 @@ class Session:
         self._oracle_batch = max(1, min(_ORACLE_BATCH, _ORACLE_NUMBERS // numbers))
         self._encoding = Encoding.parse(graph.input.encoding)
         self._dtype = np.float32 if values[graph.output.name].encoding.is_float else np.int32
-        if threads is not None and threads < 0:
-            raise RuntimeUnavailable(f"threads is {threads}; give a positive number, or 0 for the default")
+        if threads is not None and not 0 <= threads <= _MOST_THREADS:
+            raise RuntimeUnavailable(f"threads is {threads}; give 1 to {_MOST_THREADS}, or 0 for the default")
         if engine not in _ENGINES:
             raise RuntimeUnavailable(f"unknown engine {engine!r}; there are 'native', 'oracle' and 'triton'")
         if engine != "native" and not (isa is None and kernel is None):
@@ -175,8 +176,8 @@ class Session:
                 f"out is {answers.dtype} of shape {answers.shape}; these answers are "
                 f"{self._dtype.__name__} of shape {(len(codes), *self.output_shape)}"
             )
-        if not (answers.flags.c_contiguous and answers.flags.writeable):
-            raise InputError("out must be contiguous and writeable")
+        if not answers.flags.carray:
+            raise InputError("out must be contiguous and writeable, and begin at a multiple of 4 bytes")
         if self.engine == "native":
             if not self._network.run(codes, answers):
                 adapt(images, self.input_shape, self._encoding, layout)  # refuses, and says which value

@@ -118,6 +118,15 @@ def read(path: Path, **options: Any) -> dict[str, Any]:
     return state
 
 
+def read_best(path: Path, **options: Any) -> dict[str, Any]:
+    """What best.ckpt holds: `epoch`, `validation_error`, `model`. `TrainingError` as `read`, or for another file."""
+    state = read(path, **options)
+    missing = [name for name in ("epoch", "validation_error", "model") if name not in state]
+    if missing:
+        raise TrainingError(f"{path} lacks {', '.join(missing)}: it is another checkpoint. Restore it from a copy.")
+    return state
+
+
 class AtomicCheckpointIO(CheckpointIO):
     """Lightning's checkpoints through `save` and `read`."""
 
@@ -157,7 +166,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, module: RecipeModule) -> None:  # type: ignore[override]
         if trainer.is_global_zero and self.folder.best.exists():
-            self._lowest = read(self.folder.best, mmap=True)["validation_error"]
+            self._lowest = read_best(self.folder.best, mmap=True)["validation_error"]
 
     def on_train_epoch_end(self, trainer: Trainer, module: RecipeModule) -> None:  # type: ignore[override]
         epoch, error = int(module.row["epoch"]), module.row["validation_error"]

@@ -21,7 +21,7 @@ from binarynet.errors import TrainingError
 from binarynet.recipes import Recipe
 from binarynet.train import console, processes
 from binarynet.train.callbacks import LatentWeightMovement, Metrics
-from binarynet.train.checkpoint import AtomicCheckpointIO, Checkpoints, read
+from binarynet.train.checkpoint import AtomicCheckpointIO, Checkpoints, read_best
 from binarynet.train.evaluate import EVALUATION_BATCH, evaluate
 from binarynet.train.folder import RunFolder, describe, recipe_name
 from binarynet.train.interrupt import interruptible
@@ -63,6 +63,9 @@ class _Plan(NamedTuple):
     accelerator: str
     progress: bool
     threads: int
+
+
+MOST_THREADS = 4096  # of one process; torch takes any number that fits 32 bits, and then fails to start them
 
 
 def fit(
@@ -128,8 +131,8 @@ def _check(recipe: Recipe, data: DataSet, seed: int, precision: str, world: int,
         raise TrainingError(f"precision {precision!r} is not known: choose 32 or bf16.")
     if not 0 <= seed < 2**32:
         raise TrainingError(f"seed {seed} is not in 0..2^32-1.")
-    if threads is not None and threads < 1:
-        raise TrainingError(f"threads={threads}: at least one is needed.")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise TrainingError(f"threads={threads}: 1 to {MOST_THREADS} are possible.")
     if not any(recipe.selectable(epoch) for epoch in range(recipe.epochs)):
         raise TrainingError(f"epochs={recipe.epochs}: the recipe lets none of them be chosen as the best. Give more.")
     if len(data.validation) < world or not len(data.test):
@@ -249,7 +252,7 @@ def _version(package: str) -> str | None:
 
 def _report(plan: _Plan, seconds: float, device: torch.device) -> None:
     """Show the best weights the test images, once, and write result.json."""
-    best = read(plan.folder.best, mmap=True)
+    best = read_best(plan.folder.best, mmap=True)
     test = evaluate(best_model(plan.recipe, plan.folder), plan.data.test, plan.recipe.loss, device=device)
     plan.folder.write_result(
         {

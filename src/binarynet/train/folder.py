@@ -15,6 +15,8 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +96,24 @@ class RunFolder:
         return found
 
     def read_config(self) -> dict[str, Any]:
-        return self._read(self.config, ("recipe", "settings", "data", "sessions"))
+        """What the run was asked for. `TrainingError` where it is missing or damaged, also by hand."""
+        found = self._read(self.config, ("recipe", "settings", "data", "sessions"))
+        wrong = [place for place, holds in _CONFIG.items() if not holds(_at(found, place))]
+        if wrong:
+            text = json.dumps(_at(found, wrong[0]))
+            raise TrainingError(
+                f"{self.config}: {wrong[0]} is {text[:80]}, which this package never wrote. Restore it from a copy, or "
+                "train again."
+            )
+        return found
 
     def read_result(self) -> dict[str, Any]:
-        return self._read(self.result, ("best_epoch", "validation_error", "test_error", "train_seconds"))
+        numbers = ("best_epoch", "validation_error", "test_error", "train_seconds")
+        found = self._read(self.result, numbers)
+        for name in numbers:
+            if not isinstance(found[name], int | float):
+                raise TrainingError(f"{self.result}: {name} is {found[name]!r}, which is no number. Train again.")
+        return found
 
     def write_result(self, result: dict[str, Any]) -> None:
         self.write(self.result, _json(result))
@@ -128,6 +144,33 @@ class RunFolder:
         if missing:
             raise TrainingError(f"{path} lacks {', '.join(missing)}: it was not written by this package.")
         return found  # type: ignore[no-any-return]
+
+
+def _is_shape(value: Any) -> bool:
+    """channels, height, width."""
+    whole = isinstance(value, list) and len(value) == 3 and all(type(size) is int and size > 0 for size in value)
+    return whole and prod(value) < 2**31
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(isinstance(text, str) for text in value)
+
+
+_CONFIG: dict[str, Callable[[Any], bool]] = {
+    "recipe": lambda value: isinstance(value, str),
+    "settings": lambda value: isinstance(value, dict),
+    "sessions": lambda value: isinstance(value, list),
+    "data": lambda value: isinstance(value, dict),
+    "data.name": lambda value: isinstance(value, str),
+    "data.shape": _is_shape,
+    "data.classes": _are_texts,
+}
+
+
+def _at(document: Any, place: str) -> Any:
+    for key in place.split("."):
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
 
 
 def describe(recipe: Recipe, data: DataSet, seed: int, precision: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any
 from torch import nn
 
 from binarynet import recipes
-from binarynet.errors import TrainingError
+from binarynet.errors import BinarynetError, TrainingError
 from binarynet.recipes import Recipe
-from binarynet.train.checkpoint import read
+from binarynet.train.checkpoint import read_best
 from binarynet.train.folder import RunFolder
 
 
@@ -47,12 +47,18 @@ def load_run(out: Path | str, recipe: Recipe | None = None) -> tuple[Recipe, nn.
 
 def best_model(recipe: Recipe, folder: RunFolder) -> nn.Module:
     """The model of `recipe` with the weights of best.ckpt, in evaluation mode. Errors as for `load_run`."""
-    data, state = folder.read_config()["data"], read(folder.best)
+    data, state = folder.read_config()["data"], read_best(folder.best)
     channels, height, width = data["shape"]
-    model = recipe.model((channels, height, width), len(data["classes"]))
+    try:
+        model = recipe.model((channels, height, width), len(data["classes"]))
+    except (BinarynetError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
+        raise TrainingError(
+            f"{folder.config}: there is no model of these settings for {len(data['classes'])} classes of images of "
+            f"{channels} × {height} × {width}: {error}. Restore it from a copy, or train again."
+        ) from None
     try:
         model.load_state_dict(state["model"])
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise TrainingError(
             f"{folder.best} does not fit the model that {folder.config} describes: {error}. "
             "Use the version that trained it."

@@ -36,6 +36,18 @@ class RecipeModule(LightningModule):
         self.row: dict[str, float] = {}
         self._train, self._validation = Tally(), Tally()
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the state of another network, before torch finds out halfway."""
+        found, wanted = checkpoint.get("state_dict"), self.state_dict()
+        if not isinstance(found, dict) or found.keys() != wanted.keys():
+            raise TrainingError("last.ckpt is of another network. Restore it from a copy, or train into another --out.")
+        for name, value in wanted.items():
+            if getattr(found[name], "shape", None) != value.shape:
+                raise TrainingError(
+                    f"last.ckpt is of another network: {name} is {_size(found[name])} there, and "
+                    f"{_size(value)} with these settings. Restore it from a copy, or train into another --out."
+                )
+
     def configure_optimizers(self) -> Any:
         optimizer, schedule = self.recipe.optimizer(self.model)
         if schedule is None:
@@ -100,3 +112,7 @@ class RecipeModule(LightningModule):
                 "recipe's loss."
             )
         return scores(sums)
+
+
+def _size(value: Any) -> str:
+    return " × ".join(map(str, value.shape)) or "a number" if isinstance(value, Tensor) else type(value).__name__
