@@ -261,6 +261,11 @@ class Folder:
                 whole = bool(np.all(zero == np.rint(zero)) and np.all(zero == zero[0]))
                 if whole or not (padded or x.outside):
                     return Operand(replace(x, links=()), unit, zero)
+                if not self.allow_real:
+                    place.refuse(
+                        f"pads with a 0 that lies between two codes of {x.name!r}, at {float(zero[0]):g}.",
+                        "Use padding=0 here, or quantize to codes of which one means 0.",
+                    )
         if not self.allow_real:
             what = x.links[-1].name if x.links else x.name
             place.refuse(f"reads the real values of {what!r}, so it would run in float32.", self.ways[0])
@@ -294,6 +299,8 @@ class Folder:
         span = np.abs(unit) * (np.abs(n).max() + np.abs(zero))
         if np.any(np.abs(made - unit * (n - zero)) > 1e-6 * span):
             return None
+        if np.ptp(unit) <= 1e-6 * np.abs(unit).max():
+            unit = np.full_like(unit, np.median(unit))
         return unit, zero
 
 

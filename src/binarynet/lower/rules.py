@@ -55,11 +55,6 @@ TABLE: tuple[tuple[str, str, Rule], ...] = (
 RULES: dict[str, Rule] = {name: rule for names, _, rule in TABLE for name in names.split()}
 
 
-def known() -> str:
-    """What lowers, in a line."""
-    return ", ".join(shown for _, shown, _ in TABLE if shown).replace("`", "")
-
-
 def take(folder: Folder, step: Step) -> Pending:
     """What is pending behind a step.
 
@@ -68,7 +63,10 @@ def take(folder: Folder, step: Step) -> Pending:
     """
     rule = RULES.get(step.op)
     if rule is None:
-        step.refuse(f"the operator {step.op!r} has no counterpart in the graph.", f"Known: {known()}.")
+        step.refuse(
+            f"the operator {step.op!r} has no counterpart in the graph.",
+            "docs/architecture.md lists what lowers; use one of those, or leave this layer out of the exported model.",
+        )
     made = rule(folder, step)
     if unread := step.unread():
         step.refuse(f"{', '.join(unread)} has no counterpart.", "Leave it at its default.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from binarynet.fold import Folder, Pending, Weight, pools, products, shapes
 from binarynet.fold.link import division
@@ -143,6 +143,8 @@ def view(folder: Folder, step: Step) -> Pending:
     for name in step.arguments:
         step.get(name)
     before, after = step.before(), step.value
+    if isinstance(step.layer, nn.modules.instancenorm._InstanceNorm):
+        statistics(folder, step)
     if len(after) != len(before):
         step.refuse(
             f"makes {tuple(after.shape)} of a batch of shape {tuple(before.shape)}: it mixes the images of a batch.",
