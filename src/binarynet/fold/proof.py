@@ -23,6 +23,7 @@ from binarynet.fold.pending import Pending
 from binarynet.graph import Encoding, Graph, Op, interpret
 from binarynet.graph.interpret import decode, step
 from binarynet.graph.ir import Affine, Conv2d, Input, Linear, PRelu, Threshold
+from binarynet.graph.passes import PASSES
 
 REAL = 2.0**-16
 _ROWS = 2048  # of pixels, at which links are compared
@@ -201,8 +202,11 @@ def _magnitudes(op: Op, offset: bool = True) -> Op:
     return op
 
 
-def same(before: Graph, after: Graph, codes: Array) -> None:
-    """A pass changes what is computed where, never the answer."""
-    assert np.array_equal(interpret(before, codes), interpret(after, codes), equal_nan=True), (
-        "a pass changed the answer"
-    )
+def passed(graph: Graph, codes: Array) -> Graph:
+    """The graph behind all passes, each of which changes what is computed where, never the answer."""
+    for one in PASSES:
+        before, graph = graph, one(graph)
+        if graph is not before:
+            alike = np.array_equal(interpret(before, codes), interpret(graph, codes), equal_nan=True)
+            assert alike, f"{one.__name__} changed the answer"
+    return graph

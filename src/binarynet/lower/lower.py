@@ -20,7 +20,6 @@ from binarynet.fold import Folder, Link, Pending, Proof, proof
 from binarynet.fold.folder import Recode
 from binarynet.graph import Graph, verify
 from binarynet.graph.ir import Conv2d, Input, Linear
-from binarynet.graph.passes import PASSES
 from binarynet.lower.record import Recording, record
 from binarynet.lower.rules import take
 from binarynet.lower.step import Ref, Step, Walk
@@ -33,7 +32,7 @@ WAYS = (
     "or say lower(…, allow_real=True).",
 )
 _FEW, _MOST = 2, 16  # images that are recorded, and compared
-_LARGE = 50_000_000  # products in a network of which one image is compared
+_BUDGET = 50_000_000  # products that the proof computes, if that is more than one image
 
 
 def lower(
@@ -73,7 +72,7 @@ def lower(
         first = record(model, _images(model, shape, images, _FEW, seed=1))
         first.answer = _answer(first, say)
         folder, walk = _folded(first, shape, allow_real)
-        count = 1 if _products(folder) > _LARGE else _MOST
+        count = min(_MOST, max(1, _BUDGET // max(1, _products(folder))))
         shown = _images(model, shape, images, count, seed=2)
         again = record(model, shown)
         _same_path(walk.steps, again.steps)
@@ -87,10 +86,7 @@ def lower(
             )
     graph = Graph(tuple(folder.ops), dict(meta or {}))
     say(str(_proved(folder, walk, again, shown)))
-    codes = _codes(shown, graph.input)
-    for one in PASSES:
-        before, graph = graph, one(graph)
-        proof.same(before, graph, codes)
+    graph = proof.passed(graph, _codes(shown[:1], graph.input))
     verify(graph)
     return graph
 

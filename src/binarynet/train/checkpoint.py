@@ -33,7 +33,6 @@ from binarynet.errors import TrainingError
 from binarynet.train.folder import RunFolder
 from binarynet.train.module import RecipeModule
 
-
 _SEAL = (7 + 64).to_bytes(2, "little") + b"sha256:"  # the length of the comment, and how it begins
 _FULL = ("PytorchStreamWriter", "iostream error", "unexpected pos")  # how torch says that a disk is full
 
