@@ -21,7 +21,7 @@ def import_model(
         str | None,
         typer.Option(
             "--input",
-            help="What the file's input is of a raw byte: byte/255, byte, or real (no byte). "
+            help="What the file's input is of a raw byte: byte/255, byte; or no byte but bipolar (±1) or real. "
             "Default: byte if the file says that its input is an unsigned integer, else byte/255.",
         ),
     ] = None,
@@ -40,13 +40,21 @@ def import_model(
     from binarynet.format import save
     from binarynet.importer import import_onnx
 
-    graph = import_onnx(file, pixels, {"imported": file.name}, allow_real=allow_real)
+    said: list[str] = []
+    graph = import_onnx(file, pixels, {"imported": file.name}, allow_real=allow_real, say=said.append)
     save(graph, out)
     agreement = _check(graph, file, pixels, check, split, data_dir) if check is not None else None
     if as_json:
-        document: dict[str, Any] = {"file": str(out), "input": str(graph.input.encoding), "ops": len(graph.ops)}
+        document: dict[str, Any] = {
+            "file": str(out),
+            "input": str(graph.input.encoding),
+            "ops": len(graph.ops),
+            "said": said,
+        }
         show_json(document | ({"check": vars(agreement)} if agreement else {}))
     else:
+        for line in said:
+            console.print(line, highlight=False)
         console.print(f"{out}: {human_bytes(out.stat().st_size)}, {len(graph.ops)} ops", highlight=False)
         if agreement:
             console.print(f"{agreement} with the oracle")

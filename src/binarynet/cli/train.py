@@ -110,7 +110,7 @@ def train(
     if not is_main_process():
         return
     file = folder / "model.bnn"
-    graph = write_model(result.model, recipe, data_set.shape, data_set.classes, chosen.data, file)
+    graph = write_model(result.model, recipe, data_set.shape, data_set.classes, chosen.data, file, quiet=as_json)
     if as_json:
         document = {name: getattr(result, name) for name in ("best_epoch", "validation_error", "test_error")}
         show_json({**document, "run": str(folder), "model": str(file), "bytes": file.stat().st_size})
@@ -197,8 +197,13 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def write_model(model: Any, recipe: str, shape: tuple[int, int, int], classes: Any, data: str, file: Path) -> Any:
-    """Lower a trained module and save it with what a user of the file wants to know; returns the graph."""
+def write_model(
+    model: Any, recipe: str, shape: tuple[int, int, int], classes: Any, data: str, file: Path, *, quiet: bool = False
+) -> Any:
+    """Lower a trained module and save it with what a user of the file wants to know; returns the graph.
+
+    Says in a line what was compared to prove it, unless ``quiet``.
+    """
     from binarynet import __version__
     from binarynet.format import save
     from binarynet.lower import lower
@@ -209,7 +214,8 @@ def write_model(model: Any, recipe: str, shape: tuple[int, int, int], classes: A
         "classes": "\n".join(classes),
         "made by": f"binarynet {__version__}",
     }
-    graph = lower(model, shape, meta, allow_real=True)  # a recipe says itself what is real
+    say = None if quiet else lambda line: console.print(line, highlight=False)
+    graph = lower(model, shape, meta, allow_real=True, say=say)  # a recipe says itself what is real
     save(graph, file)
     return graph
 
