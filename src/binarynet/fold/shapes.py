@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from binarynet.fold.folder import Folder
+from binarynet.fold.link import Array
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
 from binarynet.graph.ir import Flatten
@@ -65,3 +66,18 @@ def _sides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _shown(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
+
+
+def graph_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(channels, height, width), (channels, length) or (features,) of an image → its shape in the graph."""
+    if len(shape) == 3:
+        return (shape[1], shape[2], shape[0])
+    return (1, shape[1], shape[0]) if len(shape) == 2 else shape
+
+
+def codes(images: Array, shape: tuple[int, ...]) -> Array:
+    """Images (n, channels, …) as a graph takes them whose input has ``shape``."""
+    if len(shape) == 1:
+        return images.reshape(len(images), -1)
+    height, width, channels = shape
+    return np.ascontiguousarray(np.moveaxis(images.reshape(len(images), channels, height, width), 1, -1))

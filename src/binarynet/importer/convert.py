@@ -16,6 +16,7 @@ from binarynet.errors import ImportedModelError
 from binarynet.fold import Folder, Link, Pending, proof
 from binarynet.fold.folder import Recode
 from binarynet.fold.link import division
+from binarynet.fold.shapes import codes, graph_shape
 from binarynet.graph import Encoding, Graph, verify
 from binarynet.graph.ir import Input
 from binarynet.importer.arithmetic import Arithmetic
@@ -62,7 +63,7 @@ def import_onnx(
         walk = _walked(model, arithmetic, values, pixels, allow_real, f"b{_bits(model)}")
     graph = Graph(tuple(walk.folder.ops), {**model.meta, **(meta or {})})
     say(str(_proved(walk, raw)))
-    graph = proof.passed(graph, _codes(raw[:1], graph.input))
+    graph = proof.passed(graph, codes(raw[:1], graph.input.shape))
     verify(graph)
     return graph
 
@@ -105,13 +106,6 @@ def _drawn(model: Model, pixels: str) -> NDArray[Any]:
     return rng.integers(0, 2 if pixels == "bipolar" else model.codes or 256, shape, np.uint8)
 
 
-def _codes(raw: NDArray[Any], first: Input) -> NDArray[Any]:
-    if len(first.shape) == 1:
-        return raw.reshape(len(raw), -1)
-    height, width, channels = first.shape
-    return np.ascontiguousarray(np.moveaxis(raw.reshape(len(raw), channels, height, width), 1, -1))
-
-
 def _end(model: Model, values: Values, say: Callable[[str], None]) -> Model:
     """The file without what follows the answer: a softmax changes no class."""
     if model.answer not in values.made:
@@ -128,10 +122,7 @@ def _walked(model: Model, arithmetic: Arithmetic, values: Values, pixels: str, a
     nodes = _needed(model, values)
     readers = Counter(name for node in nodes for name in node.inputs)
     walk = Walk(model, Folder(allow_real, WAYS), arithmetic, values, {}, readers)
-    shape = model.shape
-    turned = (
-        (shape[1], shape[2], shape[0]) if len(shape) == 3 else (1, shape[1], shape[0]) if len(shape) == 2 else shape
-    )
+    turned = graph_shape(model.shape)
     walk.folder.emit(nodes[0], Input("input", (), turned, encoding))
     walk.pendings[model.input] = Pending("input", _start(encoding, pixels, turned[-1], model), step=0)
     for number, node in enumerate(nodes, 1):
@@ -179,4 +170,4 @@ def _proved(walk: Walk, raw: NDArray[Any]) -> proof.Proof:
 
     first = walk.folder.ops[0]
     assert isinstance(first, Input)
-    return proof.prove(walk.folder, _codes(raw, first), [walk.pendings[name] for name in names], recorded, refuse)
+    return proof.prove(walk.folder, codes(raw, first.shape), [walk.pendings[name] for name in names], recorded, refuse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from binarynet.errors import LoweringError
 from binarynet.fold import Folder, Link, Pending, Proof, proof
 from binarynet.fold.folder import Recode
+from binarynet.fold.shapes import codes, graph_shape
 from binarynet.graph import Graph, verify
 from binarynet.graph.ir import Conv2d, Input, Linear
 from binarynet.lower.record import Recording, record
@@ -61,6 +63,8 @@ def lower(
     if not isinstance(model, nn.Module):
         raise LoweringError(f"lower takes a torch.nn.Module, not {type(model).__name__}.")
     model = _unwrapped(model, say)
+    if any(parameter.device.type != "cpu" for parameter in model.parameters()):
+        model = copy.deepcopy(model).cpu()
     for name, parameter in model.named_parameters():
         if parameter.dtype != torch.float32:
             raise LoweringError(
@@ -86,7 +90,7 @@ def lower(
             )
     graph = Graph(tuple(folder.ops), dict(meta or {}))
     say(str(_proved(folder, walk, again, shown)))
-    graph = proof.passed(graph, _codes(shown[:1], graph.input))
+    graph = proof.passed(graph, codes(shown[:1].numpy(), graph.input.shape))
     verify(graph)
     return graph
 
@@ -105,7 +109,7 @@ def _walked(recording: Recording, shape: tuple[int, ...], allow_real: bool, enco
     readers = Counter(ref.step for number in needed for ref in _refs(steps[number]))
     folder = Folder(allow_real, WAYS)
     walk = Walk(steps, [None] * len(steps), recording.units, readers)
-    folder.emit(steps[0], Input("input", (), _shape(shape), encoding))
+    folder.emit(steps[0], Input("input", (), graph_shape(shape), encoding))
     start = Pending("input", step=0)
     if encoding == "b8":  # steps read bytes: c = (2c − 255 + 255) / 2
         half, middle = np.full(folder.value(start).channels, 0.5), np.full(folder.value(start).channels, 127.5)
@@ -157,7 +161,7 @@ def _proved(folder: Folder, walk: Walk, again: Recording, shown: Tensor) -> Proo
     ]
     first = folder.ops[0]
     assert isinstance(first, Input)
-    return proof.prove(folder, _codes(shown, first), walk.pendings, recorded, refuse)
+    return proof.prove(folder, codes(shown.numpy(), first.shape), walk.pendings, recorded, refuse)
 
 
 def _same_path(first: list[Step], second: list[Step]) -> None:
@@ -209,22 +213,6 @@ def _images(model: nn.Module, shape: tuple[int, ...], given: Any, count: int, se
     if any(isinstance(module, ByteInput) for module in model.modules()):
         return torch.randint(0, 256, (count, *shape), generator=rng, dtype=torch.uint8)
     return torch.randn((count, *shape), generator=rng) * 2
-
-
-def _codes(images: Tensor, first: Input) -> NDArray[Any]:
-    """Images (n, channels, …) as the graph takes them."""
-    array = images.numpy()
-    if len(first.shape) == 1:
-        return array.reshape(len(array), -1)
-    height, width, channels = first.shape
-    return np.ascontiguousarray(np.moveaxis(array.reshape(len(array), channels, height, width), 1, -1))
-
-
-def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """torch's (channels, height, width), (channels, length) or (features,) → the graph's shape."""
-    if len(shape) == 3:
-        return (shape[1], shape[2], shape[0])
-    return (1, shape[1], shape[0]) if len(shape) == 2 else shape
 
 
 def _products(folder: Folder) -> int:
