@@ -39,5 +39,6 @@ class Rules(dict[type[Op], Rule]):
         """The rule of an op; where there is none, the error names the op."""
         if type(op) not in self:
             why = self.refused.get(type(op), "has no rule for this op")
-            raise self.error(f"{op.name} ({type(op).__name__}): {self.engine} {why}")
+            who = f"the target {self.engine}" if self.package == "export" else self.engine
+            raise self.error(f"{op.name} ({type(op).__name__}): {who} {why}")
         return self[type(op)]
