@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from binarynet.data import load
 from binarynet.errors import InputError
 from binarynet.graph import Encoding
-from binarynet.nn import BinaryLinear, ByteInput, SteSign, squared_hinge
+from binarynet.lower import lower
+from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, SteSign, squared_hinge
+from binarynet.runtime import Session
 from binarynet.runtime.images import adapt
 
 CODES = torch.arange(256)
@@ -205,6 +207,26 @@ def test_channels_that_are_not_there_are_refused() -> None:
 def test_settings_that_mean_nothing_are_refused(settings: dict) -> None:
     with pytest.raises(InputError, match="ByteInput"):
         ByteInput(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "padding", "real"), [({"mean": 0.5, "std": 0.25}, 1, False), (MNIST, 0, False), (MNIST, 1, True)]
+)
+def test_a_lowered_model_reads_raw_bytes_as_the_trained_one_reads_normalised_floats(
+    settings: dict, padding: int, real: bool
+) -> None:
+    torch.manual_seed(0)
+    layer = BinaryConv2d(3, 8, 3, padding=padding)
+    size = 8 * (6 + 2 * padding) ** 2
+    model = nn.Sequential(
+        ByteInput(**settings), layer, nn.BatchNorm2d(8), SteSign(), nn.Flatten(), BinaryLinear(size, 4, bias=False)
+    )
+    images = torch.randint(0, 256, (64, 3, 8, 8), dtype=torch.uint8)
+    floats = normalised(images, **settings)
+    model(floats)
+    graph = lower(model.eval(), (3, 8, 8), allow_real=real)
+    assert graph.input.encoding in ("b8", "u8")  # raw bytes
+    assert np.array_equal(Session(graph).logits(images.numpy()), model(floats).detach().numpy())
 
 
 # In the machinery of torch
