@@ -243,10 +243,11 @@ class Folder:
             needed.update(op.sources if op.name in needed else ())
         self.ops[:] = [op for op in self.ops if op.name in needed or isinstance(op, Input)]
 
-    def operand(self, place: Place, x: Pending, padded: bool) -> Operand:
+    def operand(self, place: Place, x: Pending, padded: bool = False, apart: bool = False) -> Operand:
         """What a product reads: codes, their unit and zero point where it can be so, else reals.
 
-        ``padded``: whether the product itself puts the number 0 around the image.
+        ``padded``: whether the product itself puts the number 0 around the image; ``apart``: whether it keeps the
+        channels apart, so that each may have a unit of its own.
         """
         value, channels = self.value(x), self.value(x).channels
         ones, zeros = np.ones(channels), np.zeros(channels)
@@ -259,8 +260,14 @@ class Folder:
                 if x.name in self.decided and value.encoding.kind == "u" and np.all(zero == value.encoding.high / 2):
                     return Operand(replace(x, name=self._bipolar(place, x.name), links=()), unit / 2, zeros)
                 whole = bool(np.all(zero == np.rint(zero)) and np.all(zero == zero[0]))
-                if whole or not (padded or x.outside):
+                alike = apart or bool((unit == unit[0]).all())
+                if alike and (whole or not (padded or x.outside)):
                     return Operand(replace(x, links=()), unit, zero)
+                if not self.allow_real and not alike:
+                    place.refuse(
+                        "reads codes with a scale for each channel; a product needs one that all its inputs share.",
+                        "Use one scale for the whole layer, or a depthwise layer, which takes one for each channel.",
+                    )
                 if not self.allow_real:
                     place.refuse(
                         f"pads with a 0 that lies between two codes of {x.name!r}, at {float(zero[0]):g}.",

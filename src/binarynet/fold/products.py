@@ -62,15 +62,9 @@ def linear(folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array
     def zeros(zero: Array, numbers: Array) -> Array:
         return numbers[:, order] @ zero
 
-    operand = folder.operand(place, x, padded=False)
+    operand = folder.operand(place, x)
     operand = operand._replace(x=Pending(operand.x.name, operand.x.links))
-    if not (operand.unit == operand.unit[0]).all():
-        place.refuse(_EACH, _SHARE)
     return _product(folder, place, operand, weight, bias, operand.unit[:1], make, zeros)
-
-
-_EACH = "reads codes with a scale for each channel; a product needs one that all its inputs share."
-_SHARE = "Use one scale for the whole layer, or a depthwise layer, which takes one for each channel."
 
 
 def conv(folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array | None, window: Window) -> Pending:
@@ -87,12 +81,10 @@ def conv(folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array |
         worth = float(weight.value.flat[0])
         return made if worth == 1 else folder.then(place, made, scaling(place.name, worth, value.channels))
     pads = bool(np.any(window.padding))
-    operand = folder.operand(place, x, pads)
+    operand = folder.operand(place, x, pads, apart=window.groups == value.channels)
     padding, number = _outside(place, operand, window.padding)
     groups, out = window.groups, len(weight.value)
     each = operand.unit[:1] if (operand.unit == operand.unit[0]).all() else operand.unit
-    if len(each) > 1 and groups != len(each):
-        place.refuse(_EACH, _SHARE)
 
     def make(name: str, source: str, numbers: Array, encoding: str) -> Op:
         turned = np.ascontiguousarray(numbers.transpose(0, 2, 3, 1))  # (out, in, h, w) → (out, h, w, in)
