@@ -297,9 +297,13 @@ def _is_packed(hint: Any) -> bool:
     return hint in (Weight, _YES_NO)
 
 
+# By equality, never by what a type's text or origin is: numpy 2.5 made `NDArray` a name of its own.
+_NUMBERS = (NDArray[np.int32], NDArray[np.float32], NDArray[np.int32] | NDArray[np.float32])
+
+
 def _is_unpacked(hint: Any) -> bool:
     """Whether a field is a tensor of plain numbers."""
-    return not _is_packed(hint) and "ndarray" in str(hint)
+    return hint in _NUMBERS
 
 
 def _plain(value: Any, hint: Any, where: str) -> Any:

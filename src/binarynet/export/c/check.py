@@ -35,13 +35,12 @@ def compiled(folder: Path, api: str, cc: str | None = None, flags: Sequence[str]
     Raises:
         ExportError: there is no compiler, or it refuses the code; the text holds its first complaint.
     """
-    program = folder / api
-    command = [cc or compiler(), "-std=c99", *flags, "-o", str(program), "main.c", f"{api}.c"]
+    command = [cc or compiler(), "-std=c99", *flags, "-o", api, "main.c", f"{api}.c"]  # names as the folder knows them
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         complaint = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
         raise ExportError(f"{' '.join(command)}: {complaint}")
-    return program
+    return folder / api
 
 
 def answers(program: Path, graph: Graph, codes: NDArray[Any]) -> NDArray[Any]:
