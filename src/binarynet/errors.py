@@ -12,6 +12,15 @@ def printable(text: str) -> str:
     )
 
 
+def printable(text: str) -> str:
+    """Text from anywhere fit for a terminal: what is not printable becomes its escape, ``\\x1b``. Lines stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
 class BinarynetError(Exception):
     """Base of every error below: catches what the package reports, and no bug of its own.
 

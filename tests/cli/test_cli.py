@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from binarynet import __version__
@@ -117,23 +116,6 @@ def test_inspect_follows_the_receptive_field(capsys):
     assert reach["classes"] == [6, 6]
 
 
-def test_run_classifies_arrays_and_pictures(run, tmp_path, capsys):
-    from PIL import Image
-
-    from binarynet.data import load as load_data
-    from binarynet.runtime import load as load_session
-
-    images = load_data("digits").test.images[:3]
-    np.save(tmp_path / "batch.npy", images)
-    np.save(tmp_path / "one.npy", images[0, 0])
-    Image.fromarray(images[0, 0]).save(tmp_path / "one.png")
-    files = [tmp_path / name for name in ("batch.npy", "one.npy", "one.png")]
-    answers = answer(capsys, "run", run / "model.bnn", *files)
-    expected = load_session(run / "model.bnn").predict(images).tolist()
-    assert [a["class"] for a in answers] == [*expected, expected[0], expected[0]]
-    assert all(len(a["logits"]) == 10 for a in answers)
-
-
 def test_bench_prints_a_ratio_to_torch(run, capsys):
     found = answer(capsys, "bench", run / "model.bnn", "--batch", "1,7", "--seconds", "0.02", "--every-isa")
     assert {row["engine"] for row in found["rows"]} >= {"binarynet portable", "torch float32"}
@@ -211,7 +193,7 @@ WRONG = {
     "eval {convnet} --data digits": r"\(296, 1, 8, 8\)",
     "eval {convnet} --data digits --check magic": "choose oracle, torch",
     "eval {convnet} --data digits --engine warp": "unknown engine 'warp'",
-    "run {convnet} {text}": "neither a .npy array nor an image",
+    "run {convnet} {text}": "neither a .npy array nor a picture",
     "run {convnet} {convnet} --isa z80": "unknown instruction set 'z80'",
     "inspect {convnet} --kernel warp": "unknown kernel 'warp'; there are: popcount, tiles, counters, lookup, multiply",
     "inspect {convnet} --kernel lookup": "conv1: cannot run on the kernel 'lookup'; it can run on popcount",

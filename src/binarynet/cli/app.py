@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         export,
         importing,
         model,
+        run,
         train,
     )
 

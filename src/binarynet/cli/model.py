@@ -1,4 +1,4 @@
-"""Verbs that read a `.bnn` file and need no torch: inspect, run, verify."""
+"""Verbs that look at a `.bnn` file and need no torch: inspect, verify."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 
 from binarynet.cli.app import app, console, human_bytes, human_time, show_json, table
-from binarynet.errors import InputError
 from binarynet.graph import Graph
 from binarynet.models import find
 from binarynet.report import Layer
@@ -157,73 +155,3 @@ def verify(file: ModelFile, as_json: AsJson = False) -> None:
         show_json({"file": str(file), "valid": True, "ops": len(graph.ops)})
     else:
         console.print(f"{file}: valid, {len(graph.ops)} ops, {human_bytes(file.stat().st_size)}")
-
-
-@app.command()
-def run(
-    file: ModelFile,
-    inputs: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".npy arrays or image files.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print classes and logits as JSON.")] = False,
-    engine: Annotated[
-        str | None, typer.Option(help="native, oracle (slow and obvious) or triton; default: what the device has.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, or cuda with the extra gpu.")] = "cpu",
-    isa: Isa = None,
-    threads: Threads = 0,
-) -> None:
-    """Classify .npy arrays (one image or a batch) and image files."""
-    from binarynet.runtime import load
-
-    session = load(file, engine=engine, device=device, isa=isa, threads=threads)
-    answers: list[dict[str, Any]] = []
-    for path in inputs:
-        logits = session.logits(_images(path, session.input_shape))
-        classes = logits.reshape(len(logits), -1).argmax(axis=1)
-        for index, (number, row) in enumerate(zip(classes, logits, strict=True)):
-            name = session.classes[number] if session.classes else str(number)
-            answers.append(
-                {
-                    "file": str(path),
-                    "index": index,
-                    "class": int(number),
-                    "name": name,
-                    "logits": row.tolist(),
-                }
-            )
-    if as_json:
-        show_json(answers)
-        return
-    for answer in answers:
-        place = f"[{answer['index']}]" if sum(a["file"] == answer["file"] for a in answers) > 1 else ""
-        console.print(f"{answer['file']}{place}: {answer['name']}", markup=False, highlight=False)
-
-
-def _images(path: Path, shape: tuple[int, ...]) -> Any:
-    """A .npy file as it is (one image gets a batch axis), or a picture brought to the model's size and channels."""
-    if path.suffix == ".npy":
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise InputError(f"{path}: not a .npy array: {error}") from None
-        return array[None] if array.size == np.prod(shape) else array
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        picture = Image.open(path)
-        picture.load()
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: neither a .npy array nor an image that Pillow can read") from None
-    height, width, channels = shape if len(shape) == 3 else _square(shape[0])
-    if channels not in (1, 3):
-        raise InputError(f"{path}: the model takes {channels} channels; a picture has 1 or 3. Pass a .npy array.")
-    pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB").resize((width, height)))
-    return pixels.reshape(1, height, width, channels).transpose(0, 3, 1, 2)
-
-
-def _square(features: int) -> tuple[int, int, int]:
-    """The image a flat input stands for: square and grey, or square and RGB."""
-    for channels in (1, 3):
-        side = round((features / channels) ** 0.5)
-        if side * side * channels == features:
-            return side, side, channels
-    raise InputError(f"the model takes {features} features, which is no square picture; pass a .npy array")

@@ -12,12 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 from binarynet.errors import InputError, RuntimeUnavailable
 from binarynet.format.packed import packed
 from binarynet.graph import Encoding, Graph, interpret, verify
-from binarynet.runtime.images import Layout, adapt, is_ready
+from binarynet.runtime.images import Layout, adapt, as_array, is_ready
 from binarynet.runtime.plan import Planned, build, planned
 
 _ENGINES = ("native", "oracle", "triton")
+<<<<<<< HEAD
 _ORACLE_BATCH, _ORACLE_NUMBERS = 64, 1 << 26  # images at a time, and numbers: the oracle holds every value as int32
 _MOST_THREADS = 4096  # what is said more than the engine can use is clipped; what nobody can have is refused
+=======
+_ORACLE_BATCH = 64  # images at a time: the oracle holds every value as int32
+_FEW, _MANY = 64, 4096  # images: a call of the engine may have so few, and has no more
+_PATIENCE = 0.1  # seconds, by the plan's prices, until Ctrl-C is heard
+>>>>>>> ccec8a5 (run answers any number of images in the memory of a few, a line each; pictures mean the same in every format or are refused)
 _LINE, _LARGE = 64, 1 << 16  # bytes of a line of the cache, and of an array that may not find room there
 
 
@@ -83,6 +89,7 @@ class Session:
             )
         if engine != "triton" and device != "cpu":
             raise RuntimeUnavailable(f"the engine {engine!r} runs on 'cpu', not on {device!r}; leave one of them out")
+        self._most: int | None = None  # images of one call, once it is asked for
         if engine == "native":
             self._network = build(self._graph, isa, threads, kernel)
         elif engine == "triton":
@@ -167,27 +174,72 @@ class Session:
             InputError: shape, type or values do not fit; NaN is named with its index.
         """
         if self.engine == "native" and is_ready(images, self.input_shape, self._encoding, layout):
-            codes = images
+            ready = images
         else:
-            codes = adapt(images, self.input_shape, self._encoding, layout)
-        answers = self._room(len(codes)) if out is None else out
-        if answers.shape != (len(codes), *self.output_shape) or answers.dtype != self._dtype:
+            ready, images = None, as_array(images)
+        count = len(images) if images.ndim else 0
+        answers = self._room(count) if out is None else self._checked(out, count)
+        step = self._step(count)
+        if count <= step:
+            codes = adapt(images, self.input_shape, self._encoding, layout) if ready is None else ready
+            self._answer(codes, answers, images, layout)
+            return answers
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            try:
+                some = images[part]
+                codes = adapt(some, self.input_shape, self._encoding, layout) if ready is None else some
+                self._answer(codes, answers[part], some, layout)
+            except InputError:
+                adapt(images, self.input_shape, self._encoding, layout)  # refuses as well, counting from the first
+                raise
+        return answers
+
+    def _checked(self, out: NDArray[Any], count: int) -> NDArray[Any]:
+        """``out``, if it can hold the answers for so many images."""
+        shape = (count, *self.output_shape)
+        if not isinstance(out, np.ndarray):
+            raise InputError(f"out is a {type(out).__name__}; pass a numpy array, which takes the answers")
+        if out.shape != shape or out.dtype != self._dtype:
             raise InputError(
-                f"out is {answers.dtype} of shape {answers.shape}; these answers are "
-                f"{self._dtype.__name__} of shape {(len(codes), *self.output_shape)}"
+                f"out is {out.dtype} of shape {out.shape}; these answers are {self._dtype.__name__} of shape {shape}"
             )
+<<<<<<< HEAD
         if not answers.flags.carray:
             raise InputError("out must be contiguous and writeable, and begin at a multiple of 4 bytes")
+=======
+        if not (out.flags.c_contiguous and out.flags.writeable):
+            raise InputError("out must be contiguous and writeable")
+        return out
+
+    def _step(self, count: int) -> int:
+        """How many of so many images are answered before Python looks for Ctrl-C; memory, too, is that of a step."""
+        if self.engine == "triton" or count <= _FEW:
+            return _MANY
+        if self.engine == "oracle":
+            return _ORACLE_BATCH
+        if self._most is None:
+            seconds = sum(step.seconds for step in planned(self._network, _FEW))
+            self._most = max(_FEW, min(_MANY, int(_FEW * _PATIENCE / max(seconds, 1e-9))))
+        return self._most
+
+    def _answer(self, codes: NDArray[Any], answers: NDArray[Any], images: NDArray[Any], layout: Layout | None) -> None:
+        """Fill the ``answers`` for the ``codes`` of the ``images``."""
+>>>>>>> ccec8a5 (run answers any number of images in the memory of a few, a line each; pictures mean the same in every format or are refused)
         if self.engine == "native":
             if not self._network.run(codes, answers):
                 adapt(images, self.input_shape, self._encoding, layout)  # refuses, and says which value
         elif self.engine == "triton":
             self._runner.run(codes, answers)
         else:
+<<<<<<< HEAD
             for start in range(0, len(codes), self._oracle_batch):
                 part = slice(start, start + self._oracle_batch)
                 answers[part] = interpret(self._graph, codes[part])
         return answers
+=======
+            answers[...] = interpret(self._graph, codes)
+>>>>>>> ccec8a5 (run answers any number of images in the memory of a few, a line each; pictures mean the same in every format or are refused)
 
     def predict(self, images: ArrayLike, *, layout: Layout | None = None) -> NDArray[np.int64]:
         """The class of each image, (n,) int64: where its logit is largest, the first of equals."""
