@@ -29,6 +29,7 @@ from binarynet.train.load import best_model
 from binarynet.train.loader import EvaluationBatches, TrainingBatches
 from binarynet.train.memory import keep_freed
 from binarynet.train.module import RecipeModule
+from binarynet.train.waiting import sleeping
 
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}
 
@@ -172,10 +173,10 @@ def _train_in_new_processes(plan: _Plan) -> None:
 
 def _train(plan: _Plan, begin: bool = True) -> None:
     """What one process does: all of a run, or one rank of it."""
-    torch.set_num_threads(plan.threads)
     keep_freed()
     recipe, data, folder, seed = plan.recipe, plan.data, plan.folder, plan.config["seed"]
-    with console.quiet():
+    with console.quiet(), sleeping():
+        torch.set_num_threads(plan.threads)
         metrics = Metrics(folder)
         trainer = _trainer(plan, metrics)
         if begin and trainer.is_global_zero:
