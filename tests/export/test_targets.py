@@ -30,7 +30,7 @@ def test_targets_are_found_by_name():
 
 
 def test_an_unknown_target_lists_the_known_ones(tmp_path):
-    with pytest.raises(ExportError, match=r"unknown target 'cobol'; known: .*c, .*weights"):
+    with pytest.raises(ExportError, match=r"unknown target 'cobol'. Known: .*c, .*weights"):
         write(small_mlp(), "cobol", tmp_path)
 
 

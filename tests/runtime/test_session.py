@@ -256,7 +256,6 @@ def test_large_sizes_are_refused_instead_of_overflowing():
         network.add_input((2**32, 2**32, 2**32), "b8")
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("options", [{}, {"isa": "portable", "threads": 1}, {"engine": "oracle"}], ids=str)
 def test_copies_and_pickles_of_a_session_answer_alike(options):
     graph, images, expected = convnet()
@@ -278,7 +277,8 @@ def test_a_spawned_worker_takes_a_session():
     with multiprocessing.get_context("spawn").Pool(1) as workers:
         found = workers.apply(Session(graph, threads=1).logits, (images,), {"layout": "nhwc"})
     np.testing.assert_array_equal(found, expected)
-=======
+
+
 @pytest.mark.parametrize("engine", ["native", "oracle"])
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 def test_a_large_batch_is_answered_in_steps_between_which_ctrl_c_is_heard(engine, layout, monkeypatch):
@@ -333,4 +333,3 @@ def test_what_is_no_array_is_refused_in_words(wrong):
             method(wrong)
     with pytest.raises(InputError, match="out is a list"):
         session.logits(np.zeros((1, *session.input_shape), np.uint8), out=[0])
->>>>>>> ccec8a5 (run answers any number of images in the memory of a few, a line each; pictures mean the same in every format or are refused)

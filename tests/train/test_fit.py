@@ -320,7 +320,7 @@ def test_weights_of_another_model_are_named(data: DataSet, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"precision": "16"}, "choose 32 or bf16"),
+        ({"precision": "16"}, "Choose 32 or bf16"),
         ({"seed": -1}, "seed -1"),
         ({"threads": 0}, "threads=0"),
         ({"threads": 99_999_999_999}, "threads=99999999999: 1 to 4096"),

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
-from binarynet.cli.app import bench, console, show_json, table
+from binarynet.cli.app import bench, console, show_json
 from binarynet.cli.model import AsJson
+from binarynet.cli.table import Table
 from binarynet.errors import InputError, RuntimeUnavailable
 
 RESULTS = Path("benchmarks/results")
@@ -112,10 +113,11 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _show(found: Any) -> None:
-    from binarynet.report.suite.page import Table, percent, time, times
+    from binarynet.report.suite.page import Table as Cells
+    from binarynet.report.suite.page import percent, time, times
 
-    cells = Table(found)
-    shown = table(
+    cells = Cells(found)
+    shown = Table(
         "work",
         ">threads",
         ">binarynet",
@@ -125,6 +127,7 @@ def _show(found: Any) -> None:
         ">× exact",
         "fastest exact",
         ">of the limit",
+        keys=2,
     )
     for work in found.works:
         for roof in found.roofs:

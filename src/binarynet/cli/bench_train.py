@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from binarynet.cli.app import bench, console, human_bytes, show_json, table
+from binarynet.cli.app import bench, console, human_bytes, show_json
 from binarynet.cli.model import AsJson
+from binarynet.cli.table import Table
 from binarynet.cli.train import DataDir, pairs
 from binarynet.errors import InputError
 
@@ -41,7 +42,9 @@ def train(
     if as_json:
         show_json({"machine": setting, "recipes": {n: {w: asdict(t) for w, t in f.items()} for n, f in found.items()}})
         return
-    shown = table("recipe", "way", ">ms / step", ">10 % … 90 %", ">images / s", ">in products", ">weights moved", ">×")
+    shown = Table(
+        "recipe", "way", ">ms / step", ">10 % … 90 %", ">images / s", ">in products", ">weights moved", ">×", keys=2
+    )
     for name, ways in found.items():
         for way in ways.values():
             low, high = sorted(way.seconds)[len(way.seconds) // 10], sorted(way.seconds)[-1 - len(way.seconds) // 10]
@@ -56,7 +59,7 @@ def train(
                 f"{ways['plain'].median / way.median:.1f}",
             )
     console.print(shown)
-    curves = table("recipe", "way", *(f">to step {end}" for end in _ends(steps)))
+    curves = Table("recipe", "way", *(f">to step {end}" for end in _ends(steps)), keys=2)
     for name, ways in found.items():
         for way in ways.values():
             curves.add_row(name, "binarynet" if way.way == "ours" else "plain", *_means(way.losses, steps))

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from binarynet.cli.app import app, console, human_bytes, human_time, show_json, table
+from binarynet.cli.app import app, console, human_bytes, human_time, show_json
+from binarynet.cli.table import Table
 from binarynet.graph import Graph
 from binarynet.models import find
 from binarynet.report import Layer
@@ -71,7 +72,7 @@ def inspect(
         show_json({**asdict(summary), "meta": dict(graph.meta), **how})
         return
     times = [f">batch {size}" for size in batches]
-    shown = table("layer", "op", "makes", "weights", ">binary MACs", ">stored", ">moved", ">sees", *times, "kernel")
+    shown = Table("layer", "op", "makes", "weights", ">binary MACs", ">stored", ">moved", ">sees", *times, "kernel")
     for layer in summary.layers:
         shown.add_row(
             layer.name,
@@ -119,7 +120,7 @@ def _analyse(graph: Graph, target: Path, as_json: bool) -> None:
     if as_json:
         show_json(document)
         return
-    shown = table("layer", ">memory", ">float32", ">energy", ">float32", ">unique filters", ">up to sign")
+    shown = Table("layer", ">memory", ">float32", ">energy", ">float32", ">unique filters", ">up to sign")
     repeated = {one.layer: one for one in found.filters}
     for layer in found.layers:
         one = repeated.get(layer.layer)

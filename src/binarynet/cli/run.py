@@ -117,6 +117,8 @@ def _parts(path: Path, shape: tuple[int, ...]) -> Iterator[_Piece]:
         raise InputError(f"{path}: an array of shape {array.shape} holds no images")
     each = array[0].nbytes if array.ndim > 1 else array.itemsize
     step = max(1, min(_MOST, _PIECE // max(1, each)))
+    if array.dtype.kind == "f":
+        step = total  # whether reals are bytes or intensities, all of them together decide
     for first in range(0, total, step):
         part = np.array(array[first : first + step])
         # Pages that were read count as this process's memory for as long as they stay mapped.

@@ -11,6 +11,7 @@ else has to be told: the command line, the tests and `TARGETS` find it. It may a
 
 from __future__ import annotations
 
+import os
 import pkgutil
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +19,7 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 
 from binarynet.atomic import put_in_place
-from binarynet.errors import ExportError
+from binarynet.errors import ExportError, closest, takes
 from binarynet.export.emit import Options
 from binarynet.export.support import check, table
 from binarynet.graph import Graph, verify
@@ -33,7 +34,12 @@ def _targets() -> dict[str, ModuleType]:
 TARGETS = _targets()
 
 
-def write(graph: Graph, target: str, folder: Path, options: Options | None = None) -> list[Path]:
+@takes(
+    graph=(Graph, "a Graph, such as binarynet.load_graph(…)"),
+    target=(str, "the name of a target, such as 'c'"),
+    folder=(str | os.PathLike, "the path of the folder to write"),
+)
+def write(graph: Graph, target: str, folder: Path | str, options: Options | None = None) -> list[Path]:
     """Verify a graph and export it; returns the files that were written into ``folder``, which is made.
 
     All files are written before the first of them takes its place: a full disk leaves an older export as it was.
@@ -45,9 +51,10 @@ def write(graph: Graph, target: str, folder: Path, options: Options | None = Non
         OSError: a file cannot be written.
     """
     if target not in TARGETS:
-        raise ExportError(f"unknown target {target!r}; known: {', '.join(TARGETS)}")
+        raise ExportError(f"unknown target {target!r}.{closest(target, TARGETS)} Known: {', '.join(TARGETS)}.")
     verify(graph)
     check(graph, TARGETS[target], target)
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".export-") as apart:
         written: list[Path] = TARGETS[target].export(graph, Path(apart), options or Options())

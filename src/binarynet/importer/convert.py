@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.errors import ImportedModelError
+from binarynet.errors import ImportedModelError, takes
 from binarynet.fold import Folder, Link, Pending, proof
 from binarynet.fold.folder import Recode
 from binarynet.fold.link import division
@@ -30,6 +30,7 @@ WAYS = ("Put a quantizer before it, or allow real products.", "Quantize its weig
 _SHOWN = 8  # images
 
 
+@takes(path=(str | os.PathLike, "the path of an .onnx file"))
 def import_onnx(
     path: str | os.PathLike[str],
     pixels: str | None = None,

@@ -9,6 +9,8 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
+from binarynet.errors import takes
+
 __all__ = ["card", "find", "names"]
 
 _FOLDER = Path(str(files(__name__)))
@@ -25,6 +27,7 @@ def find(model: str | os.PathLike[str]) -> Path:
     return _FOLDER / f"{model}.bnn" if str(model) in names() and not path.exists() else path
 
 
+@takes(name=(str, "the name of a model"))
 def card(name: str) -> str:
     """What one should know of a model before using it, as Markdown."""
     return (_FOLDER / f"{name}.md").read_text(encoding="utf-8")

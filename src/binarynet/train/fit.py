@@ -17,7 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from binarynet.data import DataSet
-from binarynet.errors import TrainingError
+from binarynet.errors import TrainingError, closest, takes
 from binarynet.recipes import Recipe
 from binarynet.train import console, processes
 from binarynet.train.callbacks import LatentWeightMovement, Metrics
@@ -69,6 +69,15 @@ class _Plan(NamedTuple):
 MOST_THREADS = 4096  # of one process; torch takes any number that fits 32 bits, and then fails to start them
 
 
+@takes(
+    recipe=(Recipe, 'a Recipe, such as binarynet.recipes.get("bnn-digits")'),
+    data=(DataSet, 'a DataSet, such as binarynet.data.load("digits")'),
+    out=(str | os.PathLike, "the path of the run folder to make"),
+    seed=(int, "a whole number"),
+    threads=(int | None, "a whole number, or None"),
+    devices=(int, "a whole number"),
+    nodes=(int, "a whole number"),
+)
 def fit(
     recipe: Recipe,
     data: DataSet,
@@ -129,7 +138,9 @@ def fit(
 def _check(recipe: Recipe, data: DataSet, seed: int, precision: str, world: int, threads: int | None) -> None:
     """Refuse what cannot work before anything is written."""
     if precision not in _PRECISIONS:
-        raise TrainingError(f"precision {precision!r} is not known: choose 32 or bf16.")
+        raise TrainingError(
+            f"precision {precision!r} is not known.{closest(precision, _PRECISIONS)} Choose 32 or bf16."
+        )
     if not 0 <= seed < 2**32:
         raise TrainingError(f"seed {seed} is not in 0..2^32-1.")
     if threads is not None and not 1 <= threads <= MOST_THREADS:
