@@ -317,6 +317,13 @@ def test_weights_of_another_model_are_named(data: DataSet, tmp_path: Path) -> No
         load_run(tmp_path, Tiny())
 
 
+@pytest.mark.parametrize(("rate", "said"), [(1e9, 1), (3e-3, 0)])
+def test_a_loss_that_runs_away_is_said_once(rate, said, data, tmp_path, capsys):
+    fit(Tiny(epochs=3, full_epochs=3, lr_start=rate, lr_end=rate), data, tmp_path / "run", progress=False)
+    error = capsys.readouterr().err
+    assert error.count("The learning rate is too high (lr is 1e+09)") == error.count("epoch") == said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

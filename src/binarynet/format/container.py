@@ -72,9 +72,15 @@ def load(path: str | os.PathLike[str], *, sha256: str | None = None, limits: Lim
         FormatError: the file is missing or not the one that is meant, anything in it is not as docs/format.md says, or
             it asks for more than ``limits``; the text names the place.
     """
+    found = find(path)
+    if found.is_dir():
+        raise FormatError(f"{path} is a folder without a model.bnn: `binarynet lower {path}` makes one of a run")
     try:
         limits = limits or Limits.of_environment()
-        blob = _read(find(path), limits.memory)
+        found = find(path)
+        if found.is_dir():
+            raise FormatError(f"is a folder without a model.bnn: `binarynet lower {path}` makes one of a run")
+        blob = _read(found, limits.memory)
         if sha256 is not None:
             _check_whole(blob, sha256)
         return from_bytes(blob, limits)
