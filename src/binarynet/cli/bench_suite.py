@@ -24,7 +24,8 @@ RESULTS = Path("benchmarks/results")
 @bench.command("suite")
 def suite(
     peers: Annotated[
-        str, typer.Option(help="Libraries, separated by commas: torch, or one way of it, torch:int8. Default: all.")
+        str,
+        typer.Option(help="Libraries, separated by commas: torch, or one way of it, torch:int8.", show_default="all"),
     ] = "",
     workloads: Annotated[str, typer.Option(help="Of W1, W2 (products), W3 (MLP), W4 (ConvNet).")] = "W1,W2,W3,W4",
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
@@ -32,7 +33,10 @@ def suite(
     quick: Annotated[bool, typer.Option("--quick", help="Tiny shapes, no waiting: only to see that it runs.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for JSON, Markdown and PNG; default benchmarks/results, or runs if quick."),
+        typer.Option(
+            help="Folder for JSON, Markdown and PNG.",
+            show_default="benchmarks/results; with --quick runs/bench-quick",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from binarynet.cli import complete
 from binarynet.cli.app import bench, console, human_bytes, show_json
 from binarynet.cli.model import AsJson
 from binarynet.cli.table import Table
@@ -17,11 +18,19 @@ from binarynet.errors import InputError
 
 @bench.command("train")
 def train(
-    recipe: Annotated[list[str] | None, typer.Argument(help="Recipes; default bnn-mnist and bnn-cifar10.")] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Argument(help="Recipes.", show_default="bnn-mnist and bnn-cifar10", autocompletion=complete.recipes),
+    ] = None,
     data_dir: DataDir = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A setting, any number of times.", show_default="the recipe's"
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(min=10, help="Training steps of each way.")] = 30,
-    threads: Annotated[int, typer.Option(min=0, help="Threads; 0: the CPUs of this process.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 stands for the CPUs of this process.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Train in turn in two processes, our way and as the public repositories do; time, ratio, loss curves."""

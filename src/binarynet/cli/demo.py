@@ -8,15 +8,16 @@ from typing import Annotated
 
 import typer
 
+from binarynet.cli import complete
 from binarynet.cli.app import app, console, human_bytes
 from binarynet.cli.table import Table
 
 
 @app.command()
 def demo(
-    recipe: Annotated[str, typer.Option(help="The recipe to show.")] = "bnn-digits",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    keep: Annotated[Path | None, typer.Option(help="Keep the run folder here.")] = None,
+    recipe: Annotated[str, typer.Option(help="The recipe to show.", autocompletion=complete.recipes)] = "bnn-digits",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and noise.")] = 0,
+    keep: Annotated[Path | None, typer.Option(help="Keep the run folder here.", show_default="it is not kept")] = None,
 ) -> None:
     """Train on handwritten digits, lower, save, load, prove all engines equal, and time them against torch."""
     with tempfile.TemporaryDirectory() as temporary:

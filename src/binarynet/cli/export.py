@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from binarynet.cli import complete
 from binarynet.cli.app import app, console, human_bytes, show_json
 from binarynet.cli.model import AsJson, ModelFile
 from binarynet.cli.train import DataDir
@@ -19,31 +20,46 @@ def export(
     file: ModelFile,
     to: Annotated[
         str,
-        typer.Option("--to", help="c, verilog, onnx, qonnx, or weights (.npz, raw .bin, C arrays).", metavar="TARGET"),
+        typer.Option(
+            "--to",
+            help="c, verilog, onnx, qonnx, or weights (.npz, raw .bin, C arrays).",
+            metavar="TARGET",
+            autocompletion=complete.targets,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write; it is made. Or FILE.onnx.", metavar="DIR")],
     api: Annotated[
-        str | None, typer.Option(help="What public names begin with; default: the file's name.", metavar="PREFIX")
+        str | None, typer.Option(help="What public names begin with.", metavar="PREFIX", show_default="the file's name")
     ] = None,
     word: Annotated[int, typer.Option(help="Bits of a machine word: 32 for microcontrollers, or 64.")] = 64,
     check: Annotated[
         str | None,
         typer.Option(
-            help="Build and run what was written and compare it with the oracle on this data set.", metavar="DATASET"
+            help="Build and run what was written and compare it with the oracle on this data set.",
+            metavar="DATASET",
+            show_default="no comparison",
+            autocompletion=complete.data_sets,
         ),
     ] = None,
     data_dir: DataDir = None,
     split: Annotated[str, typer.Option(help="What --check reads: test, validation or train.")] = "test",
-    limit: Annotated[int | None, typer.Option(help="How many images --check takes at most.", min=1)] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="How many images --check takes at most.", min=1, show_default="what the target runs"),
+    ] = None,
     fold: Annotated[
         list[str] | None,
         typer.Option(
-            help="verilog: OUTPUTSxINPUTS in parallel (8x32), for a layer LAYER=OUTPUTSxINPUTS; repeatable.",
+            help="verilog: OUTPUTSxINPUTS in parallel, for a layer LAYER=OUTPUTSxINPUTS; any number of times.",
             metavar="FOLD",
+            show_default="8x32",
         ),
     ] = None,
     simulator: Annotated[
-        str | None, typer.Option(help="verilog: what --check runs, verilator or iverilog; default: what is there.")
+        str | None,
+        typer.Option(
+            help="verilog: what --check runs, verilator or iverilog.", metavar="NAME", show_default="what is there"
+        ),
     ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="verilog: LUTs, flip-flops and memories by yosys, the clock by nextpnr.")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from binarynet.cli import complete
 from binarynet.cli.app import app, console, human_bytes, human_time, show_json
 from binarynet.cli.table import Table
 from binarynet.graph import Graph
@@ -18,22 +19,32 @@ from binarynet.report import Layer
 
 ModelFile = Annotated[
     Path,
-    typer.Argument(metavar="MODEL.bnn", callback=find, help="A model file, or the name of a model that comes along."),
+    typer.Argument(
+        metavar="MODEL.bnn",
+        callback=find,
+        autocompletion=complete.models,
+        help="A model file, a run folder, or the name of a model that comes along.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Isa = Annotated[
     str | None,
-    typer.Option(help="Instruction set to use; without it, the best this CPU has.", metavar="NAME"),
+    typer.Option(
+        help="Instruction set to use.",
+        metavar="NAME",
+        show_default="BINARYNET_ISA, or the best that this CPU has",
+        autocompletion=complete.instruction_sets,
+    ),
 ]
 Kernel = Annotated[
     str | None,
     typer.Option(
-        help="What every Linear and Conv2d must run on: popcount, tiles, counters, lookup or multiply; without it, "
-        "BINARYNET_KERNEL, else the cheapest for each.",
+        help="What every Linear and Conv2d must run on: popcount, tiles, counters, lookup or multiply.",
         metavar="NAME",
+        show_default="BINARYNET_KERNEL, or the cheapest for each",
     ),
 ]
-Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 = BINARYNET_NUM_THREADS, or all cores.")]
+Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 stands for BINARYNET_NUM_THREADS, or all cores.")]
 
 
 @app.command()
@@ -47,7 +58,7 @@ def inspect(
     analysis: Annotated[
         bool, typer.Option("--analysis", help="Repeated filters, memory and energy against float32, as the papers do.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for the analysis; default: this one.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the analysis.", show_default="the current one")] = None,
 ) -> None:
     """Show a model layer by layer: shapes, encodings, bits, binary MACs, the kernel that will run, and for how long.
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from binarynet.cli import complete
 from binarynet.cli.app import app, console, human_bytes, show_json
 from binarynet.cli.model import AsJson, Isa, ModelFile, Threads
 from binarynet.cli.table import Table
@@ -18,14 +19,19 @@ from binarynet.errors import InputError, RecipeError, closest
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Where the data sets are; else BINARYNET_DATA, else they are downloaded.", metavar="DIR"),
+    typer.Option(help="Where the data sets are.", metavar="DIR", show_default="BINARYNET_DATA, or they are downloaded"),
 ]
 Precision = Annotated[str, typer.Option(help="32, or bf16 (training steps under autocast).")]
 
 
 @app.command()
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="One recipe, with its page and settings.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="One recipe, with its page and settings.", show_default="all", autocompletion=complete.recipes
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the recipes; with a NAME, show its paper, its departures and its settings."""
@@ -98,13 +104,32 @@ def _described(recipe: Any, ours: list[Any]) -> dict[str, Any]:
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe; `binarynet recipes` lists them.")],
-    data: Annotated[str | None, typer.Option(help="Another data set of the same image shape.")] = None,
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe; `binarynet recipes` lists them.", autocompletion=complete.recipes)
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Another data set of the same image shape.",
+            show_default="the recipe's",
+            autocompletion=complete.data_sets,
+        ),
+    ] = None,
     data_dir: DataDir = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; the schedule stretches with them.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs; the schedule stretches with them.", show_default="the recipe's")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting, any number of times; `binarynet recipes RECIPE` lists them.",
+            show_default="the recipe's",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and noise.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/RECIPE-seedN.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/RECIPE-seedN")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, bit-exactly.")] = False,
     precision: Precision = "32",
     devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs on each machine.")] = 1,
@@ -152,7 +177,7 @@ def train(
 @app.command()
 def lower(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path | None, typer.Option(help="The file to write; default RUN/model.bnn.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write.", show_default="RUN/model.bnn")] = None,
 ) -> None:
     """Lower the best checkpoint of a run to the integer graph and write it."""
     from binarynet.train import RunFolder, load_run
@@ -168,7 +193,10 @@ def lower(
 @app.command(name="eval")
 def evaluate(
     file: ModelFile,
-    data: Annotated[str | None, typer.Option(help="Data set; default: the one it was trained on.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data set.", show_default="the one it was trained on", autocompletion=complete.data_sets),
+    ] = None,
     data_dir: DataDir = None,
     split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     engine: Annotated[str, typer.Option(help="native, or oracle (slow and obvious).")] = "native",
@@ -176,10 +204,16 @@ def evaluate(
     threads: Threads = 0,
     check: Annotated[
         str,
-        typer.Option(help="oracle: every ISA of this CPU must equal it; torch: predictions of the run's module."),
+        typer.Option(
+            help="oracle: every ISA of this CPU must equal it; torch: predictions of the run's module.",
+            show_default="no comparison",
+        ),
     ] = "",
     limit: Annotated[
-        int | None, typer.Option(help="How many images --check takes at most; the accuracy is that of all.", min=1)
+        int | None,
+        typer.Option(
+            help="How many images --check takes at most; the accuracy is that of all.", min=1, show_default="all"
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

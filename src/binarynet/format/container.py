@@ -72,9 +72,6 @@ def load(path: str | os.PathLike[str], *, sha256: str | None = None, limits: Lim
         FormatError: the file is missing or not the one that is meant, anything in it is not as docs/format.md says, or
             it asks for more than ``limits``; the text names the place.
     """
-    found = find(path)
-    if found.is_dir():
-        raise FormatError(f"{path} is a folder without a model.bnn: `binarynet lower {path}` makes one of a run")
     try:
         limits = limits or Limits.of_environment()
         found = find(path)
