@@ -4,7 +4,7 @@
 
 For each Python that is at hand a wheel is built and installed into fresh environments: once with what pip takes by
 itself, once held to .ci/oldest.txt. Then the tests of what needs no torch run against the installed package. Where a
-torch without CUDA is to be had, a small network is trained as well. What is not at hand is named and counted as skipped.
+torch without CUDA is to be had, the demo trains as well. What is not at hand is named and counted as skipped.
 """
 
 from __future__ import annotations
