@@ -91,14 +91,23 @@ def test_a_large_array_takes_the_memory_of_a_piece(folder, tmp_path):
 
 def test_values_that_are_no_input_are_named_by_file_and_place(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(run, "_MOST", 7)
-    images = np.zeros((40, 12))
-    images[17, 3] = 2
+    images = np.zeros((40, 12), np.uint16)
+    images[17, 3] = 300
     np.save(tmp_path / "batch.npy", images)
     assert main(["run", str(folder / "vectors.bnn"), str(tmp_path / "batch.npy")]) == 2
     printed = capsys.readouterr()
     assert printed.out.count("\n") == 14
-    assert "batch.npy: images: the value 2.0 at (3, 3)" in printed.err
+    assert "batch.npy: images: the value 300 at (3, 3)" in printed.err
     assert "(counted from image 14)" in printed.err
+
+
+def test_reals_mean_what_all_of_a_file_together_says(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(run, "_MOST", 7)
+    images = np.ones((40, 12), np.float32)
+    images[39, 0] = 0.5  # so that these are intensities, though the first pieces alone could be bytes
+    np.save(tmp_path / "reals.npy", images)
+    found = lines(capsys, folder / "vectors.bnn", tmp_path / "reals.npy")
+    assert [one["logits"] for one in found] == binarynet.load(folder / "vectors.bnn").logits(images).tolist()
 
 
 def test_files_that_cannot_be_read_are_named_and_the_others_answered(folder, tmp_path, capsys):

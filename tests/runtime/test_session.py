@@ -294,7 +294,7 @@ def test_a_large_batch_is_answered_in_steps_between_which_ctrl_c_is_heard(engine
         sizes.append(len(codes))
         if len(sizes) == stop:
             raise KeyboardInterrupt
-        answer(codes, *rest)
+        return answer(codes, *rest)
 
     monkeypatch.setattr(session, "_answer", counted)
     stop = 0

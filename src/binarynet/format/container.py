@@ -143,7 +143,7 @@ def to_bytes(graph: Graph) -> bytes:
     return hashlib.sha256(blob).hexdigest().encode().join(_around_digest(blob))
 
 
-@takes(blob=(bytes, "the bytes of a .bnn file"))
+@takes(blob=(bytes | bytearray | memoryview, "the bytes of a .bnn file"))
 def from_bytes(blob: bytes, limits: Limits | None = None) -> Graph:
     """Check the bytes of a `.bnn` file and return its graph.
 
