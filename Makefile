@@ -114,7 +114,8 @@ fuzz-sanitized: $(VENV)/installed
 		-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
 		-Dnanobind_DIR=$(shell $(BIN)/python -m nanobind --cmake_dir 2>/dev/null))
 	$(BIN)/cmake --build build/fuzz --target _native
-	BINARYNET_NATIVE=build/fuzz LD_PRELOAD=$$($${CXX:-c++} -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+	BINARYNET_NATIVE=build/fuzz ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
 		$(BIN)/python -m tests.fuzz --seconds $(SECONDS) engines bnn
 
 # torch by its exact version first: an open range would be answered with a build that carries gigabytes of CUDA.

@@ -41,9 +41,7 @@ def _pickles() -> list[bytes]:
     return [cifar_python2_pickle(images, labels), *(pickle.dumps(batch, protocol=p) for p in range(6))]
 
 
-INSTRUCTIONS = (
-    b"(0123NIJKMUTVX})]aeusdtlbRch\x85\x86\x87q\x01h\x01\x8f\x90\x91\x8cC."  # of pickles, wanted and unwanted
-)
+INSTRUCTIONS = b"(0123NIJKMUTVX})]aeusdtlbRch\x85\x86\x87q\x01h\x01\x8f\x90\x91\x8cC."  # of pickles
 
 
 def _pickle(random: Random) -> bytes:
