@@ -10,7 +10,17 @@ from tests.fuzz.every import TARGETS
 from tests.fuzz.runner import run, table
 from tests.fuzz.target import Report, Target, drive, kept
 
-COUNTS = {"bnn": 2000, "engines": 150, "idx": 400, "pickle": 500, "records": 100, "mat": 400, "onnx": 200}
+COUNTS = {
+    "bnn": 2000,
+    "engines": 150,
+    "idx": 400,
+    "pickle": 500,
+    "records": 100,
+    "mat": 400,
+    "npy": 600,
+    "picture": 300,
+    "onnx": 200,
+}
 KEPT = [(name, path) for name, target in TARGETS.items() for path in kept(target)]
 
 
