@@ -170,7 +170,8 @@ def _stopped(error: BaseException | None) -> int:
 
 def fail(message: str) -> int:
     """One line on standard error; returns the exit code for bad input."""
-    print("binarynet: " + " ".join(printable(message).split()), file=sys.stderr)
+    if sys.stderr is not None:  # as it is where a process was started without one
+        print("binarynet: " + " ".join(printable(message).split()), file=sys.stderr)
     return 2
 
 

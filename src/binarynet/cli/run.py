@@ -96,16 +96,19 @@ def _show(path: Path, piece: _Piece, logits: NDArray[Any], names: tuple[str, ...
 def _pieces(path: Path, shape: tuple[int, ...], background: Literal["black", "white"] | None) -> Iterator[_Piece]:
     """The images of a file: a picture as one, a .npy array (one image, or a batch) a piece at a time."""
     if path.suffix == ".npy":
-        yield from _parts(path, shape)
+        yield from parts(path, shape)
     else:
         pixels, notes = read_picture(path, *(shape if len(shape) == 3 else _square(shape[0])), background)
         yield _Piece(pixels, 0, 1, notes)
 
 
-def _parts(path: Path, shape: tuple[int, ...]) -> Iterator[_Piece]:
+def parts(path: Path, shape: tuple[int, ...]) -> Iterator[_Piece]:
+    """The images of a .npy file, a few megabytes at a time. `InputError` for what is no array of images."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # ValueError, EOFError, BadZipFile, OverflowError, TokenError … by where the damage is
         raise InputError(f"{path}: not a .npy array: {error}") from None
     if not isinstance(array, np.memmap):
         raise InputError(f"{path} holds several arrays: pass one, as a .npy file")

@@ -33,6 +33,7 @@ Background = Literal["black", "white"]
 Notes = list[str]
 
 _SIXTEEN = 65535  # white of 16 bits
+_ROWS = 64  # of a picture, looked at in one go: as reals, all of a large one would be gigabytes
 _ORIENTATION = 0x0112  # of the tags of EXIF
 
 
@@ -154,14 +155,15 @@ def _reals(picture: Any, path: Path, notes: Notes) -> Any:
 def _opaque(picture: Any, path: Path, background: Background | None, notes: Notes) -> Any:
     """RGBA → RGB, laid on black or white."""
     pixels = np.asarray(picture)
-    alpha = pixels[..., 3].astype(np.float64)
+    alpha = pixels[..., 3]
     if alpha.min(initial=255) == 255:
         return picture.convert("RGB")
     if not alpha.any():
         raise InputError(f"{path}: all of it is transparent")
     if background is None:
-        ink = float((_luminance(pixels) * alpha).sum() / alpha.sum())
-        background = "black" if ink >= 128 else "white"
+        rows = range(0, len(pixels), _ROWS)
+        ink = sum(float((_luminance(pixels[k : k + _ROWS]) * alpha[k : k + _ROWS]).sum()) for k in rows)
+        background = "black" if ink / float(alpha.sum(dtype=np.int64)) >= 128 else "white"
     notes.append(f"transparent places made {background}")
     ground = _import().new("RGBA", picture.size, background)
     return _import().alpha_composite(ground, picture).convert("RGB")
