@@ -12,6 +12,7 @@ from binarynet.cli import main
 from binarynet.errors import ExportError, GraphError
 from binarynet.export import TARGETS, Options, write
 from binarynet.export.c.layers import function
+from binarynet.export.c.options import Options as COptions
 from binarynet.export.c.plan import Layer, Stored
 from binarynet.export.emit import Names, real
 from binarynet.format import save
@@ -53,7 +54,7 @@ def test_an_op_without_a_rule_is_named_with_its_target():
     x = Stored("input", "i32", Value((3,), Encoding.parse("i32")))
     layer = Layer(Sort("order", ("input",)), (), (x,), x, "order")
     with pytest.raises(ExportError, match=r"order \(Sort\): the target c has no rule"):
-        function(layer, Names(), 64)
+        function(layer, Names(), COptions())
 
 
 def test_a_real_literal_brings_back_its_bits():
@@ -103,9 +104,9 @@ def test_the_command_writes_the_bare_numbers(tmp_path, capsys):
     [
         (["--to", "cobol"], "unknown target"),
         (["--to", "c", "--api", "int"], "identifier"),
-        (["--to", "c", "--word", "16"], "choose 32 or 64"),
+        (["--to", "c", "--word", "24"], "choose 16, 32, 64"),
         (["--to", "weights", "--check", "digits"], "--check runs what was written"),
-        (["--to", "c", "--fold", "4x4"], "are for the target verilog"),
+        (["--to", "c", "--fold", "4x4"], "--fold is an option of verilog; the target c has none of it"),
         (["--to", "verilog", "--fold", "4"], "write OUTPUTSxINPUTS"),
         (["--to", "verilog", "--api", "wire"], "keyword of Verilog"),
     ],

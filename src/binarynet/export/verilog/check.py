@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import ExportError, closest
-from binarynet.export.emit import Options
 from binarynet.export.process import finished
 from binarynet.export.verilog.bench import write_vectors
+from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.plan import Folds, design
 from binarynet.graph import Graph, verify
 from binarynet.graph.ir import Affine
