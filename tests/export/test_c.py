@@ -18,8 +18,8 @@ from binarynet.export import Options, write
 from binarynet.export.c.check import answers, compiled
 from binarynet.export.c.options import Options as COptions
 from binarynet.export.options import WordOptions
-from binarynet.graph import Encoding, Graph, interpret
-from binarynet.graph.ir import Input, Linear, Threshold
+from binarynet.graph import Encoding, Graph, Op, interpret
+from binarynet.graph.ir import Add, Affine, Input, Linear, PRelu, Relu, Threshold
 from tests.export.building import CHECKED, STRICT, assert_c_equals_the_oracle, need
 from tests.export.graphs import CODES, MAKERS, WEIGHTS, convnet, residual, wide_nets
 from tests.graph.graphs import small_convnet, small_mlp
@@ -232,3 +232,35 @@ def test_a_compiler_that_refuses_is_quoted(tmp_path):
 def test_every_encoding_of_the_tests_is_one_of_the_graph():
     for name in (*WEIGHTS, *CODES):
         assert str(Encoding.parse(name)) == name
+
+
+def overflowing(*last: Op) -> Graph:
+    """∞ − ∞ in some places, and numbers in others."""
+    huge = np.full(2, 3e38, np.float32)
+    zero = np.zeros(2, np.float32)
+    head = (Input("x", (), (2,), "f32"), Affine("a", ("x",), huge, zero), Affine("b", ("x",), -huge, zero))
+    return Graph((*head, Add("s", ("a", "b")), *last))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        (Relu("r", ("s",)),),
+        (PRelu("r", ("s",), np.array([0.5, 2], np.float32)),),
+        (Threshold("t", ("s",), np.zeros((2, 1), np.float32), np.array([True, False])),),
+        (Relu("r", ("s",)), Threshold("t", ("r",), np.zeros((2, 3), np.float32), np.array([True, False]), "u2")),
+    ],
+    ids=lambda ops: " ".join(type(op).__name__ for op in ops),
+)
+def test_what_is_no_number_stays_none_in_c_as_it_does_in_the_oracle(last, tmp_path):
+    need("gcc")
+    graph = overflowing(*last)
+    x = np.array([[1e5, 1], [1, -1e5], [0, -0.0], [1e5, -1e5]], np.float32)
+    write(graph, "c", tmp_path, Options("net"))
+    raw = subprocess.run(
+        [compiled(tmp_path, "net", "gcc"), "--logits"], input=x.tobytes(), capture_output=True, check=True
+    )
+    found = [[float(number) for number in line.split()[1:3]] for line in raw.stdout.decode().splitlines()]
+    with np.errstate(all="ignore"):
+        expected = interpret(graph, x)
+    np.testing.assert_array_equal(np.array(found, np.float32), expected.astype(np.float32))

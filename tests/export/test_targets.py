@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from importlib import import_module
 
 import numpy as np
@@ -117,3 +118,20 @@ def test_bad_arguments_are_one_line_and_code_2(arguments, said, tmp_path, capsys
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("target", ["c", "verilog", "weights", "onnx"])
+def test_a_full_disk_leaves_an_older_export_as_it_was(target, tmp_path):
+    """A full disk once left half a C file beside a header of another model. No file may grow beyond 2 kB here."""
+    write(small_mlp(), target, tmp_path, Options("net"))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write(small_mlp(features=300, hidden=200), target, tmp_path, Options("net"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    write(small_mlp(features=300, hidden=200), target, tmp_path, Options("net"))
+    assert {path.name for path in tmp_path.iterdir()} == set(before)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from binarynet.atomic import write
 from binarynet.cli import complete
 from binarynet.cli.app import app, console, human_bytes, human_time, show_json
 from binarynet.cli.table import Table
@@ -126,7 +127,7 @@ def _analyse(graph: Graph, target: Path, as_json: bool) -> None:
     found = analyse(graph)
     document = found.document()
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.with_suffix(".json").write_text(json.dumps(document, indent=2))
+    write(target.with_suffix(".json"), json.dumps(document, indent=2))
     plot(found, target.with_suffix(".png"))
     if as_json:
         show_json(document)

@@ -54,7 +54,7 @@ def _prelu(tables: list[Table], op: PRelu, value: str, names: Names) -> str:
 TAIL: dict[type[Op], Callable[..., str]] = {
     Affine: _affine,
     PRelu: _prelu,
-    Relu: lambda tables, op, value, names: f"{value} > 0 ? {value} : 0",
+    Relu: lambda tables, op, value, names: f"{value} < 0 ? 0 : {value}",  # NaN stays NaN
 }
 
 
