@@ -104,14 +104,16 @@ def _pieces(path: Path, shape: tuple[int, ...], background: Literal["black", "wh
 
 def parts(path: Path, shape: tuple[int, ...]) -> Iterator[_Piece]:
     """The images of a .npy file, a few megabytes at a time. `InputError` for what is no array of images."""
+    with open(path, "rb") as file:
+        if file.read(2) == b"PK":  # a zip file, as np.savez writes
+            raise InputError(f"{path} holds several arrays: pass one, as a .npy file")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError:
         raise
     except Exception as error:  # ValueError, EOFError, BadZipFile, OverflowError, TokenError … by where the damage is
         raise InputError(f"{path}: not a .npy array: {error}") from None
-    if not isinstance(array, np.memmap):
-        raise InputError(f"{path} holds several arrays: pass one, as a .npy file")
+    assert isinstance(array, np.memmap)
     if _is_one(array.shape, shape):
         yield _Piece(np.array(array)[None], 0, 1, [])
         return

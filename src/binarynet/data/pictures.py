@@ -99,7 +99,8 @@ def _open(path: Path, notes: Notes) -> tuple[Any, str]:
     except image.UnidentifiedImageError:
         raise InputError(f"{path}: neither a .npy array nor a picture in the formats {', '.join(FORMATS)}") from None
     except (OSError, InputError) as error:
-        if isinstance(error, InputError) or error.errno is not None:  # missing, not readable: main says so
+        # Missing or not readable, as main says; a decoder that was led astray in the file does not know its name.
+        if isinstance(error, InputError) or error.filename is not None:
             raise
         raise InputError(f"{path} is damaged: {error}") from None
     except Exception as error:  # decoders raise a dozen kinds on damaged files
