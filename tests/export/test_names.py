@@ -14,6 +14,7 @@ from binarynet.errors import ExportError, FormatError, GraphError
 from binarynet.export import TARGETS, Options, write
 from binarynet.export.emit import Names, comment, harmless, line_comments, put, quoted
 from binarynet.export.verilog.check import logits, simulate
+from binarynet.export.verilog.options import Options as VerilogOptions
 from binarynet.format import from_bytes, to_bytes
 from binarynet.graph import Graph, interpret
 from binarynet.graph.ir import Affine, Input, Linear
@@ -151,7 +152,7 @@ class TestAnyName:
 
     def test_is_no_code_in_verilog(self, graph, tmp_path):
         need("iverilog")
-        options = Options("net")
+        options = VerilogOptions("net")
         write(graph, "verilog", tmp_path, options)
         assert_no_code(tmp_path)
         for file in tmp_path.glob("*.v"):

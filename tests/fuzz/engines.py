@@ -9,9 +9,11 @@ from random import Random
 import numpy as np
 
 from binarynet.errors import ExportError, RuntimeUnavailable
-from binarynet.export import TARGETS, Options, write
+from binarynet.export import TARGETS, write
 from binarynet.export.c.check import answers, compiled
+from binarynet.export.options import WordOptions
 from binarynet.export.verilog.check import logits, simulate
+from binarynet.export.verilog.options import Options as VerilogOptions
 from binarynet.format import from_bytes, to_bytes
 from binarynet.graph import Encoding, Graph, interpret
 from binarynet.runtime import Session, isa
@@ -85,7 +87,7 @@ def _same(engine: str, found: np.ndarray, expected: np.ndarray) -> None:
 def _exported(graph: Graph, codes: np.ndarray, expected: np.ndarray, folder: Path, random: Random) -> list[str]:
     """The targets that took it; each is built, under sanitizers where it is C, and run."""
     done = []
-    options = Options("net", word=random.choice((32, 64)))
+    options = WordOptions("net", word=random.choice((32, 64)))
     for target in ("c", "onnx", "verilog"):
         shutil.rmtree(folder / target, ignore_errors=True)
         try:
@@ -97,7 +99,7 @@ def _exported(graph: Graph, codes: np.ndarray, expected: np.ndarray, folder: Pat
         elif target == "verilog":
             if not shutil.which("iverilog"):
                 continue
-            simulation = simulate(folder / target, graph, options, codes, "iverilog")
+            simulation = simulate(folder / target, graph, options.of(VerilogOptions), codes, "iverilog")
             assert simulation.passed, "the test bench of verilog"
             found = logits(graph, simulation)
         else:

@@ -47,7 +47,8 @@ def test_the_best_run_is_chosen_by_validation() -> None:
 
 def test_a_run_folder_becomes_the_command_that_repeats_it(record: ModuleType, tmp_path: Path) -> None:
     recipe = recipes.get("bnn-mnist").with_settings({"width": "64", "dropout": "0", "epochs": "2"})
-    config = {"recipe": "bnn-mnist", "settings": recipe.settings(), "data": {}, "seed": 3, "precision": "bf16"}
+    config = {"recipe": "bnn-mnist", "settings": recipe.settings(), "seed": 3, "precision": "bf16"}
+    config["data"] = {"name": "mnist", "shape": [1, 28, 28], "classes": ["0", "1"]}
     config["sessions"] = [{"threads": 2, "devices": 2, "nodes": 1}]
     result = {"epochs": 2, "best_epoch": 1, "validation_error": 5, "test_error": 6, "train_seconds": 1, "device": "cpu"}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")

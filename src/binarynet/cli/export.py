@@ -38,7 +38,10 @@ def _parameter(name: str) -> Parameter:
     """An option of the command line. None is what nobody gave."""
     targets, kind, field = _DECLARED[name]
     help = f"{', '.join(targets)}: {field.metadata['help']}"
-    shown = typer.Option(f"--{name.replace('_', '-')}", help=help, metavar=field.metadata["metavar"])
+    without = {True: "on", False: "off", None: "see there", (): "none"}.get(field.default, str(field.default))
+    shown = typer.Option(
+        f"--{name.replace('_', '-')}", help=help, metavar=field.metadata["metavar"], show_default=without
+    )
     kind = list[str] if kind == tuple[str, ...] else kind
     return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, shown])
 
