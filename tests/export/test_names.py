@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from binarynet.errors import ExportError, FormatError, GraphError
-from binarynet.export import TARGETS, Options, write
+from binarynet.export import TARGETS, Options, options_of, write
 from binarynet.export.emit import Names, comment, harmless, line_comments, put, quoted
 from binarynet.export.verilog.check import logits, simulate
-from binarynet.export.verilog.options import Options as VerilogOptions
 from binarynet.format import from_bytes, to_bytes
 from binarynet.graph import Graph, interpret
 from binarynet.graph.ir import Affine, Input, Linear
@@ -117,11 +116,14 @@ def without_comments(text: str, verilog: bool = False) -> str:
 
 
 def assert_no_code(folder: Path) -> None:
-    for file in folder.iterdir():
-        if file.suffix in (".c", ".h", ".v", "") and file.name != "net":
-            text = file.read_text(encoding="utf-8")
-            assert CODE not in without_comments(text, file.suffix == ".v"), file.name
-            assert all(char.isprintable() or char in "\n\t" for char in text), file.name
+    """In no file but JSON, whose texts are data, and arrays; source may hold it in comments and strings."""
+    for file in folder.rglob("*"):
+        if file.is_dir() or file.name == "net" or file.suffix in (".json", ".bin", ".npz", ".onnx"):
+            continue
+        text = file.read_text(encoding="utf-8")
+        source = file.suffix in (".c", ".h", ".cpp", ".ino", ".v")
+        assert CODE not in (without_comments(text, file.suffix == ".v") if source else text), file.name
+        assert all(char.isprintable() or char in "\n\t" for char in text), file.name
 
 
 @pytest.mark.parametrize("name", CONTROL, ids=ascii)
@@ -152,7 +154,7 @@ class TestAnyName:
 
     def test_is_no_code_in_verilog(self, graph, tmp_path):
         need("iverilog")
-        options = VerilogOptions("net")
+        options = options_of("verilog")("net")
         write(graph, "verilog", tmp_path, options)
         assert_no_code(tmp_path)
         for file in tmp_path.glob("*.v"):
@@ -161,6 +163,14 @@ class TestAnyName:
         found = simulate(tmp_path, graph, options, codes(graph), "iverilog")
         assert found.passed
         np.testing.assert_array_equal(logits(graph, found), interpret(graph, codes(graph)))
+
+    @pytest.mark.parametrize("board", ["arduino", "esp-idf", "platformio", "zephyr"])
+    def test_is_no_code_for_boards(self, graph, board, tmp_path):
+        need("gcc")
+        write(graph, board, tmp_path, Options("net"))
+        assert_no_code(tmp_path)
+        (file,) = tmp_path.rglob("net.c")
+        subprocess.run(["gcc", *STRICT, "-std=c99", "-c", "net.c"], cwd=file.parent, check=True)
 
     def test_is_no_code_in_the_arrays(self, graph, tmp_path):
         need("gcc")
@@ -171,13 +181,13 @@ class TestAnyName:
     @pytest.mark.parametrize("target", ["onnx", "qonnx"])
     def test_makes_an_onnx_file_that_answers_the_same(self, graph, target, tmp_path):
         pytest.importorskip("qonnx")
-        options = Options("net")
+        options = options_of(target)("net")
         write(graph, target, tmp_path, options)
         found = TARGETS[target].answers(graph, tmp_path, options, codes(graph))
         np.testing.assert_array_equal(found, interpret(graph, codes(graph)))
 
 
-@pytest.mark.parametrize("target", ["c", "verilog", "weights"])
+@pytest.mark.parametrize("target", ["arduino", "c", "verilog", "weights", "zephyr"])
 def test_the_writers_escape_control_characters_themselves(target, tmp_path, monkeypatch):
     """Even if the verifier let them pass: a key that joins two lines left its comment, and --check ran what it said."""
     monkeypatch.setattr(import_module("binarynet.graph.verify"), "_unfit", lambda name: "")

@@ -9,11 +9,9 @@ from random import Random
 import numpy as np
 
 from binarynet.errors import ExportError, RuntimeUnavailable
-from binarynet.export import TARGETS, write
+from binarynet.export import TARGETS, options_of, write
 from binarynet.export.c.check import answers, compiled
-from binarynet.export.options import WordOptions
 from binarynet.export.verilog.check import logits, simulate
-from binarynet.export.verilog.options import Options as VerilogOptions
 from binarynet.format import from_bytes, to_bytes
 from binarynet.graph import Encoding, Graph, interpret
 from binarynet.runtime import Session, isa
@@ -25,7 +23,7 @@ from tests.graph import plain
 KERNELS = ("popcount", "tiles", "counters", "lookup", "multiply")
 BATCHES = (1, 1, 2, 3, 5, 17, 33)
 PLAIN = 40_000  # products, above which the second oracle, which makes them one by one, is left out
-EXPORTED = 40  # one graph in so many is built and run in C, ONNX and Verilog as well
+EXPORTED = 20  # one graph in so many is built and run in C, ONNX and Verilog as well
 
 
 def make(random: Random) -> tuple[str, bytes]:
@@ -87,8 +85,9 @@ def _same(engine: str, found: np.ndarray, expected: np.ndarray) -> None:
 def _exported(graph: Graph, codes: np.ndarray, expected: np.ndarray, folder: Path, random: Random) -> list[str]:
     """The targets that took it; each is built, under sanitizers where it is C, and run."""
     done = []
-    options = WordOptions("net", word=random.choice((32, 64)))
+    chosen = {"word": random.choice((16, 32, 64)), "constant_time": random.random() < 0.3}
     for target in ("c", "onnx", "verilog"):
+        options = options_of(target)("net", **(chosen if target == "c" else {}))
         shutil.rmtree(folder / target, ignore_errors=True)
         try:
             write(graph, target, folder / target, options)
@@ -99,7 +98,7 @@ def _exported(graph: Graph, codes: np.ndarray, expected: np.ndarray, folder: Pat
         elif target == "verilog":
             if not shutil.which("iverilog"):
                 continue
-            simulation = simulate(folder / target, graph, options.of(VerilogOptions), codes, "iverilog")
+            simulation = simulate(folder / target, graph, options, codes, "iverilog")
             assert simulation.passed, "the test bench of verilog"
             found = logits(graph, simulation)
         else:
