@@ -124,6 +124,25 @@ def networks() -> Iterator[tuple[tuple[int, ...], str, Build]]:
     yield (16, 16, 96), "b1", lambda net: net.conv(96, groups=3).threshold()
 
 
+def signs() -> Iterator[tuple[tuple[int, ...], str, Build]]:
+    """Networks of ±1 × ±1 alone."""
+    for depth, out in ((64, 512), (512, 512), (512, 256), (256, 1024), (2048, 512), (1024, 4096), (4096, 1024)):
+        yield (depth,), "b1", lambda net, out=out: net.linear(out).threshold()
+    for width, layers in ((2048, 2), (4096, 1), (4096, 3)):
+        yield (width,), "b1", lambda net, w=width, n=layers: [net.linear(w).threshold() for _ in range(n)]
+    yield (1024,), "b1", lambda net: net.linear(1024)
+    for side, channels, out in (
+        (32, 128, 128),
+        (16, 128, 256),
+        (16, 64, 64),
+        (8, 256, 512),
+        (8, 512, 512),
+        (7, 192, 300),
+    ):
+        yield (side, side, channels), "b1", lambda net, out=out: net.conv(out).threshold().conv(out)
+    yield (16, 16, 128), "b1", lambda net: net.conv(512, 1).threshold().conv(128, 5).threshold()
+
+
 def pointwise() -> Iterator[tuple[tuple[int, ...], str, Build]]:
     """Networks whose other layers are what is measured; of their products the engine chooses the kernel."""
     for side, channels in ((8, 64), (16, 128), (32, 32)):
@@ -148,7 +167,7 @@ def reals() -> Iterator[tuple[tuple[int, ...], str, Build]]:
 def samples(isa: str) -> Iterator[tuple[str, dict[str, float], float]]:
     """(step, its counts, its nanoseconds at best) of every network, kernel and batch."""
     most = MOST if isa != "portable" else MOST / 80
-    kinds = [("popcount", networks), ("", pointwise), ("lookup", reals), ("multiply", reals)]
+    kinds = [("popcount", networks), ("vertical", signs), ("", pointwise), ("lookup", reals), ("multiply", reals)]
     if isa == "amx":
         kinds.insert(1, ("tiles", networks))
     for kernel, kind in kinds:
@@ -158,7 +177,16 @@ def samples(isa: str) -> Iterator[tuple[str, dict[str, float], float]]:
             net.network.finish(net.last)
             for batch in BATCHES:
                 plan = net.network.plan(batch)
-                if 1024 * sum(step[5].get("popcounts", 0) + step[5].get("tile_products", 0) for step in plan) > most:
+                if (
+                    1024
+                    * sum(
+                        step[5].get("popcounts", 0)
+                        + step[5].get("tile_products", 0)
+                        + 512 * step[5].get("vertical_words", 0)
+                        for step in plan
+                    )
+                    > most
+                ):
                     break
                 for step, nanoseconds in zip(plan, timed(net, batch), strict=True):
                     yield f"{step[0]} {step[1]} × {batch} of {shape}", step[5], nanoseconds

@@ -37,6 +37,14 @@ inline uint64_t read_bits(const uint64_t* row, size_t first, size_t count) {
     return bits & low_bits(count);
 }
 
+// The set bits among `count` that begin at bit `first`.
+inline size_t popcount(const uint64_t* row, size_t first, size_t count) {
+    size_t ones = 0;
+    for (; count > kWord; first += kWord, count -= kWord)
+        ones += static_cast<size_t>(__builtin_popcountll(read_bits(row, first, kWord)));
+    return ones + static_cast<size_t>(__builtin_popcountll(read_bits(row, first, count)));
+}
+
 // Appends bits to a packed row, one store per word. finish() writes the last, partial word with its tail 0.
 class BitWriter {
  public:

@@ -26,10 +26,6 @@ size_t checked_product(size_t a, size_t b) {
     return product;
 }
 
-size_t round_up(size_t value, size_t step) {
-    return (value + step - 1) / step * step;
-}
-
 Buffer::Buffer(size_t bytes) : bytes_(bytes) {
     if (!bytes) return;
     // 2 MB of weights on 4 KB pages are 512 address translations a pass, more than a core keeps at hand.

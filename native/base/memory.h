@@ -12,7 +12,9 @@ constexpr size_t kLine = 64;  // bytes of a line of the cache
 
 // Sizes multiply here, and nowhere else unchecked. Throws std::length_error when the product does not fit.
 size_t checked_product(size_t a, size_t b);
-size_t round_up(size_t value, size_t step);
+inline constexpr size_t round_up(size_t value, size_t step) {
+    return (value + step - 1) / step * step;
+}
 
 class Buffer {
  public:

@@ -8,7 +8,8 @@
 //
 // The limit of a row is the longer of two times, both measured first in the same run: its MACs at the peak of
 // the instruction set, a loop of the kernel's arithmetic on registers alone; and its bytes, read once, at the
-// bandwidth for that many bytes. Of amx, which has two ways, it is the shorter of both ways' limits. Shares
+// bandwidth for that many bytes. Of several ways it is the shortest of their
+// limits. Shares
 // are of the median and, in brackets, of the best run. The port limits stand at the top of
 // native/kernels/<name>.cpp.
 #include <algorithm>
@@ -59,15 +60,18 @@ double cycles_per_second() {
 }
 
 struct Peak {
-    double popcount = 0, tiles = 0;  // binary MACs and u8 × ±1 MACs a second; 0: not measured here
+    // Binary MACs a second, by counting and by adding, and u8 × ±1 MACs; 0: not measured here.
+    double popcount = 0, vertical = 0, tiles = 0;
 };
 
 Peak measure_peak(const Kernels& k) {
     Peak peak;
     if (k.popcount_unit) peak.popcount = arithmetic_rate(k.popcount_unit, 1);
+    if (k.vertical_unit) peak.vertical = arithmetic_rate(k.vertical_unit, 1);
     if (k.tile_unit) peak.tiles = arithmetic_rate(k.tile_unit, 1);
     std::printf("%s: at most", k.name);
     if (peak.popcount > 0) std::printf(" %.0f GMAC/s by counting bits", peak.popcount / 1e9);
+    if (peak.vertical > 0) std::printf(", %.0f by adding words", peak.vertical / 1e9);
     if (peak.tiles > 0) std::printf(", %.0f by tiles", peak.tiles / 1e9);
     std::puts(peak.popcount > 0 ? "" : " (not measured)");
     return peak;
@@ -95,7 +99,7 @@ double limit(const Peak& peak, const std::vector<Bandwidth>& bandwidths, double 
     const Bandwidth& nearest =
         *std::min_element(bandwidths.begin(), bandwidths.end(),
                           [&](const Bandwidth& a, const Bandwidth& b) { return distance(a) < distance(b); });
-    double compute = macs / peak.popcount;
+    double compute = macs / (planes == 1 ? std::max(peak.popcount, peak.vertical) : peak.popcount);
     if (peak.tiles > 0) compute = std::min(compute, macs / planes / peak.tiles);
     return std::max(compute, double(bytes) / nearest.rate);
 }

@@ -117,6 +117,44 @@ __attribute__((target("avx512f,avx512vpopcntdq"))) void popcount512() {
     for (int j = 0; j < 16; ++j) __asm__ volatile("" : "+v"(sum[j]));
 }
 
+// Full adders whose operands are the results of others, as in kernels/vertical.h.
+constexpr int kAdders = 24;
+// A word of weights, which costs an adder, serves 3 of 8 (row, input) of a pair of rows whose inputs are set
+// half the time and independently.
+constexpr double kRowInputs = 8.0 / 3;
+
+__attribute__((target("avx512f"))) void adders512() {
+    __m512i w[12];
+    for (int i = 0; i < 12; ++i) w[i] = _mm512_set1_epi32(i * 0x1234567);
+    for (int i = 0; i < kTurns; ++i) {
+        BINARYNET_UNROLL
+        for (int j = 0; j < kAdders; ++j) {
+            __m512i &a = w[j % 12], &b = w[(j + 4) % 12];
+            const __m512i c = w[(j + 8) % 12], carry = _mm512_ternarylogic_epi64(a, b, c, 0xe8);
+            a = _mm512_ternarylogic_epi64(a, b, c, 0x96);
+            b = carry;
+        }
+        BINARYNET_UNROLL
+        for (int j = 0; j < 12; ++j) __asm__ volatile("" : "+v"(w[j]));
+    }
+}
+
+__attribute__((target("avx2"))) void adders256() {
+    __m256i w[12];
+    for (int i = 0; i < 12; ++i) w[i] = _mm256_set1_epi32(i * 0x1234567);
+    for (int i = 0; i < kTurns; ++i) {
+        BINARYNET_UNROLL
+        for (int j = 0; j < kAdders; ++j) {
+            __m256i &a = w[j % 12], &b = w[(j + 4) % 12];
+            const __m256i c = w[(j + 8) % 12], ab = _mm256_xor_si256(a, b), ac = _mm256_xor_si256(a, c);
+            b = _mm256_xor_si256(a, _mm256_and_si256(ab, ac));
+            a = _mm256_xor_si256(ab, c);
+        }
+        BINARYNET_UNROLL
+        for (int j = 0; j < 12; ++j) __asm__ volatile("" : "+x"(w[j]));
+    }
+}
+
 // 2 rows × 4 panels, as in kernels/avx2.cpp: the nibbles of a weight vector serve both rows.
 __attribute__((target("avx2"))) void tables256() {
     __m256i sum[8], weight = _mm256_set1_epi8(0x35), table[2] = {weight, weight};
@@ -189,6 +227,8 @@ std::vector<Unit> units() {
         {"amx bf16", tiles && amx_has_bf16(), 4 * 16 * 16 * 32.0, tiles_bf16},
         {"amx int8", tiles, 4 * 16 * 16 * 64.0, tiles_int8},
         {"avx2 popcount", bool(__builtin_cpu_supports("avx2")), 8 * 256.0, tables256},
+        {"avx2 adders", bool(__builtin_cpu_supports("avx2")), kAdders * 256 * kRowInputs, adders256},
+        {"avx512 adders", bool(__builtin_cpu_supports("avx512f")), kAdders * 512 * kRowInputs, adders512},
         {"avx512 popcount", bool(__builtin_cpu_supports("avx512vpopcntdq")), 16 * 512.0, popcount512},
     };
 }

@@ -10,7 +10,8 @@
 namespace binarynet {
 
 // The arithmetic units this CPU has and this page knows: "avx2 fma", "avx512 fma" (float32), "avx512 vnni"
-// (u8 × s8), "amx bf16", "amx int8", "avx2 popcount", "avx512 popcount" (±1 × ±1).
+// (u8 × s8), "amx bf16", "amx int8", "avx2 popcount", "avx512 popcount" (±1 × ±1), "avx2 adders", "avx512
+// adders" (±1 × ±1, rows of random signs in pairs).
 std::vector<std::string> arithmetic_units();
 
 // Multiply-adds a second of all threads together, each the best of many loops, in its own CPU time. 0 for a

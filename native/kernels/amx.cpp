@@ -245,6 +245,7 @@ extern const KernelTable amx_kernels = {
     .tile_depth = kMaxDepth,
     .prices = &prices,
     .popcount_unit = "avx512 popcount",
+    .vertical_unit = "avx512 adders",
     .tile_unit = "amx int8",
 };
 

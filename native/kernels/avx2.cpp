@@ -24,6 +24,7 @@
 #include "base/bits.h"
 #include "contract.h"
 #include "shared.h"
+#include "vertical.h"
 
 namespace binarynet {
 namespace {
@@ -320,8 +321,13 @@ extern const KernelTable avx2_kernels = {
     .gemm_select = gemm_select,
     .gemm_real_f32 = gemm_real<6, 1, float>,
     .gemm_real_i8 = gemm_real<6, 1, int8_t>,
+    .list_pair = list_pair,
+    .vertical_bits = vertical_bits,
+    .vertical_i32 = vertical_i32,
+    .vertical_bytes = kWide,
     .prices = &prices,
     .popcount_unit = "avx2 popcount",
+    .vertical_unit = "avx2 adders",
 };
 
 }  // namespace binarynet

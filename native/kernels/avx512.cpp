@@ -1,4 +1,4 @@
-// compile (x86_64|AMD64): -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vpopcntdq
+// compile (x86_64|AMD64): -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vpopcntdq -mavx512vbmi2
 //
 // AVX-512 with VPOPCNTDQ (Ice Lake, Sapphire Rapids, Zen 4 and later). A panel is 16 channels, interleaved by
 // 4 bytes: one 512-bit vector is 16 channels × 32 values, and a lane is the int32 sum of one channel.
@@ -19,6 +19,7 @@
 #include "base/bits.h"
 #include "contract.h"
 #include "shared.h"
+#include "vertical.h"
 
 namespace binarynet {
 namespace {
@@ -236,8 +237,13 @@ extern const KernelTable avx512_kernels = {
     .gemm_select = select_all<kLanes, 4, Stretch>,
     .gemm_real_f32 = gemm_real<8, 2, float>,
     .gemm_real_i8 = gemm_real<8, 2, int8_t>,
+    .list_pair = list_pair,
+    .vertical_bits = vertical_bits,
+    .vertical_i32 = vertical_i32,
+    .vertical_bytes = kWide,
     .prices = &prices,
     .popcount_unit = "avx512 popcount",
+    .vertical_unit = "avx512 adders",
 };
 
 }  // namespace binarynet

@@ -41,13 +41,19 @@ void complete(std::vector<Kernels>& list) {
         if (next && !k->levels_f32) k->levels_f32 = next->levels_f32;
         if (next && !k->gemm_real_f32) k->gemm_real_f32 = next->gemm_real_f32;
         if (next && !k->gemm_real_i8) k->gemm_real_i8 = next->gemm_real_i8;
+        if (next && !k->vertical_bytes) {
+            k->list_pair = next->list_pair;
+            k->vertical_bits = next->vertical_bits;
+            k->vertical_i32 = next->vertical_i32;
+            k->vertical_bytes = next->vertical_bytes;
+        }
         if (next && !k->prices) k->prices = next->prices;
         if (next && !k->gemm_select && k->panel.channels == next->panel.channels &&
             k->panel.bytes == next->panel.bytes)
             k->gemm_select = next->gemm_select;
         if (!k->supported()) continue;
         if (!k->split || !k->threshold_i32 || !k->threshold_f32 || !k->levels_i32 || !k->levels_f32 ||
-            !k->gemm_select || !k->gemm_real_f32 || !k->gemm_real_i8 || !k->prices)
+            !k->gemm_select || !k->gemm_real_f32 || !k->gemm_real_i8 || !k->vertical_bytes || !k->prices)
             throw std::logic_error(std::string("the kernels of '") + k->name +
                                    "' are not complete, and the next line of kernels.inc does not fill them");
         next = &*k;

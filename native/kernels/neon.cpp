@@ -21,6 +21,7 @@
 #include "neon.h"
 
 #include "shared.h"
+#include "vertical.h"
 
 namespace binarynet {
 namespace {
@@ -202,6 +203,10 @@ extern const KernelTable neon_kernels = {
     .gemm_select = gemm_select,
     .gemm_real_f32 = gemm_real<6, 1, float>,
     .gemm_real_i8 = gemm_real<6, 1, int8_t>,
+    .list_pair = list_pair,
+    .vertical_bits = vertical_bits,
+    .vertical_i32 = vertical_i32,
+    .vertical_bytes = kWide,
 };
 
 }  // namespace binarynet

@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "contract.h"
 #include "shared.h"
+#include "vertical.h"
 
 namespace binarynet {
 namespace {
@@ -153,6 +154,10 @@ extern const KernelTable portable_kernels = {
     .gemm_select = select_all<kLanes, 8, Stretch>,
     .gemm_real_f32 = gemm_real<2, 1, float>,
     .gemm_real_i8 = gemm_real<2, 1, int8_t>,
+    .list_pair = list_pair,
+    .vertical_bits = vertical_bits,
+    .vertical_i32 = vertical_i32,
+    .vertical_bytes = kWide,
     .prices = &prices,
 };
 

@@ -131,6 +131,7 @@ int Network::add_product(const std::string& name, int source, PackedWeights weig
     const bool depthwise = Depthwise::takes(shape, weight.code);
     std::vector<Kernel> possible{Kernel::popcount};
     if (kernels_.tile_depth) possible.push_back(Kernel::tiles);
+    if (VerticalMatmul::takes(shape, weight.code)) possible.push_back(Kernel::vertical);
     if (depthwise) possible.push_back(Kernel::counters);
     must_be(possible, name);
     if (depthwise && forced_.value_or(Kernel::counters) == Kernel::counters)

@@ -15,12 +15,16 @@ double number(size_t n) {
 }  // namespace
 
 Matmul::Cut Matmul::cut(const Frame& frame) const {
-    if (implicit_) return {Kernel::tiles, 1, 1, count_implicit(frame)};
-    if (forced_) return cut(frame, *forced_);
-    Cut best = cut(frame, Kernel::popcount);
-    if (order_.words() * kWord > frame.kernels.tile_depth) return best;
-    Cut tiles = cut(frame, Kernel::tiles);
-    return frame.nanoseconds(tiles.work) < frame.nanoseconds(best.work) ? tiles : best;
+    if (forced_ == Kernel::vertical) return {Kernel::vertical, 1, 1, vertical_->work(frame, finish_)};
+    Cut best = implicit_ ? Cut{Kernel::tiles, 1, 1, count_implicit(frame)}
+                         : cut(frame, forced_.value_or(Kernel::popcount));
+    if (forced_) return best;
+    const auto take = [&](const Cut& other) {
+        if (frame.nanoseconds(other.work) < frame.nanoseconds(best.work)) best = other;
+    };
+    if (!implicit_ && order_.words() * kWord <= frame.kernels.tile_depth) take(cut(frame, Kernel::tiles));
+    if (vertical_) take({Kernel::vertical, 1, 1, vertical_->work(frame, finish_)});
+    return best;
 }
 
 Matmul::Cut Matmul::cut(const Frame& frame, Kernel kernel) const {

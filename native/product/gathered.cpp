@@ -37,7 +37,7 @@ size_t Matmul::tile_rows() const {
 size_t Matmul::gathered_scratch_bytes() const {
     const size_t tile = tile_rows();
     size_t bytes = 0;
-    if (!rows_.direct()) bytes += round_up(tile * row_bytes(), kLine) + round_up(shape_.depth, kLine);
+    if (!rows_.direct()) bytes += round_up(tile * row_bytes(), kLine) + round_up(rows_.patch_bytes(), kLine);
     if (terms_.has_classes()) bytes += round_up(tile * 4, kLine);
     if (finish_.reads()) bytes += round_up(tile * part_channels() * 4, kLine);
     if (!planes_.plain()) bytes += round_up(tile * part_channels() * 4, kLine) + round_up(tile * 8, kLine);
@@ -51,7 +51,7 @@ Matmul::Scratch Matmul::scratch(const Frame& frame, int slot) const {
     Scratch s{};
     if (!rows_.direct()) {
         s.rows = reinterpret_cast<uint64_t*>(take(tile * row_bytes()));
-        s.patch = take(shape_.depth);
+        s.patch = take(rows_.patch_bytes());
     }
     if (terms_.has_classes()) s.classes = reinterpret_cast<uint32_t*>(take(tile * 4));
     if (finish_.reads()) s.acc = reinterpret_cast<int32_t*>(take(tile * part_channels() * 4));

@@ -7,8 +7,8 @@ namespace binarynet {
 
 namespace {
 
-constexpr Kernel kKernels[] = {Kernel::popcount, Kernel::tiles, Kernel::counters, Kernel::lookup,
-                               Kernel::multiply};
+constexpr Kernel kKernels[] = {Kernel::popcount, Kernel::tiles,  Kernel::vertical,
+                               Kernel::counters, Kernel::lookup, Kernel::multiply};
 
 }  // namespace
 
@@ -18,6 +18,8 @@ const char* name_of(Kernel kernel) {
             return "popcount";
         case Kernel::tiles:
             return "tiles";
+        case Kernel::vertical:
+            return "vertical";
         case Kernel::counters:
             return "counters";
         case Kernel::lookup:

@@ -11,6 +11,7 @@ namespace binarynet {
 enum class Kernel {
     popcount,  // codes in planes of bits: xor and count
     tiles,     // codes as bytes, on a matrix unit
+    vertical,  // ±1 × ±1: outputs side by side, words of the set inputs added bitwise
     counters,  // depthwise convolutions of ±1: 64 channels in a word, counted bitwise
     lookup,    // reals × weights of few bits: sums of four reals, looked up by four bits
     multiply,  // reals × numbers

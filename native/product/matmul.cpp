@@ -40,7 +40,8 @@ bool Matmul::fuse(const AffineStep& step) {
 // does a convolution that reads pixels where they lie.
 void Matmul::seal(const Kernels& kernels) {
     const Shape& s = shape_;
-    if (s.window && s.groups == 1 && planes_.plain() && !rows_.direct() && forced_ != Kernel::popcount)
+    if (s.window && s.groups == 1 && planes_.plain() && !rows_.direct() &&
+        (!forced_ || forced_ == Kernel::tiles))
         implicit_ = Implicit::plan(s.from, *s.window, outside_.code, kernels);
     const size_t pixels = s.window ? s.window->taps() : s.from.pixels();
     const bool pixel_rows = s.window ? implicit_ && implicit_->whole_words() : s.from.store == Value::bits;
@@ -59,26 +60,47 @@ void Matmul::seal(const Kernels& kernels) {
                                     " values are too long for the kernel 'tiles', which takes " +
                                     std::to_string(kernels.tile_depth) + "; it can run on popcount");
     terms_ = Terms(s, outside_, planes_, weight_, finish_, panels_[0].padded_channels());
+    if (!forced_ || forced_ == Kernel::vertical) lay_out_vertical(kernels);
     weight_.words = {};
 }
 
+void Matmul::lay_out_vertical(const Kernels& kernels) {
+    vertical_ =
+        VerticalMatmul::plan(shape_, outside_, rows_.direct(), order_, weight_, kernels, bool(forced_));
+    if (!vertical_) return;
+    std::vector<std::vector<bool>> outside{std::vector<bool>(shape_.taps())};
+    std::vector<uint32_t> classes;
+    if (outside_.corrected) {
+        PaddingClasses padding(*shape_.window);
+        classes = std::move(padding.of);
+        outside = std::move(padding.outside);
+    }
+    vertical_->seal(weight_, finish_, outside, std::move(classes));
+}
+
 void Matmul::run(const Frame& frame) const {
+    const Cut how = cut(frame);
+    if (how.kernel == Kernel::vertical) return vertical_->run(frame, reads()[0], writes(), finish_);
     if (implicit_) return run_implicit(frame);
-    run_gathered(frame, cut(frame));
+    run_gathered(frame, how);
 }
 
 size_t Matmul::scratch_bytes() const {
-    return implicit_ ? implicit_scratch_bytes() : gathered_scratch_bytes();
+    const size_t bytes = implicit_ ? implicit_scratch_bytes() : gathered_scratch_bytes();
+    return vertical_ ? std::max(bytes, vertical_->scratch_bytes(finish_)) : bytes;
 }
 
 size_t Matmul::weight_bytes() const {
     size_t bytes = terms_.bytes();
     for (const Panels& panels : panels_) bytes += panels.bytes();
+    if (vertical_) bytes += vertical_->weight_bytes();
     return bytes;
 }
 
 std::string Matmul::kernel(const Frame& frame) const {
-    std::string text = std::string(name_of(cut(frame).kernel)) + ", " + std::to_string(planes_.rows());
+    const Kernel kernel = cut(frame).kernel;
+    if (kernel == Kernel::vertical) return vertical_->text() + finish_.text();
+    std::string text = std::string(name_of(kernel)) + ", " + std::to_string(planes_.rows());
     if (!planes_.plain()) text += " × " + std::to_string(planes_.weights());
     text += planes_.rows() == 1 && planes_.plain() ? " plane" : " planes";
     if (shape_.window)

@@ -6,6 +6,7 @@
 //     finish      what is fused behind          choose.cpp  which kernel, and how threads share it
 //     gathered.cpp   rows gathered a tile at a time, by popcount or tiles
 //     tiles.cpp      pixels where they lie, by tiles (implicit)
+//     vertical       outputs side by side, by lists of the inputs that are set
 #pragma once
 
 #include "finish.h"
@@ -14,6 +15,7 @@
 #include "kernels/panels.h"
 #include "rows.h"
 #include "terms.h"
+#include "vertical.h"
 
 namespace binarynet {
 
@@ -35,6 +37,7 @@ class Matmul final : public Product {
 
  private:
     struct Scratch;
+    void lay_out_vertical(const Kernels& kernels);
     // How a run is shared: blocks of rows × splits of channels, each a task.
     struct Cut {
         Kernel kernel;
@@ -94,6 +97,7 @@ class Matmul final : public Product {
     std::optional<Kernel> forced_;
 
     std::optional<Implicit> implicit_;
+    std::optional<VerticalMatmul> vertical_;
     Order order_;
     size_t lanes_ = 0;            // of a panel
     std::vector<Panels> panels_;  // (groups, weight planes)

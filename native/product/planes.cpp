@@ -2,17 +2,6 @@
 
 namespace binarynet {
 
-namespace {
-
-size_t popcount(const uint64_t* row, size_t first, size_t count) {
-    size_t ones = 0;
-    for (; count > kWord; first += kWord, count -= kWord)
-        ones += static_cast<size_t>(__builtin_popcountll(read_bits(row, first, kWord)));
-    return ones + static_cast<size_t>(__builtin_popcountll(read_bits(row, first, count)));
-}
-
-}  // namespace
-
 Planes::Planes(const Code& rows, const Code& weights)
     : rows_(rows), weights_(weights), extra_(2 * weights.low + weights.step * weights.largest()) {}
 

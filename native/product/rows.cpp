@@ -79,18 +79,36 @@ void Rows::gather_bits(const uint64_t* image, size_t oy, size_t ox, size_t group
     writer.finish();
 }
 
+// A line of the window that lies in the image is copied at once, a short one as 16 bytes, one instruction,
+// where that stays within the image: what is too much, the next line replaces.
 void Rows::gather_codes(const uint8_t* image, size_t oy, size_t ox, size_t group, uint8_t* patch) const {
     const Window& w = *shape_.window;
-    const size_t channels = shape_.from.channels / shape_.groups;
-    for (size_t ky = 0; ky < w.kernel_height; ++ky) {
+    const size_t channels = shape_.from.channels / shape_.groups, line = w.kernel_width * channels;
+    const bool whole = shape_.groups == 1 && w.dilation_x == 1 && w.column(ox, 0) < w.width &&
+                       w.column(ox, w.kernel_width - 1) < w.width;
+    const uint8_t* const end = image + shape_.from.bytes();
+    for (size_t ky = 0; ky < w.kernel_height; ++ky, patch += line) {
         const size_t iy = w.row(oy, ky);
-        for (size_t kx = 0; kx < w.kernel_width; ++kx, patch += channels) {
-            const size_t ix = w.column(ox, kx);
-            if (iy < w.height && ix < w.width)
-                std::memcpy(patch, image + (iy * w.width + ix) * shape_.from.channels + group * channels,
-                            channels);
+        if (iy >= w.height) {
+            std::memset(patch, outside_, line);
+            continue;
+        }
+        const uint8_t* row = image + iy * w.width * shape_.from.channels + group * channels;
+        if (whole) {
+            const uint8_t* from = row + w.column(ox, 0) * channels;
+            const bool in_one = line <= kShort && static_cast<size_t>(end - from) >= kShort;
+            if (in_one)
+                std::memcpy(patch, from, kShort);
             else
-                std::memset(patch, outside_, channels);
+                std::memcpy(patch, from, line);
+            continue;
+        }
+        for (size_t kx = 0; kx < w.kernel_width; ++kx) {
+            const size_t ix = w.column(ox, kx);
+            if (ix < w.width)
+                std::memcpy(patch + kx * channels, row + ix * shape_.from.channels, channels);
+            else
+                std::memset(patch + kx * channels, outside_, channels);
         }
     }
 }

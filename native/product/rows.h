@@ -30,12 +30,15 @@ class Rows {
  public:
     Rows(const Shape& shape, uint8_t outside) : shape_(shape), outside_(outside) {}
 
+    // Bytes of a line of the window that are copied as one.
+    static constexpr size_t kShort = 16;
+    size_t patch_bytes() const { return shape_.depth + kShort; }
     // Are rows the source's own memory?
     bool direct() const { return shape_.from.store == Value::bits && shape_.in_place(); }
     // "gathered bits"; empty for a Linear.
     const char* text() const;
     // Rows [first, first + count) of all positions of all images of `source`, of one group, in planes of
-    // `words` words. patch: memory for `depth` bytes.
+    // `words` words. patch: memory for patch_bytes().
     void gather(const Kernels& kernels, const void* source, size_t first, size_t count, size_t group,
                 size_t words, uint64_t* rows, uint8_t* patch) const;
 

@@ -16,7 +16,7 @@ from tests.graph.graphs import small_mlp
 from tests.runtime.graphs import Maker, native
 
 SAME = ((1, 1), (1, 1))
-NAMES = ("popcount", "tiles", "counters", "lookup", "multiply")
+NAMES = ("popcount", "tiles", "vertical", "counters", "lookup", "multiply")
 NO_TILES = pytest.mark.skipif("amx" not in isa.available(), reason="this CPU has no matrix unit (AMX)")
 
 
@@ -29,6 +29,22 @@ def codes_net() -> Graph:
     make.threshold(encoding="u2")
     make.conv(66, encoding="t2", groups=3)
     make.threshold()
+    make.flatten()
+    make.linear(130)
+    make.threshold()
+    make.linear(10)
+    make.affine()
+    return make.graph()
+
+
+def signs_net() -> Graph:
+    """Layers that the vertical kernels can run: ±1 × ±1 in one group, with every kind of end."""
+    make = Maker((7, 6, 70))
+    make.conv(70, padding=SAME)
+    make.threshold()
+    make.conv(260, padding=SAME)
+    make.threshold()
+    make.max_pool((2, 2), (2, 2))
     make.flatten()
     make.linear(130)
     make.threshold()
@@ -70,6 +86,28 @@ def test_every_layer_answers_the_same_on_a_forced_kernel(name, threads, images):
         np.testing.assert_array_equal(native(graph, codes, **options), expected, err_msg=instructions)
 
 
+@pytest.mark.parametrize("images", [1, 3, 64])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_layers_of_signs_answer_the_same_without_popcount(threads, images):
+    graph = signs_net()
+    codes = np.random.default_rng(images).integers(0, 2, (images, 7, 6, 70)).astype(np.uint8)
+    expected = interpret(graph, codes)
+    for instructions in isa.available():
+        options = {"isa": instructions, "threads": threads, "kernel": "vertical"}
+        assert kernels_of(Session(graph, **options), images) == {"vertical"}
+        np.testing.assert_array_equal(native(graph, codes, **options), expected, err_msg=instructions)
+
+
+def test_many_rows_of_signs_are_added_by_words_and_few_are_counted():
+    make = Maker((2048,))
+    make.linear(2048)
+    make.threshold()
+    for instructions in {"avx512", "avx2"} & set(isa.available()):
+        session = Session(make.graph(), isa=instructions, threads=1)
+        assert kernels_of(session, 1) == {"popcount"}
+        assert kernels_of(session, 256) == {"vertical"}
+
+
 @pytest.mark.parametrize("name", ["popcount", "counters", pytest.param("tiles", marks=NO_TILES)])
 def test_a_depthwise_convolution_runs_on_counters_or_like_any_other(name):
     graph, codes = depthwise_net(), np.random.default_rng(0).integers(0, 2, (3, 6, 5, 70)).astype(np.uint8)
@@ -92,6 +130,7 @@ def test_products_of_reals_are_looked_up_or_multiplied(name):
     ("graph", "name", "complaint"),
     [
         (codes_net, "counters", "conv1: cannot run on the kernel 'counters'; it can run on popcount"),
+        (codes_net, "vertical", "conv1: cannot run on the kernel 'vertical'; it can run on popcount"),
         (codes_net, "multiply", "conv1: cannot run on the kernel 'multiply'; it can run on popcount"),
         (reals_net, "popcount", "linear1: cannot run on the kernel 'popcount'; it can run on lookup, multiply"),
         (depthwise_net, "lookup", "conv1: cannot run on the kernel 'lookup'; it can run on popcount"),

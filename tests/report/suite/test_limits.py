@@ -11,7 +11,8 @@ MLP = Workload("m", "W3", mlp(64, 128), 1)
 
 
 def roof(**macs: float) -> Roof:
-    units = {"avx512_popcount": "avx512 popcount", "amx_int8": "amx int8", "fma": "avx512 fma"}
+    known = ("amx int8", "avx512 adders", "avx512 fma", "avx512 popcount")
+    units = {name.replace(" ", "_"): name for name in known}
     return Roof(1, {units[name]: rate for name, rate in macs.items()}, {1 << 10: 100e9, 1 << 20: 25e9})
 
 
@@ -29,8 +30,14 @@ def test_counting_bits_pays_for_every_bit_of_a_byte_and_tiles_do_not():
     assert both.arithmetic(MLP) == pytest.approx(bytes_in / 3e12 + bits_in / 4e12)
 
 
+def test_adding_words_is_for_signs_alone():
+    bytes_in, bits_in = MLP.macs[8], MLP.macs[1]
+    both = roof(avx512_popcount=1e12, avx512_adders=2e12)
+    assert both.arithmetic(MLP) == pytest.approx(8 * bytes_in / 1e12 + bits_in / 2e12)
+
+
 def test_without_a_known_unit_there_is_no_limit():
-    assert roof(fma=1e11).limit(GEMM) is None
+    assert roof(avx512_fma=1e11).limit(GEMM) is None
 
 
 def test_bandwidth_lies_between_the_sizes_measured_and_does_not_leave_them():

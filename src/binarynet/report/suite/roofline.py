@@ -11,7 +11,7 @@ from binarynet.report.suite.limits import Roof
 from binarynet.report.suite.measure import Suite
 from binarynet.report.suite.page import Table
 
-_ROOFS = ("amx int8", "avx512 popcount", "avx512 vnni", "avx512 fma", "avx2 fma")
+_ROOFS = ("amx int8", "avx512 adders", "avx512 popcount", "avx512 vnni", "avx512 fma", "avx2 fma")
 _MARKS = {"binarynet": "o", "fastest peer": "s", "torch fp32": "^"}
 
 
