@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-NATIVE := CMakeLists.txt $(wildcard native/*/* native/kernels/costs/*)
+NATIVE := CMakeLists.txt $(wildcard native/*/* native/*/*/*)
 # Tests read real data sets from here when it is set; without it they use the digits that scikit-learn ships.
 export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
@@ -29,7 +29,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h)
+	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h native/*/*/*.cpp native/*/*/*.h)
 
 # $(call configure,folder,what is different): the native code with its tests, warnings as errors.
 configure = $(BIN)/cmake -S . -B build/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \

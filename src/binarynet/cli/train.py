@@ -18,6 +18,13 @@ DataDir = Annotated[
     typer.Option(help="Where the data sets are; else BINARYNET_DATA, else they are downloaded.", metavar="DIR"),
 ]
 Precision = Annotated[str, typer.Option(help="32, or bf16 (training steps under autocast).")]
+Gradients = Annotated[
+    str | None,
+    typer.Option(
+        metavar="float32|bf16|int8|1 … 8",
+        help="How gradients enter the products of binary layers on a CPU; default as BINARYNET_GRADIENTS says.",
+    ),
+]
 
 
 @app.command()
@@ -80,6 +87,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/RECIPE-seedN.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, bit-exactly.")] = False,
     precision: Precision = "32",
+    gradients: Gradients = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs on each machine.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
     threads: Threads = 0,
@@ -102,6 +110,7 @@ def train(
         seed=seed,
         resume=resume,
         precision=precision,  # type: ignore[arg-type]
+        gradients=gradients,
         devices=devices,
         nodes=nodes,
         threads=threads or None,
