@@ -85,18 +85,18 @@ else
 	$(call ctest,clang)
 endif
 
-# Kernels run on one thread, so TSan is given the networks, which many threads call.
+# Kernels run on one thread, so TSan is given the networks, which many threads call, and training steps.
 check-sanitized: $(VENV)/installed
 ifneq ($(strip $(DOCTEST_MISSING)),)
 	@echo "check-sanitized: 1 skipped: $(strip $(DOCTEST_MISSING))"
 else
 	@mkdir -p build
 	$(call configure,asan,-DBINARYNET_SANITIZE=address$(comma)undefined -DCMAKE_CXX_FLAGS_RELEASE=-O1)
-	$(BIN)/cmake --build build/asan --target kernels_test network_test
+	$(BIN)/cmake --build build/asan --target kernels_test network_test training_test
 	$(call ctest,asan) -j 2
 	$(call configure,tsan,-DBINARYNET_SANITIZE=thread -DCMAKE_CXX_FLAGS_RELEASE=-O1)
-	$(BIN)/cmake --build build/tsan --target network_test
-	$(call ctest,tsan) -R network_test
+	$(BIN)/cmake --build build/tsan --target network_test training_test
+	$(call ctest,tsan) -R 'network_test|training_test'
 endif
 comma := ,
 

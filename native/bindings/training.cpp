@@ -219,14 +219,29 @@ NB_MODULE(_training, m) {
     m.def(
         "adam",
         [](Address w, Address g, Address m1, Address v, size_t count, double beta1, double beta2, float eps,
-           float rate, float deviation, float clip, int threads) {
+           float rate, float deviation, float clip, float keep, int threads) {
             adam(at<float>(w), at<float>(g), at<float>(m1), at<float>(v), count,
                  {static_cast<float>(1 - beta1), static_cast<float>(beta2), static_cast<float>(1 - beta2),
-                  eps, rate, deviation, clip},
+                  eps, rate, deviation, clip, keep},
                  threads);
         },
         "w"_a, "g"_a, "m"_a, "v"_a, "count"_a, nb::kw_only(), "beta1"_a, "beta2"_a, "eps"_a, "rate"_a,
-        "deviation"_a, "clip"_a, "threads"_a, unlocked);
+        "deviation"_a, "clip"_a, "keep"_a, "threads"_a, unlocked);
+    m.def(
+        "sgd",
+        [](Address w, Address g, Address m1, size_t count, float momentum, float gain, float decay,
+           float rate, float clip, bool nesterov, int threads) {
+            sgd(at<float>(w), at<float>(g), at<float>(m1), count,
+                {momentum, gain, decay, rate, clip, nesterov}, threads);
+        },
+        "w"_a, "g"_a, "m"_a, "count"_a, nb::kw_only(), "momentum"_a, "gain"_a, "decay"_a, "rate"_a, "clip"_a,
+        "nesterov"_a, "threads"_a, unlocked);
+    m.def(
+        "hat_gradient",
+        [](Address g, Address x, Address dx, size_t count, int threads) {
+            hat_gradient(at<float>(g), at<float>(x), at<float>(dx), count, threads);
+        },
+        "g"_a, "x"_a, "dx"_a, "count"_a, "threads"_a, unlocked);
     m.def(
         "shift_adamax",
         [](Address w, Address g, Address m1, Address v, size_t count, double beta1, double beta2, float eps,

@@ -112,8 +112,26 @@ def adam(
     rate: float,
     deviation: float,
     clip: float,
+    keep: float,
     threads: int,
 ) -> None: ...
+def sgd(
+    w: int,
+    g: int,
+    m: int,
+    count: int,
+    *,
+    momentum: float,
+    gain: float,
+    decay: float,
+    rate: float,
+    clip: float,
+    nesterov: bool,
+    threads: int,
+) -> None:
+    """m 0: without momentum."""
+
+def hat_gradient(g: int, x: int, dx: int, count: int, threads: int) -> None: ...
 def shift_adamax(
     w: int,
     g: int,

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from binarynet.nn import SteSign, native
+from binarynet.nn import ApproxSign, SteSign, native
+from binarynet.nn.quantizers import Quantizer
 
 pytestmark = pytest.mark.skipif(native.engine is None, reason="the extension binarynet._training is not built")
 
@@ -43,14 +44,15 @@ def test_the_setting_that_is_gone_names_the_new_one() -> None:
     assert "BINARYNET_GRADIENTS=bf16" in done.stderr
 
 
+@pytest.mark.parametrize("rule", [SteSign(), SteSign(0.5), ApproxSign()], ids=["ste_sign", "half", "approx_sign"])
 @pytest.mark.parametrize("count", [1, 15, 17, 1000])
-def test_signs_and_their_window_equal_torchs(count: int) -> None:
+def test_signs_and_their_pseudo_gradients_equal_torchs(count: int, rule: Quantizer) -> None:
     edges = torch.tensor([0.0, -0.0, 1.0, -1.0, math.nan, math.inf, -math.inf, 1e-45, -1e-45, 1 + 2**-23])
     x = torch.cat([edges, torch.randn(count)]).requires_grad_()
     g = torch.randn(len(x))
 
     def value_and_gradient() -> tuple[Tensor, Tensor]:
-        y = SteSign()(x)
+        y = rule(x)
         return y.detach(), torch.autograd.grad(y, x, g)[0]
 
     ours = value_and_gradient()
@@ -70,3 +72,14 @@ def test_what_is_not_a_plain_float32_tensor_of_the_cpu_does_not_pass() -> None:
         assert not native.takes(x)
     with native.off():
         assert not native.takes(x)
+
+
+def test_a_quantizer_with_a_pseudo_gradient_of_its_own_keeps_it() -> None:
+    class Halved(ApproxSign):
+        def pseudo_gradient(self, x: Tensor) -> Tensor:
+            return super().pseudo_gradient(x) / 2
+
+    x = torch.randn(100, requires_grad=True)
+    Halved()(x).sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, ApproxSign().pseudo_gradient(x) / 2)

@@ -159,18 +159,28 @@ def window_gradient(gradient: Tensor, x: Tensor, window: float) -> Tensor | None
     return dx
 
 
-def step(rule: str, parameter: Tensor, first: Tensor, second: Tensor, **factors: Any) -> None:
+def hat_gradient(gradient: Tensor, x: Tensor) -> Tensor | None:
+    """gradient (2 - 2 |x|) where |x| <= 1, else 0; None as above."""
+    if gradient.stride() != x.stride():
+        return None
+    dx = torch.empty_like(x)
+    engine.hat_gradient(gradient.data_ptr(), x.data_ptr(), dx.data_ptr(), x.numel(), torch.get_num_threads())
+    return dx
+
+
+def step(rule: str, parameter: Tensor, *state: Tensor | None, **factors: Any) -> None:
     """One step of the optimizer `rule`, in place, for a parameter that passes, with its gradient and its state."""
-    gradient, *state = (_ordered_like(parameter, tensor) for tensor in (parameter.grad, first, second))
-    addresses = (tensor.data_ptr() for tensor in (parameter, gradient, *state))
+    gradient, *used = (
+        None if tensor is None else _ordered_like(parameter, tensor) for tensor in (parameter.grad, *state)
+    )
+    addresses = (0 if tensor is None else tensor.data_ptr() for tensor in (parameter, gradient, *used))
     getattr(engine, rule)(*addresses, parameter.numel(), threads=torch.get_num_threads(), **factors)
-    for given, used in zip((first, second), state, strict=True):
-        if used is not given:
-            given.copy_(used)
+    for given, ordered in zip(state, used, strict=True):
+        if given is not None and ordered is not given:
+            given.copy_(ordered)  # type: ignore[arg-type]
     torch.autograd.graph.increment_version(parameter)
 
 
-def _ordered_like(model: Tensor, tensor: Tensor | None) -> Tensor:
+def _ordered_like(model: Tensor, tensor: Tensor) -> Tensor:
     """`tensor`, or a copy that lies in memory as `model` does."""
-    assert tensor is not None
     return tensor if tensor.stride() == model.stride() else torch.empty_like(model).copy_(tensor)
