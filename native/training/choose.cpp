@@ -5,12 +5,13 @@
 
 namespace binarynet::training {
 
-extern const Kernel avx512_kernel, avx2_kernel, neon_kernel, portable_kernel;
+extern const Kernel avx512_kernel, avxvnni_kernel, avx2_kernel, neon_kernel, portable_kernel;
 
 Kernels kernels() {
     static const Kernel* const all[] = {
 #if defined(__x86_64__)
         &avx512_kernel,
+        &avxvnni_kernel,
         &avx2_kernel,
 #elif defined(__aarch64__)
         &neon_kernel,

@@ -100,6 +100,7 @@ const Kernel neon_kernel = {"neon",
                             nullptr,
                             multiply_strip<Float32, 6, 4>,
                             never,
+                            false,
                             pack<false>,
                             pack<true>};
 

@@ -83,6 +83,8 @@ def convolution(
                 y = found if sides == 2 else found.squeeze(2)
     if y is None:
         rule: Any = F.conv2d if sides == 2 else F.conv1d
+        if sides == 2 and x.ndim == 4 and torch.is_grad_enabled() and native.takes(x, weight):
+            x = x.contiguous(memory_format=torch.channels_last)  # as all that is native takes and gives images
         return _by_torch(
             lambda: rule(x, values if latent is None else latent(weight), bias, *window, groups), why, products
         )

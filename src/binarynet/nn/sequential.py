@@ -49,6 +49,10 @@ def fused(x: Tensor, *layers: nn.Module) -> Tensor:
         elif _takes_dropout(layer, x):
             x = _dropout(layer, x)
         else:
+            if type(layer) is nn.Conv2d and layer.training and x.ndim == 4 and native.takes(x, layer.weight):
+                x = x.contiguous(
+                    memory_format=torch.channels_last
+                )  # and so is what comes out, for the layers behind it
             x = layer(x)
         at += 1
     return x
