@@ -62,8 +62,6 @@ NB_MODULE(_training, m) {
         "name"_a);
     m.def(
         "has_bfloat16", [](const std::string& name) { return kernel_named(name).has_bfloat16(); }, "name"_a);
-    m.def(
-        "quick_bytes", [](const std::string& name) { return kernel_named(name).quick_bytes; }, "name"_a);
     nb::class_<Side>(m, "Side").def(nb::init<size_t, size_t, size_t, size_t, size_t>(), "size"_a, "kernel"_a,
                                     "stride"_a, "padding"_a, "dilation"_a);
     nb::class_<Geometry>(m, "Geometry")

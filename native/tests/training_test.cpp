@@ -111,7 +111,8 @@ Answers answer(const Kernel& kernel, const Case& c, int threads) {
     }
     found.y.resize(c.gradient.size());
     forward(kernel, g, x, w, found.y.data(), threads);
-    found.packed &= gradient_ranges(g, c.gradient.data(), scales.data(), images.data(), filters.data(), threads);
+    found.packed &=
+        gradient_ranges(g, c.gradient.data(), scales.data(), images.data(), filters.data(), threads);
     for (int u = 0; u < 3; ++u) {
         if (kUnits[u] == Unit::kBfloat16 && !kernel.has_bfloat16()) continue;
         const Rounding rounding{kUnits[u], 254, 11, images.data(), filters.data()};
@@ -132,7 +133,7 @@ void near(const char* what, const char* kernel, const std::vector<float>& found,
         size += exact[i] * exact[i];
     }
     SAME(std::sqrt(error) <= bound * std::sqrt(size) + 1e-30, "%s of %s: %g", what, kernel,
-          std::sqrt(error / size));
+         std::sqrt(error / size));
 }
 
 void products() {
@@ -195,7 +196,7 @@ void passes() {
     }
     // A quarter is dropped: within six deviations of count / 4.
     SAME(std::fabs(static_cast<double>(kept) - 0.75 * count) < 6 * std::sqrt(count * 3.0 / 16), "%zu kept",
-          kept);
+         kept);
     same("adam", [&](std::vector<float>& w, int threads) {
         std::vector<float> m(count), v(count);
         adam(w.data(), g.data(), m.data(), v.data(), count, {0.1f, 0.999f, 0.001f, 1e-8f, 0.01f, 1, 1},
@@ -242,7 +243,8 @@ TEST_CASE("several threads train at once, each in memory of its own") {
     const Answers alone = answer(best_kernel(), c, 1);
     std::vector<int> equal(4);
     for (int i = 0; i < 4; ++i)
-        callers.emplace_back([&, i] { equal[static_cast<size_t>(i)] = answer(best_kernel(), c, 2).y == alone.y; });
+        callers.emplace_back(
+            [&, i] { equal[static_cast<size_t>(i)] = answer(best_kernel(), c, 2).y == alone.y; });
     for (std::thread& caller : callers) caller.join();
     for (const int one : equal) SAME(one, "an answer among several callers");
 }

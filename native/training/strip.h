@@ -48,7 +48,6 @@ struct Kernel {
     void (*bfloat16)(const Strip&);  // null: no instruction for it
     void (*float32)(const Strip&);
     bool (*has_bfloat16)();  // on this CPU
-    bool quick_bytes;        // much quicker than float32
     // x → signs, 32 a word from bit 0 on, bit 1 is +1; bits beyond `count` are 0. False: x holds what
     // `signs` cannot sign (NaN), and for `ones` anything but +1 and −1.
     bool (*signs)(const float* x, size_t count, uint32_t* bits);

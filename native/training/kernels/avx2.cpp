@@ -34,7 +34,6 @@ const Kernel avx2_kernel = {"avx2",
                             nullptr,
                             multiply_strip<Float32, 6, 2>,
                             never,
-                            true,
                             pack<false>,
                             pack<true>};
 

@@ -94,7 +94,6 @@ const Kernel avx512_kernel = {"avx512",
                               multiply_strip<Bfloat16, 6, 4>,
                               multiply_strip<Float32, 6, 4>,
                               has_bfloat16,
-                              true,
                               pack<false>,
                               pack<true>};
 

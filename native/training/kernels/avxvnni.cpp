@@ -32,7 +32,6 @@ const Kernel avxvnni_kernel = {"avxvnni",
                                nullptr,
                                multiply_strip<Float32, 6, 2>,
                                never,
-                               true,
                                pack<false>,
                                pack<true>};
 

@@ -100,7 +100,6 @@ const Kernel neon_kernel = {"neon",
                             nullptr,
                             multiply_strip<Float32, 6, 4>,
                             never,
-                            false,
                             pack<false>,
                             pack<true>};
 

@@ -108,7 +108,6 @@ const Kernel portable_kernel = {"portable",
                                 nullptr,
                                 multiply_strip<Float32, 4, 4>,
                                 never,
-                                false,
                                 pack<false>,
                                 pack<true>};
 

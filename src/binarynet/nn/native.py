@@ -122,14 +122,12 @@ def dense(tensor: Tensor) -> bool:
 def gradients() -> str:
     """How gradients enter a product: one of `GRADIENTS`.
 
-    Unset, it is the quickest that leaves curves as they are (docs/training.md): bf16 where the CPU multiplies it, int8
-    where it multiplies bytes much sooner than float32, else float32.
+    Unset, it is the quickest that leaves curves as they are (docs/training.md): bf16 where the CPU multiplies it, else
+    float32.
     """
     if _gradients:
         return _gradients
-    if _kernel == "amx" or (_kernel and engine.has_bfloat16(_kernel)):
-        return "bf16"
-    return "int8" if _kernel and engine.quick_bytes(_kernel) else "float32"
+    return "bf16" if _kernel == "amx" or (_kernel and engine.has_bfloat16(_kernel)) else "float32"
 
 
 @contextmanager
