@@ -40,7 +40,8 @@ def linear(x: Tensor, weight: Tensor, quantizer: Quantizer | None, bias: Tensor 
     y: Tensor | None = None
     if not why:
         if native.has_matrix_unit() and latent is not None:
-            y = matrix_unit.linear(x, weight, latent)
+            with record.timed(record.layer(), "forward", "amx", products):
+                y = matrix_unit.linear(x, weight, latent)
         if y is None:
             rows = x.reshape(-1, x.shape[-1], 1, 1)
             found = product(rows, values.view(*values.shape, 1, 1), latent, ((1, 1), (0, 0), (1, 1)), 1)
@@ -74,7 +75,8 @@ def convolution(
             wide = (1, *stride), (0, *padding), (1, *dilation)
         last = last.contiguous(memory_format=torch.channels_last)
         if latent is not None and _suits_matrix_unit(weight, window, groups):
-            y = matrix_unit.conv2d(last, weight, latent)
+            with record.timed(record.layer(), "forward", "amx", products):
+                y = matrix_unit.conv2d(last, weight, latent)
         if y is None:
             found = product(last, filters, latent, wide, groups)
             if isinstance(found, str):
