@@ -5,6 +5,8 @@
 # make check-arm        those of AArch64 alone
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
 # make check-clang      the native tests as Clang compiles them
+# make fuzz SECONDS=600            files and graphs that nobody wrote, and a table of what became of them
+# make fuzz-sanitized SECONDS=600  random graphs on the engine built with ASan + UBSan
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -14,7 +16,7 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test papers lint check-native check-isa check-arm check-sanitized check-clang clean
+.PHONY: demo test papers lint check-native check-isa check-arm check-sanitized check-clang fuzz fuzz-sanitized clean
 
 demo: $(VENV)/installed
 	$(BIN)/binarynet demo
@@ -29,7 +31,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h native/*/*/*.cpp native/*/*/*.h)
+	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h native/*/*/*.cpp native/*/*/*.h src/binarynet/export/c/parts/*.[ch])
 
 # $(call configure,folder,what is different): the native code with its tests, warnings as errors.
 configure = $(BIN)/cmake -S . -B build/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
@@ -99,6 +101,22 @@ else
 	$(call ctest,tsan) -R 'network_test|training_test'
 endif
 comma := ,
+
+SECONDS ?= 600
+fuzz: $(VENV)/installed
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+# The extension is built once more and put in the place of the installed one; Python itself is not instrumented, so the
+# sanitizer's library comes first. Leaks are Python's own.
+fuzz-sanitized: $(VENV)/installed
+	@mkdir -p build
+	$(call configure,fuzz,-DBINARYNET_PYTHON=ON -DBINARYNET_TESTS=OFF -DBINARYNET_SANITIZE=address$(comma)undefined \
+		-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
+		-Dnanobind_DIR=$(shell $(BIN)/python -m nanobind --cmake_dir 2>/dev/null))
+	$(BIN)/cmake --build build/fuzz --target _native
+	BINARYNET_NATIVE=build/fuzz ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
+		$(BIN)/python -m tests.fuzz --seconds $(SECONDS) engines bnn
 
 # torch by its exact version first: an open range would be answered with a build that carries gigabytes of CUDA.
 $(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)

@@ -27,6 +27,7 @@ from binarynet.export import Options, write
 from binarynet.export.c.check import answers, compiled
 from binarynet.format import load
 from binarynet.graph import Encoding, Graph
+from binarynet.models import find
 from binarynet.report import compared, machine, oracle_logits
 from binarynet.runtime import Session
 from binarynet.runtime.images import adapt
@@ -88,14 +89,14 @@ def clock(graph: Graph, folder: Path, images: Any, codes: Any, rounds: int) -> N
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Generated C beside the oracle and the native engine.")
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", help="MODEL.bnn, or the name of one that comes along")
     parser.add_argument("--data", required=True, help="data set whose test split is run")
     parser.add_argument("--images", type=int, help="as many of them; without it, all")
     parser.add_argument("--sanitize", action="store_true", help="under AddressSanitizer and UBSan")
     parser.add_argument("--time", action="store_true", help="time instead of compare")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    graph = load(options.model)
+    graph = load(find(options.model))
     images = load_split(options.data, "test").images[: options.images]
     codes = np.ascontiguousarray(adapt(images, graph.input.shape, Encoding.parse(graph.input.encoding)))
     with tempfile.TemporaryDirectory() as name:

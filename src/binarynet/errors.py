@@ -1,15 +1,35 @@
 """The errors this package raises on purpose. Each message says where, what, why, and the way out."""
 
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import wraps
+from inspect import signature
+from types import UnionType
+from typing import ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
 _LONGEST = 4000  # characters of a message: what a file holds is quoted in it, and a file can hold megabytes
 
 
 def printable(text: str) -> str:
-    """Any text as it may reach a terminal: what is not printable becomes its escape, ``\\x1b``. Line breaks stay."""
+    """Text from anywhere fit for a terminal: what is not printable becomes its escape, ``\\x1b``. Lines stay."""
     if text.isprintable():
         return text
     return "".join(
         char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode("ascii") for char in text
     )
+
+
+def closest(name: object, known: Iterable[str]) -> str:
+    """ " Did you mean 'mnist-small'?" for 'mnist-smal': a sentence to put behind one that says that a name is unknown.
+
+    Empty where nothing known comes near.
+    """
+    names = {one.lower(): one for one in known}
+    found = get_close_matches(name.lower(), names, n=1) if isinstance(name, str) else []
+    return f" Did you mean {names[found[0]]!r}?" if found else ""
 
 
 class BinarynetError(Exception):
@@ -61,3 +81,45 @@ class RecipeError(BinarynetError):
 
 class GraphError(BinarynetError):
     """A graph breaks a rule of `binarynet.graph.verify`; the text names the op."""
+
+
+class ArgumentError(BinarynetError, TypeError):
+    """A function was called with something else than it takes: a name for an object, the wrong order, None."""
+
+
+def expect(where: str, value: object, kind: type | UnionType, instead: str) -> None:
+    """Raise `ArgumentError` if ``value`` is none of ``kind``; ``where`` is the call, ``instead`` what it takes."""
+    if not isinstance(value, kind):
+        text = " ".join(repr(value).split())
+        text = text if len(text) <= 60 else f"{text[:60]}…"
+        raise ArgumentError(f"{where} is {text}, of type {type(value).__name__}; pass {instead}")
+
+
+def takes(**kinds: tuple[type | UnionType, str]) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """A decorator: calls with an argument of another kind than these, with too few or too many, raise `ArgumentError`.
+
+    A mistake is so named where it was made, and not by whatever it breaks further in. Each keyword is a parameter; its
+    value the type that it must have, and in words what to pass.
+    """
+
+    def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        parameters = signature(function)
+        name = function.__name__
+
+        @wraps(function)
+        def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            try:
+                given = parameters.bind_partial(*args, **kwargs).arguments
+                for parameter, (kind, instead) in kinds.items():
+                    if parameter in given:
+                        expect(f"{name}: {parameter}", given[parameter], kind, instead)
+                parameters.bind(*args, **kwargs)
+            except ArgumentError:
+                raise
+            except TypeError as error:
+                raise ArgumentError(f"{name}: {error}; it takes ({', '.join(parameters.parameters)})") from None
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate

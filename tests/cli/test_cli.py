@@ -1,11 +1,11 @@
 """The command line as a user meets it: what it prints, what it writes, and how it fails."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from binarynet import __version__
@@ -117,23 +117,6 @@ def test_inspect_follows_the_receptive_field(capsys):
     assert reach["classes"] == [6, 6]
 
 
-def test_run_classifies_arrays_and_pictures(run, tmp_path, capsys):
-    from PIL import Image
-
-    from binarynet.data import load as load_data
-    from binarynet.runtime import load as load_session
-
-    images = load_data("digits").test.images[:3]
-    np.save(tmp_path / "batch.npy", images)
-    np.save(tmp_path / "one.npy", images[0, 0])
-    Image.fromarray(images[0, 0]).save(tmp_path / "one.png")
-    files = [tmp_path / name for name in ("batch.npy", "one.npy", "one.png")]
-    answers = answer(capsys, "run", run / "model.bnn", *files)
-    expected = load_session(run / "model.bnn").predict(images).tolist()
-    assert [a["class"] for a in answers] == [*expected, expected[0], expected[0]]
-    assert all(len(a["logits"]) == 10 for a in answers)
-
-
 def test_bench_prints_a_ratio_to_torch(run, capsys):
     found = answer(capsys, "bench", run / "model.bnn", "--batch", "1,7", "--seconds", "0.02", "--every-isa")
     assert {row["engine"] for row in found["rows"]} >= {"binarynet portable", "torch float32"}
@@ -200,8 +183,8 @@ WRONG = {
     "inspect nothing.bnn": r"nothing\.bnn: cannot be read",
     "verify {broken}": "the checksum does not match",
     "verify {text}": "not a safetensors file",
-    "train bnn-minst": "did you mean 'bnn-mnist'",
-    "train bnn-digits --set widht=3": "did you mean 'width'",
+    "train bnn-minst": "Did you mean 'bnn-mnist'",
+    "train bnn-digits --set widht=3": "Did you mean 'width'",
     "train bnn-digits --set width=x": "needs a whole number",
     "train bnn-digits --set width": "name=value",
     "train bnn-digits --data cifra10": "Did you mean 'cifar10'",
@@ -209,9 +192,9 @@ WRONG = {
     "train bnn-mnist --data-dir nowhere": "nowhere",
     "eval {convnet}": "give --data",
     "eval {convnet} --data digits": r"\(296, 1, 8, 8\)",
-    "eval {convnet} --data digits --check magic": "choose oracle, torch",
+    "eval {convnet} --data digits --check magic": "Choose oracle, torch",
     "eval {convnet} --data digits --engine warp": "unknown engine 'warp'",
-    "run {convnet} {text}": "neither a .npy array nor an image",
+    "run {convnet} {text}": "neither a .npy array nor a picture",
     "run {convnet} {convnet} --isa z80": "unknown instruction set 'z80'",
     "inspect {convnet} --kernel warp": "unknown kernel 'warp'; there are: popcount, tiles, counters, lookup, multiply",
     "inspect {convnet} --kernel lookup": "conv1: cannot run on the kernel 'lookup'; it can run on popcount",
@@ -223,14 +206,24 @@ WRONG = {
     "bench suite --workloads W9": "no workload 'W9'",
     "bench suite --threads 0": "positive whole numbers",
     "lower nowhere": "nowhere",
-    "inspekt": "No such command",
+    "inspekt": "No such command 'inspekt'. Did you mean 'inspect'",
+    "inspect mnist-smal": "Did you mean 'mnist-small'",
+    "export {convnet} --to verilgo --out x": "Did you mean 'verilog'",
+    "export {convnet} --to c --out x --check digts": "Did you mean 'digits'",
+    "eval {convnet} --data digits --split tset": "Did you mean 'test'",
+    "eval {convnet} --data digits --engine nativ": "Did you mean 'native'",
+    "eval {convnet} --data digits --check orcale": "Did you mean 'oracle'",
+    "train bnn-digits --precision bf61": "Did you mean 'bf16'",
+    "train bnn-digits --epoch 3": "--epochs",
+    "bench gpuu": "No such command 'gpuu'. Did you mean 'gpu'",
+    "bench suite --peers torhc": "Did you mean 'torch'",
+    "recipes bnn-mnst": "Did you mean 'bnn-mnist'",
+    "demo --recipe bnn-digts": "Did you mean 'bnn-digits'",
 }
 
 
 @pytest.mark.parametrize("command", WRONG)
 def test_bad_input_is_one_line_and_exit_code_2(command, tmp_path, capsys, monkeypatch):
-    import re
-
     monkeypatch.chdir(tmp_path)
     damaged = bytearray(CONVNET.read_bytes())
     damaged[-1] ^= 1
@@ -244,12 +237,34 @@ def test_bad_input_is_one_line_and_exit_code_2(command, tmp_path, capsys, monkey
     assert re.search(WRONG[command], error)
 
 
-def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path):
-    code = "import sys; sys.modules['torch'] = None; import binarynet.cli; sys.argv[1:] = ['train', 'bnn-digits']; "
-    code += "binarynet.cli.main()"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+MISSING = {
+    "torch": ("train bnn-digits", "CPU build first.*gigabytes of CUDA.*pip install 'binarynet\\[train\\]'$"),
+    "lightning": ("train bnn-digits", r"pip install 'binarynet\[train\]'$"),
+    "PIL": ("run digits picture.png", "pip install pillow$"),
+    "sklearn": ("eval digits", "pip install scikit-learn$"),
+    "onnx": ("export digits --to onnx --out x.onnx", r"pip install 'binarynet\[onnx\]'$"),
+    "triton": ("run digits picture.npy --device cuda", r"pip install 'binarynet\[gpu\]'"),
+}
+
+
+@pytest.mark.parametrize("package", MISSING)
+def test_a_missing_package_is_named_with_the_command_that_brings_it(package, tmp_path):
+    command, words = MISSING[package]
+    code = f"import sys; sys.modules[{package!r}] = None; import binarynet.cli; sys.argv[1:] = {command.split()}; "
+    done = subprocess.run(
+        [sys.executable, "-c", code + "binarynet.cli.main()"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 2
-    assert done.stderr == "binarynet: this needs the package 'torch': pip install 'binarynet[train]'\n"
+    assert re.search(words, done.stderr.strip()), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_without_torch_bench_says_so_and_how_to_get_it(tmp_path):
+    code = "import sys; sys.modules['torch'] = None; import binarynet.cli; "
+    code += "binarynet.cli.main(['bench', 'digits', '--batch', '1', '--seconds', '0.01'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("pip install 'binarynet[train]'\n"), "nothing in brackets is swallowed"
 
 
 def test_inspect_analysis_shows_and_saves_what_the_papers_count(tmp_path, capsys):

@@ -38,7 +38,7 @@ def test_a_name_like_no_other_is_answered_with_the_list() -> None:
 
 def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:
     write_mnist(tmp_path / "mnist")
-    with pytest.raises(DataError, match="unknown split 'valid': there are 'train', 'validation' and 'test'"):
+    with pytest.raises(DataError, match=r"unknown split 'valid'\. Did you mean 'validation'\? There are 'train',"):
         load_split("mnist", "valid", tmp_path)  # type: ignore[arg-type]
 
 

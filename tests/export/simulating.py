@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from binarynet.export import Options, write
+from binarynet.export import write
 from binarynet.export.verilog.check import Simulation, logits, simulate
+from binarynet.export.verilog.options import Options
 from binarynet.graph import Graph, interpret
 from tests.export.building import need
 

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from binarynet.errors import ExportError
 from binarynet.export import Options, write
 from binarynet.export.c.check import answers, compiled
-from binarynet.graph import Encoding, Graph, interpret
-from binarynet.graph.ir import Input, Linear, Threshold
+from binarynet.export.c.options import Options as COptions
+from binarynet.export.options import WordOptions
+from binarynet.graph import Encoding, Graph, Op, interpret
+from binarynet.graph.ir import Add, Affine, Input, Linear, PRelu, Relu, Threshold
 from tests.export.building import CHECKED, STRICT, assert_c_equals_the_oracle, need
 from tests.export.graphs import CODES, MAKERS, WEIGHTS, convnet, residual, wide_nets
 from tests.graph.graphs import small_convnet, small_mlp
@@ -40,6 +42,22 @@ def test_every_kind_of_network_equals_the_oracle_under_sanitizers(make, word, tm
 def test_both_compilers_take_it_with_all_warnings_as_errors(make, cc, tmp_path):
     made = make()
     assert_c_equals_the_oracle(made.graph(), made.codes(20), tmp_path, cc=cc, flags=STRICT)
+
+
+@pytest.mark.parametrize("standard", ["c++11", "c++17"])
+@pytest.mark.parametrize("cc", ["g++", "clang++"])
+def test_it_is_c_plus_plus_as_well(cc, standard, tmp_path):
+    need(cc)
+    strict = [cc, f"-std={standard}", "-x", "c++", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only"]
+    for number, make in enumerate(MAKERS):
+        folder = tmp_path / str(number)
+        write(renamed(make().graph(), {"conv1": "xor", "linear1": "constexpr"}), "c", folder, Options("net"))
+        subprocess.run([*strict, "net.c", "main.c"], cwd=folder, check=True)
+    made = residual()
+    write(made.graph(), "c", tmp_path, Options("net"))
+    subprocess.run([*strict[:-1], "-o", "net", "net.c", "main.c"], cwd=tmp_path, check=True)
+    codes = made.codes(9)
+    np.testing.assert_array_equal(answers(tmp_path / "net", made.graph(), codes), interpret(made.graph(), codes))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +118,7 @@ def test_thresholds_at_the_ends_of_their_types_and_infinite_ones(tmp_path):
     reals = np.array([[np.inf], [-np.inf], [0]], np.float32)
     make._add(Threshold("reals", (make.last,), reals, np.ones(3, bool)))
     text = assert_c_equals_the_oracle(make.graph(), make.codes(16), tmp_path)
-    assert "static const int8_t ends_threshold[4]" in text  # they decide nothing, and need no 32 bits
+    assert "static const FLASH int8_t ends_threshold[4]" in text  # they decide nothing, and need no 32 bits
     assert "INFINITY" in text
 
 
@@ -134,9 +152,11 @@ def test_an_api_prefix_that_is_no_identifier_is_refused(api):
         Options(api)
 
 
-def test_words_are_of_32_or_64_bits():
-    with pytest.raises(ExportError, match="choose 32 or 64"):
-        Options(word=16)
+def test_words_are_of_sizes_that_a_target_knows():
+    with pytest.raises(ExportError, match="choose 16, 32, 64"):
+        COptions(word=8)
+    with pytest.raises(ExportError, match="choose 32, 64"):
+        WordOptions(word=16)
 
 
 def test_integer_networks_hold_no_float_and_call_nothing_but_memset(tmp_path):
@@ -150,7 +170,7 @@ def test_integer_networks_hold_no_float_and_call_nothing_but_memset(tmp_path):
 
 
 def test_the_head_says_what_it_is_and_what_it_costs(tmp_path):
-    write(small_convnet(), "c", tmp_path, Options("small", 32, "binarynet export small.bnn --to c"))
+    write(small_convnet(), "c", tmp_path, WordOptions("small", "binarynet export small.bnn --to c", word=32))
     head = (tmp_path / "small.h").read_text(encoding="utf-8")
     assert re.search(r"Model: sha256 [0-9a-f]{64}", head)
     assert "Command: binarynet export small.bnn --to c" in head
@@ -212,3 +232,35 @@ def test_a_compiler_that_refuses_is_quoted(tmp_path):
 def test_every_encoding_of_the_tests_is_one_of_the_graph():
     for name in (*WEIGHTS, *CODES):
         assert str(Encoding.parse(name)) == name
+
+
+def overflowing(*last: Op) -> Graph:
+    """∞ − ∞ in some places, and numbers in others."""
+    huge = np.full(2, 3e38, np.float32)
+    zero = np.zeros(2, np.float32)
+    head = (Input("x", (), (2,), "f32"), Affine("a", ("x",), huge, zero), Affine("b", ("x",), -huge, zero))
+    return Graph((*head, Add("s", ("a", "b")), *last))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        (Relu("r", ("s",)),),
+        (PRelu("r", ("s",), np.array([0.5, 2], np.float32)),),
+        (Threshold("t", ("s",), np.zeros((2, 1), np.float32), np.array([True, False])),),
+        (Relu("r", ("s",)), Threshold("t", ("r",), np.zeros((2, 3), np.float32), np.array([True, False]), "u2")),
+    ],
+    ids=lambda ops: " ".join(type(op).__name__ for op in ops),
+)
+def test_what_is_no_number_stays_none_in_c_as_it_does_in_the_oracle(last, tmp_path):
+    need("gcc")
+    graph = overflowing(*last)
+    x = np.array([[1e5, 1], [1, -1e5], [0, -0.0], [1e5, -1e5]], np.float32)
+    write(graph, "c", tmp_path, Options("net"))
+    raw = subprocess.run(
+        [compiled(tmp_path, "net", "gcc"), "--logits"], input=x.tobytes(), capture_output=True, check=True
+    )
+    found = [[float(number) for number in line.split()[1:3]] for line in raw.stdout.decode().splitlines()]
+    with np.errstate(all="ignore"):
+        expected = interpret(graph, x)
+    np.testing.assert_array_equal(np.array(found, np.float32), expected.astype(np.float32))

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from binarynet.export.c import build
-from binarynet.export.c.plan import Block, places
-from binarynet.export.emit import Options
+from binarynet.export.c.memory import Block, places
+from binarynet.export.c.options import Options
 from tests.runtime.graphs import Maker
 
 BLOCKS = st.lists(st.tuples(st.integers(1, 100), st.integers(0, 6), st.integers(0, 3)), max_size=12)
@@ -30,7 +30,7 @@ def test_blocks_that_live_together_never_overlap(sizes):
 def test_a_chain_of_layers_takes_the_memory_of_its_two_largest_neighbours():
     make = Maker((64,), "b1")
     for width in (640, 1280, 640, 64, 64):
-        make.linear(width)
+        make.linear(width, encoding="t2")
         make.threshold()
     make.linear(10)
     network = build(make.graph(), Options(word=64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from importlib import import_module
 
 import numpy as np
@@ -12,6 +13,7 @@ from binarynet.cli import main
 from binarynet.errors import ExportError, GraphError
 from binarynet.export import TARGETS, Options, write
 from binarynet.export.c.layers import function
+from binarynet.export.c.options import Options as COptions
 from binarynet.export.c.plan import Layer, Stored
 from binarynet.export.emit import Names, real
 from binarynet.format import save
@@ -30,7 +32,7 @@ def test_targets_are_found_by_name():
 
 
 def test_an_unknown_target_lists_the_known_ones(tmp_path):
-    with pytest.raises(ExportError, match=r"unknown target 'cobol'; known: .*c, .*weights"):
+    with pytest.raises(ExportError, match=r"unknown target 'cobol'. Known: .*c, .*weights"):
         write(small_mlp(), "cobol", tmp_path)
 
 
@@ -53,7 +55,7 @@ def test_an_op_without_a_rule_is_named_with_its_target():
     x = Stored("input", "i32", Value((3,), Encoding.parse("i32")))
     layer = Layer(Sort("order", ("input",)), (), (x,), x, "order")
     with pytest.raises(ExportError, match=r"order \(Sort\): the target c has no rule"):
-        function(layer, Names(), 64)
+        function(layer, Names(), COptions())
 
 
 def test_a_real_literal_brings_back_its_bits():
@@ -103,9 +105,9 @@ def test_the_command_writes_the_bare_numbers(tmp_path, capsys):
     [
         (["--to", "cobol"], "unknown target"),
         (["--to", "c", "--api", "int"], "identifier"),
-        (["--to", "c", "--word", "16"], "choose 32 or 64"),
+        (["--to", "c", "--word", "24"], "choose 16, 32, 64"),
         (["--to", "weights", "--check", "digits"], "--check runs what was written"),
-        (["--to", "c", "--fold", "4x4"], "are for the target verilog"),
+        (["--to", "c", "--fold", "4x4"], "--fold is an option of verilog; the target c has none of it"),
         (["--to", "verilog", "--fold", "4"], "write OUTPUTSxINPUTS"),
         (["--to", "verilog", "--api", "wire"], "keyword of Verilog"),
     ],
@@ -116,3 +118,20 @@ def test_bad_arguments_are_one_line_and_code_2(arguments, said, tmp_path, capsys
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("target", ["c", "verilog", "weights", "onnx"])
+def test_a_full_disk_leaves_an_older_export_as_it_was(target, tmp_path):
+    """A full disk once left half a C file beside a header of another model. No file may grow beyond 2 kB here."""
+    write(small_mlp(), target, tmp_path, Options("net"))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write(small_mlp(features=300, hidden=200), target, tmp_path, Options("net"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    write(small_mlp(features=300, hidden=200), target, tmp_path, Options("net"))
+    assert {path.name for path in tmp_path.iterdir()} == set(before)

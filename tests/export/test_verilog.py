@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from binarynet.data import load_split
 from binarynet.errors import ExportError
-from binarynet.export import Options, write
+from binarynet.export import write
 from binarynet.export.verilog import SUPPORTED, check, refuses
 from binarynet.export.verilog.check import simulate
+from binarynet.export.verilog.options import Options
 from binarynet.graph import OPS, Encoding, Graph, verify
 from binarynet.graph.ir import Affine, Input, Linear, Threshold
 from tests.export.building import need

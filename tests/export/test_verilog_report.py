@@ -11,8 +11,9 @@ import pytest
 
 import binarynet.export.verilog as verilog
 from binarynet.errors import ExportError
-from binarynet.export import Options, write
+from binarynet.export import write
 from binarynet.export.verilog import report
+from binarynet.export.verilog.options import Options
 from tests.export.building import need
 from tests.graph.graphs import small_mlp
 

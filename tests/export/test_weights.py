@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from binarynet.export import Options, write
+from binarynet.export.options import WordOptions
 from binarynet.graph.ir import Threshold
 from tests.export.building import STRICT, need
 from tests.export.graphs import SAME, WEIGHTS, Whole
@@ -68,7 +69,7 @@ def decoded(entry, blob, word):
 @pytest.mark.parametrize("word", [32, 64])
 def test_the_raw_file_reads_back_by_its_layout(word, tmp_path):
     graph = model()
-    write(graph, "weights", tmp_path, Options("net", word))
+    write(graph, "weights", tmp_path, WordOptions("net", word=word))
     layout = json.loads((tmp_path / "net.json").read_text(encoding="utf-8"))
     blob = (tmp_path / "net.bin").read_bytes()
     assert layout["bytes"] == len(blob) == sum(entry["bytes"] for entry in layout["tensors"])
@@ -91,7 +92,7 @@ def test_the_npz_holds_the_numbers_in_their_types(tmp_path):
 @pytest.mark.parametrize("word", [32, 64])
 def test_the_c_arrays_are_the_bytes_of_the_raw_file(word, tmp_path):
     need("gcc")
-    write(model(), "weights", tmp_path, Options("net", word))
+    write(model(), "weights", tmp_path, WordOptions("net", word=word))
     names = re.findall(r"extern const \w+ (\w+)\[", (tmp_path / "net_weights.h").read_text(encoding="utf-8"))
     writes = "".join(f"fwrite({name}, 1, sizeof {name}, stdout);\n" for name in names)
     main = f'#include "net_weights.h"\n#include <stdio.h>\nint main(void) {{\n{writes}return 0;\n}}\n'

@@ -34,7 +34,9 @@ def flipped(content: bytes, random: Random, most: int = 4) -> bytes:
             other = random.randrange(len(changed))
             changed[at : at + length] = changed[other : other + length]
         else:
-            number = random.choice((0, 1, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, len(content), random.getrandbits(32)))
+            number = random.choice(
+                (0, 1, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, len(content), random.getrandbits(32))
+            )
             changed[at : at + 4] = struct.pack(random.choice("<>") + "I", number)
     return bytes(changed)
 

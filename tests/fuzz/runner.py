@@ -24,7 +24,7 @@ DEATHS = 5  # of one target, after which it is not started again
 
 
 def work(name: str, first: int, seconds: float, current: str, reports: Any) -> None:
-    """One process: its target until the time is up. ``current`` holds the seed and the input that are tried just now."""
+    """One process: its target until the time is up. ``current`` holds the seed and the input that are just tried."""
     if TARGETS[name].limited:
         limit_memory()
     note = Path(current)

@@ -77,6 +77,15 @@ def drive(
     return report
 
 
+def refused(error: Exception, names: str = "") -> str:
+    """The outcome of an input that is refused: in words that steer no terminal, and that name what is refused."""
+    text = str(error)
+    assert text, "a refusal without words"
+    assert text.replace("\n", "").isprintable(), "a message that steers a terminal"
+    assert names in text, f"a message that does not name {names}"
+    return "refused"
+
+
 def kept(target: Target) -> Iterator[Path]:
     """The inputs that once failed."""
     yield from sorted((CORPUS / target.name).glob("*"))

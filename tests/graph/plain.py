@@ -30,7 +30,7 @@ from binarynet.graph.ir import (
 
 
 def answer(graph: Graph, codes: np.ndarray) -> np.ndarray:
-    """The answer to a batch of codes: int64 for integers, float32 for reals (without products of reals)."""
+    """The answer to a batch of codes: int64 for integers, float32 for reals, whose products must be whole numbers."""
     values: dict[str, np.ndarray] = {}
     for op in graph.ops:
         values[op.name] = codes if isinstance(op, Input) else _made(op, [values[name] for name in op.sources])
@@ -42,7 +42,6 @@ def answer(graph: Graph, codes: np.ndarray) -> np.ndarray:
 
 def _made(op: Op, sources: list[np.ndarray]) -> np.ndarray:
     x = sources[0]
-    real = x.dtype == np.float32
     if isinstance(op, Linear):
         return _dot(x, op.weight)
     if isinstance(op, Conv2d):
@@ -67,16 +66,16 @@ def _made(op: Op, sources: list[np.ndarray]) -> np.ndarray:
     if isinstance(op, PRelu):
         return np.where(x < 0, x * op.slope, x)
     assert isinstance(op, Flatten), op
-    assert real or x.dtype == np.int64
     return x.reshape(len(x), -1)
 
 
 def _dot(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(n, depth), (out, depth) → (n, out), added up in int64."""
-    made = np.zeros((len(x), len(weight)), np.int64)
+    """(n, depth), (out, depth) → (n, out), added up in int64; in float64, to float32, where an operand is real."""
+    kind: type = np.float64 if np.float32 in (x.dtype, weight.dtype) else np.int64
+    made = np.zeros((len(x), len(weight)), kind)
     for place in range(x.shape[1]):
-        made += np.multiply.outer(x[:, place].astype(np.int64), weight[:, place].astype(np.int64))
-    return made
+        made += np.multiply.outer(x[:, place].astype(kind), weight[:, place].astype(kind))
+    return made if kind is np.int64 else made.astype(np.float32)
 
 
 def _places(op: Conv2d | MaxPool2d | SumPool2d, x: np.ndarray, kernel: Any, dilation: Any) -> Iterator[Any]:
@@ -101,9 +100,10 @@ def _conv(op: Conv2d, x: np.ndarray) -> np.ndarray:
     out, in_group = op.weight.shape[0], op.weight.shape[3]
     each = out // op.groups
     for rows, columns, row, column, under in _places(op, x, op.weight.shape[1:3], op.dilation):
-        made = np.zeros((len(x), rows, columns, out), np.int64) if made is None else made
+        kind: type = np.float32 if np.float32 in (x.dtype, op.weight.dtype) else np.int64
+        made = np.zeros((len(x), rows, columns, out), kind) if made is None else made
         for (y, z), pixel in under.items():
-            numbers = np.full((len(x), x.shape[3]), op.pad_value, np.int64) if pixel is None else pixel
+            numbers = np.full((len(x), x.shape[3]), op.pad_value, x.dtype) if pixel is None else pixel
             for group in range(op.groups):
                 filters = slice(group * each, (group + 1) * each)
                 part = numbers[:, group * in_group : (group + 1) * in_group]

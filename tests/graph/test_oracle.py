@@ -76,7 +76,7 @@ def test_any_net_of_any_encodings_answers_as_the_second_oracle(make):
     assert np.array_equal(interpret(make.graph(), codes), plain.answer(make.graph(), codes))
 
 
-@pytest.mark.parametrize("maker", [maker for maker in MAKERS if maker.__name__ != "reals"], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda m: m.__name__)
 def test_every_kind_of_net_answers_as_the_second_oracle(maker):
     make = maker()
     codes = make.codes(3)

@@ -39,6 +39,21 @@ def test_a_file_of_that_name_goes_before_a_model(tmp_path, monkeypatch):
         binarynet.load("digits")
 
 
+def test_a_folder_of_that_name_hides_no_model_and_a_run_folder_is_its_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert binarynet.load("digits").input_shape == (64,)
+    (tmp_path / "digits" / "model.bnn").write_bytes(models.find("mnist-small").read_bytes())
+    assert binarynet.load("digits").input_shape == (28, 28, 1)
+    assert binarynet.load_graph(tmp_path / "digits").meta["data"] == "mnist"
+
+
+def test_a_run_folder_without_a_model_says_how_to_make_one(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FormatError, match=r"is a folder without a model\.bnn: `binarynet lower"):
+        binarynet.load(tmp_path / "empty")
+
+
 def test_an_unknown_name_is_answered_with_those_that_there_are():
     with pytest.raises(FormatError, match="digits"):
         binarynet.load("digit")

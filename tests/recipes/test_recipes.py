@@ -91,8 +91,8 @@ def test_settings_leave_the_recipe_in_the_table_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"widht": "64"}, "no setting 'widht': did you mean 'width'"),
-        ({"qqq": "1"}, r"no setting 'qqq': this recipe has data, epochs, batch_size"),
+        ({"widht": "64"}, "no setting 'widht'. Did you mean 'width'"),
+        ({"qqq": "1"}, r"no setting 'qqq'. This recipe has data, epochs, batch_size"),
         ({"width": "wide"}, "width=wide: needs a whole number"),
         ({"width": "1.5"}, "width=1.5: needs a whole number"),
         ({"lr_start": "fast"}, "lr_start=fast: needs a number"),
@@ -110,7 +110,7 @@ def test_a_truth_value_must_be_one() -> None:
 
 
 def test_an_unknown_recipe_brings_the_closest() -> None:
-    with pytest.raises(RecipeError, match=r"no recipe 'bnn-minst': did you mean 'bnn-mnist'\?.*lists them all"):
+    with pytest.raises(RecipeError, match=r"no recipe 'bnn-minst'. Did you mean 'bnn-mnist'\?.*lists them all"):
         recipes.get("bnn-minst")
 
 

@@ -277,3 +277,59 @@ def test_a_spawned_worker_takes_a_session():
     with multiprocessing.get_context("spawn").Pool(1) as workers:
         found = workers.apply(Session(graph, threads=1).logits, (images,), {"layout": "nhwc"})
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("engine", ["native", "oracle"])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_a_large_batch_is_answered_in_steps_between_which_ctrl_c_is_heard(engine, layout, monkeypatch):
+    graph, images, expected = convnet()
+    session = Session(graph, engine=engine)
+    images, expected = np.concatenate([images] * 8), np.concatenate([expected] * 8)
+    if layout == "nchw":
+        images = images.transpose(0, 3, 1, 2)
+    monkeypatch.setattr(session, "_most", 100)
+    sizes, answer = [], session._answer
+
+    def counted(codes, *rest):
+        sizes.append(len(codes))
+        if len(sizes) == stop:
+            raise KeyboardInterrupt
+        return answer(codes, *rest)
+
+    monkeypatch.setattr(session, "_answer", counted)
+    stop = 0
+    np.testing.assert_array_equal(session.logits(images, layout=layout), expected)
+    assert sizes == ([100, 100, 100, 20] if engine == "native" else [64] * 5)
+    sizes.clear()
+    stop = 2
+    with pytest.raises(KeyboardInterrupt):
+        session.logits(images, layout=layout)
+    assert len(sizes) == 2
+
+
+def test_a_step_is_bounded_in_time_and_in_images():
+    few = Session(small_mlp())
+    assert few._step(10**6) == 4096
+    make = Maker((64, 64, 16), "b1", seed=1)
+    make.conv(2048, padding=((1, 1), (1, 1)))
+    assert Session(make.graph())._step(10**6) == 64
+
+
+def test_a_value_in_a_large_batch_is_named_by_its_place_in_all_of_it(monkeypatch):
+    graph = small_mlp()
+    session = Session(graph)
+    monkeypatch.setattr(session, "_most", 64)
+    images = np.zeros((300, *graph.input.shape), np.float32)
+    images[201, 2] = np.nan
+    with pytest.raises(InputError, match=r"\(201, 2\)"):
+        session.predict(images)
+
+
+@pytest.mark.parametrize("wrong", [None, "picture.png", [[1, 2], [3]], {"a": 1}, b"12"])
+def test_what_is_no_array_is_refused_in_words(wrong):
+    session = Session(small_mlp())
+    for method in (session.predict, session.logits, session.timed):
+        with pytest.raises(InputError, match="images are"):
+            method(wrong)
+    with pytest.raises(InputError, match="out is a list"):
+        session.logits(np.zeros((1, *session.input_shape), np.uint8), out=[0])

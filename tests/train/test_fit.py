@@ -362,10 +362,17 @@ def test_weights_of_another_model_are_named(data: DataSet, tmp_path: Path) -> No
         load_run(tmp_path, Tiny())
 
 
+@pytest.mark.parametrize(("rate", "said"), [(1e9, 1), (3e-3, 0)])
+def test_a_loss_that_runs_away_is_said_once(rate, said, data, tmp_path, capsys):
+    fit(Tiny(epochs=3, full_epochs=3, lr_start=rate, lr_end=rate), data, tmp_path / "run", progress=False)
+    error = capsys.readouterr().err
+    assert error.count("The learning rate is too high (lr is 1e+09)") == error.count("epoch") == said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"precision": "16"}, "choose 32 or bf16"),
+        ({"precision": "16"}, "Choose 32 or bf16"),
         ({"seed": -1}, "seed -1"),
         ({"threads": 0}, "threads=0"),
         ({"threads": 99_999_999_999}, "threads=99999999999: 1 to 4096"),

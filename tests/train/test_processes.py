@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -114,3 +117,18 @@ def test_cores_are_shared_among_the_processes_unless_threads_are_given(monkeypat
     assert [processes.threads_each(None, devices) for devices in (2, 4, 16)] == [4, 2, 1]
     assert processes.threads_each(None, 1) == torch.get_num_threads()
     assert processes.threads_each(3, 4) == 3
+
+
+def test_processes_that_are_just_starting_end_with_us(monkeypatch):
+    """The Ctrl-C falls between their start and the first wait for them."""
+    start = processes.start_processes
+
+    def stopped(*arguments, **options):
+        start(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, "start_processes", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        processes.launch(time.sleep, (600,), 2)
+    assert multiprocessing.active_children() == []
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()

@@ -1,5 +1,5 @@
 """``python -m binarynet.cli``."""
 
-from binarynet.cli.app import main
+from binarynet.cli.streams import main
 
 main()

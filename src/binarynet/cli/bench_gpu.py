@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from binarynet.atomic import write
 from binarynet.cli.app import bench, console, show_json
 from binarynet.cli.model import AsJson
 from binarynet.errors import InputError
@@ -41,8 +42,8 @@ def gpu(
     out.mkdir(parents=True, exist_ok=True)
     name = found["chip"]["name"].lower().replace(" ", "-")
     target = out / f"{date.today().isoformat()}-{name}"
-    target.with_name(f"{target.name}.json").write_text(json.dumps(document, indent=1) + "\n")
-    target.with_name(f"{target.name}.md").write_text(markdown(document) + "\n")
+    write(target.with_name(f"{target.name}.json"), json.dumps(document, indent=1) + "\n")
+    write(target.with_name(f"{target.name}.md"), markdown(document) + "\n")
     if as_json:
         show_json(document)
     else:

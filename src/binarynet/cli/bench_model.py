@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from binarynet.cli.app import bench, console, human_time, show_json, table
+from binarynet.cli.app import bench, console, human_time, show_json
+from binarynet.cli.install import TORCH
 from binarynet.cli.model import AsJson, Isa, Kernel, ModelFile
+from binarynet.cli.table import Table
 from binarynet.errors import InputError
 
 
@@ -70,7 +72,7 @@ def model(
     if as_json:
         show_json({"machine": setting, "rows": rows})
         return
-    shown = table(">batch", "engine", ">median", ">10 % … 90 %", ">images / s", ">× torch float32")
+    shown = Table(">batch", "engine", ">median", ">10 % … 90 %", ">images / s", ">× torch float32", keys=2)
     for row in rows:
         low, middle, high = (human_time(row[key]) for key in ("low", "median", "high"))
         ratio = f"{row['ratio']:.1f}" if row["ratio"] else "—"
@@ -79,7 +81,7 @@ def model(
     console.print(shown)
     console.print(", ".join(f"{key} {text}" for key, text in setting.items()), style="dim", highlight=False)
     if twin is None:
-        console.print("torch is not installed, so there is nothing to compare with: pip install 'binarynet[train]'")
+        console.print(f"torch is not installed, so there is nothing to compare with: {TORCH}")
 
 
 def _layers(session: Any, graph: Any, sizes: list[int], seconds: float, file: str, as_json: bool) -> None:
@@ -94,7 +96,7 @@ def _layers(session: Any, graph: Any, sizes: list[int], seconds: float, file: st
     if as_json:
         show_json({"machine": setting, "rows": [asdict(step) for step in steps]})
         return
-    shown = table(">batch", "layer", "with", ">expected", ">median", ">10 % … 90 %", ">share", "kernel")
+    shown = Table(">batch", "layer", "with", ">expected", ">median", ">10 % … 90 %", ">share", "kernel", keys=2)
     for size in sizes:
         here = [step for step in steps if step.batch == size]
         whole = sum(step.measured.median for step in here)
@@ -105,7 +107,8 @@ def _layers(session: Any, graph: Any, sizes: list[int], seconds: float, file: st
             times = (human_time(step.planned.seconds), human_time(took.median), spread, share)
             shown.add_row(str(size), step.planned.op, ", ".join(step.planned.fused), *times, step.planned.kernel)
         expected = sum(step.planned.seconds for step in here)
-        shown.add_row(str(size), "all", "", human_time(expected), human_time(whole), "", "", "", end_section=True)
+        shown.add_row(str(size), "all", "", human_time(expected), human_time(whole))
+        shown.add_section()
     console.print(shown)
     console.print(", ".join(f"{key} {text}" for key, text in setting.items()), style="dim", highlight=False)
 

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
-from binarynet.cli.app import bench, console, show_json, table
+from binarynet.cli.app import bench, console, show_json
 from binarynet.cli.model import AsJson
+from binarynet.cli.table import Table
 from binarynet.errors import InputError, RuntimeUnavailable
 
 RESULTS = Path("benchmarks/results")
@@ -23,7 +24,8 @@ RESULTS = Path("benchmarks/results")
 @bench.command("suite")
 def suite(
     peers: Annotated[
-        str, typer.Option(help="Libraries, separated by commas: torch, or one way of it, torch:int8. Default: all.")
+        str,
+        typer.Option(help="Libraries, separated by commas: torch, or one way of it, torch:int8.", show_default="all"),
     ] = "",
     workloads: Annotated[str, typer.Option(help="Of W1, W2 (products), W3 (MLP), W4 (ConvNet).")] = "W1,W2,W3,W4",
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
@@ -31,7 +33,10 @@ def suite(
     quick: Annotated[bool, typer.Option("--quick", help="Tiny shapes, no waiting: only to see that it runs.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for JSON, Markdown and PNG; default benchmarks/results, or runs if quick."),
+        typer.Option(
+            help="Folder for JSON, Markdown and PNG.",
+            show_default="benchmarks/results; with --quick runs/bench-quick",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -112,10 +117,11 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _show(found: Any) -> None:
-    from binarynet.report.suite.page import Table, percent, time, times
+    from binarynet.report.suite.page import Table as Cells
+    from binarynet.report.suite.page import percent, time, times
 
-    cells = Table(found)
-    shown = table(
+    cells = Cells(found)
+    shown = Table(
         "work",
         ">threads",
         ">binarynet",
@@ -125,6 +131,7 @@ def _show(found: Any) -> None:
         ">× exact",
         "fastest exact",
         ">of the limit",
+        keys=2,
     )
     for work in found.works:
         for roof in found.roofs:

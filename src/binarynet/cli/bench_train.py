@@ -8,19 +8,29 @@ from typing import Annotated, Any
 
 import typer
 
-from binarynet.cli.app import bench, console, human_bytes, show_json, table
+from binarynet.cli import complete
+from binarynet.cli.app import bench, console, human_bytes, show_json
 from binarynet.cli.model import AsJson
+from binarynet.cli.table import Table
 from binarynet.cli.train import DataDir, Gradients, pairs
 from binarynet.errors import InputError
 
 
 @bench.command("train")
 def train(
-    recipe: Annotated[list[str] | None, typer.Argument(help="Recipes; default bnn-mnist and bnn-cifar10.")] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Argument(help="Recipes.", show_default="bnn-mnist and bnn-cifar10", autocompletion=complete.recipes),
+    ] = None,
     data_dir: DataDir = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A setting, any number of times.", show_default="the recipe's"
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(min=10, help="Training steps of each way.")] = 30,
-    threads: Annotated[int, typer.Option(min=0, help="Threads; 0: the CPUs of this process.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 stands for the CPUs of this process.")] = 0,
     gradients: Gradients = None,
     layers: Annotated[bool, typer.Option("--layers", help="What ran each product, and its share of the peak.")] = False,
     as_json: AsJson = False,
@@ -47,7 +57,7 @@ def train(
     if as_json:
         show_json({"machine": setting, "recipes": {n: {w: asdict(t) for w, t in f.items()} for n, f in found.items()}})
         return
-    shown = table(
+    shown = Table(
         "recipe",
         "way",
         ">ms / step",
@@ -57,6 +67,7 @@ def train(
         ">weights moved",
         ">peak memory",
         ">×",
+        keys=2,
     )
     for name, ways in found.items():
         for way in ways.values():
@@ -73,7 +84,7 @@ def train(
                 f"{ways['plain'].median / way.median:.1f}",
             )
     console.print(shown)
-    curves = table("recipe", "way", *(f">to step {end}" for end in _ends(steps)))
+    curves = Table("recipe", "way", *(f">to step {end}" for end in _ends(steps)), keys=2)
     for name, ways in found.items():
         for way in ways.values():
             curves.add_row(name, _NAMES[way.rule], *_means(way.losses, steps))
@@ -82,7 +93,7 @@ def train(
     if layers:
         peaks = _Peaks(threads)
         for name, ways in found.items():
-            products = table(f"{name}: layer", "product", "by", ">ms", ">GMAC / s", ">of the peak")
+            products = Table(f"{name}: layer", "product", "by", ">ms", ">GMAC / s", ">of the peak", keys=2)
             for one in ways["ours"].layers:
                 rate = one.multiplications / one.seconds
                 share = peaks.share(one.by, rate)

@@ -8,21 +8,23 @@ from typing import Annotated
 
 import typer
 
-from binarynet.cli.app import app, console, human_bytes, table
+from binarynet.cli import complete
+from binarynet.cli.app import app, console, human_bytes
+from binarynet.cli.table import Table
 
 
 @app.command()
 def demo(
-    recipe: Annotated[str, typer.Option(help="The recipe to show.")] = "bnn-digits",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    keep: Annotated[Path | None, typer.Option(help="Keep the run folder here.")] = None,
+    recipe: Annotated[str, typer.Option(help="The recipe to show.", autocompletion=complete.recipes)] = "bnn-digits",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and noise.")] = 0,
+    keep: Annotated[Path | None, typer.Option(help="Keep the run folder here.", show_default="it is not kept")] = None,
 ) -> None:
     """Train on handwritten digits, lower, save, load, prove all engines equal, and time them against torch."""
     with tempfile.TemporaryDirectory() as temporary:
-        _demo(recipe, seed, keep or Path(temporary) / "run")
+        _demo(recipe, seed, keep or Path(temporary) / "run", keep)
 
 
-def _demo(name: str, seed: int, folder: Path) -> None:
+def _demo(name: str, seed: int, folder: Path, kept: Path | None) -> None:
     import numpy as np
     import torch
 
@@ -33,12 +35,16 @@ def _demo(name: str, seed: int, folder: Path) -> None:
     from binarynet.report import interleaved, machine, oracle_logits, summarise, with_native, with_torch
     from binarynet.report.twin import float_twin
     from binarynet.runtime import Session
-    from binarynet.train import fit
+    from binarynet.train import Interrupted, fit
 
     recipe = recipes.get(name)
     data = load(recipe.data)
     console.print(f"1  train {name} on {len(data.train):,} images, {recipe.epochs} epochs", highlight=False)
-    result = fit(recipe, data, folder, seed=seed)
+    try:
+        result = fit(recipe, data, folder, seed=seed)
+    except Interrupted as stopped:
+        what = "Nothing was kept" if kept is None else f"{kept} is kept"
+        raise Interrupted(f"Stopped. {what}.", stopped.exit_code) from None
     file = folder / "model.bnn"
     console.print("2  lower to integers, save, load", highlight=False)
     write_model(result.model, name, data.shape, data.classes, data.name, file)
@@ -65,7 +71,7 @@ def _demo(name: str, seed: int, folder: Path) -> None:
 
     accuracy = 100 * float((session.predict(images) == labels).mean())
     summary = summarise(graph, file.stat().st_size, session)
-    shown = table("", ">torch float32", f">binarynet ({session.isa})", ">ratio")
+    shown = Table("", ">torch float32", f">binarynet ({session.isa})", ">ratio")
     shown.add_row("test accuracy", f"{100 - result.test_error:.2f} % ¹", f"{accuracy:.2f} %", "")
     shown.add_row(
         "size",

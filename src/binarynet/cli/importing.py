@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from binarynet.cli import complete
 from binarynet.cli.app import app, console, human_bytes, show_json
 from binarynet.cli.model import AsJson
 from binarynet.cli.train import DataDir
@@ -21,8 +22,8 @@ def import_model(
         str | None,
         typer.Option(
             "--input",
-            help="What the file's input is of a raw byte: byte/255, byte; or no byte but bipolar (±1) or real. "
-            "Default: byte if the file says that its input is an unsigned integer, else byte/255.",
+            help="What the file's input is of a raw byte: byte/255, byte; or no byte but bipolar (±1) or real.",
+            show_default="byte if the file says that its input is an unsigned integer, else byte/255",
         ),
     ] = None,
     allow_real: Annotated[
@@ -30,7 +31,12 @@ def import_model(
     ] = False,
     check: Annotated[
         str | None,
-        typer.Option(help="Run the file in the qonnx package on this data set and compare.", metavar="DATASET"),
+        typer.Option(
+            help="Run the file in the qonnx package on this data set and compare.",
+            metavar="DATASET",
+            show_default="no comparison",
+            autocompletion=complete.data_sets,
+        ),
     ] = None,
     data_dir: DataDir = None,
     split: Annotated[str, typer.Option(help="What --check reads: test, validation or train.")] = "test",

@@ -1,4 +1,4 @@
-"""Verbs that read a `.bnn` file and need no torch: inspect, run, verify."""
+"""Verbs that look at a `.bnn` file and need no torch: inspect, verify."""
 
 from __future__ import annotations
 
@@ -6,35 +6,46 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 
-from binarynet.cli.app import app, console, human_bytes, human_time, show_json, table
-from binarynet.errors import InputError
+from binarynet.atomic import write
+from binarynet.cli import complete
+from binarynet.cli.app import app, console, human_bytes, human_time, show_json
+from binarynet.cli.table import Table
 from binarynet.graph import Graph
 from binarynet.models import find
 from binarynet.report import Layer
 
 ModelFile = Annotated[
     Path,
-    typer.Argument(metavar="MODEL.bnn", callback=find, help="A model file, or the name of a model that comes along."),
+    typer.Argument(
+        metavar="MODEL.bnn",
+        callback=find,
+        autocompletion=complete.models,
+        help="A model file, a run folder, or the name of a model that comes along.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Isa = Annotated[
     str | None,
-    typer.Option(help="Instruction set to use; without it, the best this CPU has.", metavar="NAME"),
+    typer.Option(
+        help="Instruction set to use.",
+        metavar="NAME",
+        show_default="BINARYNET_ISA, or the best that this CPU has",
+        autocompletion=complete.instruction_sets,
+    ),
 ]
 Kernel = Annotated[
     str | None,
     typer.Option(
-        help="What every Linear and Conv2d must run on: popcount, tiles, counters, lookup or multiply; without it, "
-        "BINARYNET_KERNEL, else the cheapest for each.",
+        help="What every Linear and Conv2d must run on: popcount, tiles, counters, lookup or multiply.",
         metavar="NAME",
+        show_default="BINARYNET_KERNEL, or the cheapest for each",
     ),
 ]
-Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 = BINARYNET_NUM_THREADS, or all cores.")]
+Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 stands for BINARYNET_NUM_THREADS, or all cores.")]
 
 
 @app.command()
@@ -48,7 +59,7 @@ def inspect(
     analysis: Annotated[
         bool, typer.Option("--analysis", help="Repeated filters, memory and energy against float32, as the papers do.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for the analysis; default: this one.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the analysis.", show_default="the current one")] = None,
 ) -> None:
     """Show a model layer by layer: shapes, encodings, bits, binary MACs, the kernel that will run, and for how long.
 
@@ -73,7 +84,7 @@ def inspect(
         show_json({**asdict(summary), "meta": dict(graph.meta), **how})
         return
     times = [f">batch {size}" for size in batches]
-    shown = table("layer", "op", "makes", "weights", ">binary MACs", ">stored", ">moved", ">sees", *times, "kernel")
+    shown = Table("layer", "op", "makes", "weights", ">binary MACs", ">stored", ">moved", ">sees", *times, "kernel")
     for layer in summary.layers:
         shown.add_row(
             layer.name,
@@ -116,12 +127,12 @@ def _analyse(graph: Graph, target: Path, as_json: bool) -> None:
     found = analyse(graph)
     document = found.document()
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.with_suffix(".json").write_text(json.dumps(document, indent=2))
+    write(target.with_suffix(".json"), json.dumps(document, indent=2))
     plot(found, target.with_suffix(".png"))
     if as_json:
         show_json(document)
         return
-    shown = table("layer", ">memory", ">float32", ">energy", ">float32", ">unique filters", ">up to sign")
+    shown = Table("layer", ">memory", ">float32", ">energy", ">float32", ">unique filters", ">up to sign")
     repeated = {one.layer: one for one in found.filters}
     for layer in found.layers:
         one = repeated.get(layer.layer)
@@ -157,73 +168,3 @@ def verify(file: ModelFile, as_json: AsJson = False) -> None:
         show_json({"file": str(file), "valid": True, "ops": len(graph.ops)})
     else:
         console.print(f"{file}: valid, {len(graph.ops)} ops, {human_bytes(file.stat().st_size)}")
-
-
-@app.command()
-def run(
-    file: ModelFile,
-    inputs: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".npy arrays or image files.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print classes and logits as JSON.")] = False,
-    engine: Annotated[
-        str | None, typer.Option(help="native, oracle (slow and obvious) or triton; default: what the device has.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, or cuda with the extra gpu.")] = "cpu",
-    isa: Isa = None,
-    threads: Threads = 0,
-) -> None:
-    """Classify .npy arrays (one image or a batch) and image files."""
-    from binarynet.runtime import load
-
-    session = load(file, engine=engine, device=device, isa=isa, threads=threads)
-    answers: list[dict[str, Any]] = []
-    for path in inputs:
-        logits = session.logits(_images(path, session.input_shape))
-        classes = logits.reshape(len(logits), -1).argmax(axis=1)
-        for index, (number, row) in enumerate(zip(classes, logits, strict=True)):
-            name = session.classes[number] if session.classes else str(number)
-            answers.append(
-                {
-                    "file": str(path),
-                    "index": index,
-                    "class": int(number),
-                    "name": name,
-                    "logits": row.tolist(),
-                }
-            )
-    if as_json:
-        show_json(answers)
-        return
-    for answer in answers:
-        place = f"[{answer['index']}]" if sum(a["file"] == answer["file"] for a in answers) > 1 else ""
-        console.print(f"{answer['file']}{place}: {answer['name']}", markup=False, highlight=False)
-
-
-def _images(path: Path, shape: tuple[int, ...]) -> Any:
-    """A .npy file as it is (one image gets a batch axis), or a picture brought to the model's size and channels."""
-    if path.suffix == ".npy":
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise InputError(f"{path}: not a .npy array: {error}") from None
-        return array[None] if array.size == np.prod(shape) else array
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        picture = Image.open(path)
-        picture.load()
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: neither a .npy array nor an image that Pillow can read") from None
-    height, width, channels = shape if len(shape) == 3 else _square(shape[0])
-    if channels not in (1, 3):
-        raise InputError(f"{path}: the model takes {channels} channels; a picture has 1 or 3. Pass a .npy array.")
-    pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB").resize((width, height)))
-    return pixels.reshape(1, height, width, channels).transpose(0, 3, 1, 2)
-
-
-def _square(features: int) -> tuple[int, int, int]:
-    """The image a flat input stands for: square and grey, or square and RGB."""
-    for channels in (1, 3):
-        side = round((features / channels) ** 0.5)
-        if side * side * channels == features:
-            return side, side, channels
-    raise InputError(f"the model takes {features} features, which is no square picture; pass a .npy array")

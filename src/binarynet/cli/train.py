@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+import textwrap
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from binarynet.cli.app import app, console, human_bytes, show_json, table
+from binarynet.cli import complete
+from binarynet.cli.app import app, console, human_bytes, show_json
 from binarynet.cli.model import AsJson, Isa, ModelFile, Threads
-from binarynet.errors import InputError, RecipeError
+from binarynet.cli.table import Table
+from binarynet.errors import InputError, RecipeError, closest
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Where the data sets are; else BINARYNET_DATA, else they are downloaded.", metavar="DIR"),
+    typer.Option(help="Where the data sets are.", metavar="DIR", show_default="BINARYNET_DATA, or they are downloaded"),
 ]
 Precision = Annotated[str, typer.Option(help="32, or bf16 (training steps under autocast).")]
 Gradients = Annotated[
@@ -29,12 +33,17 @@ Gradients = Annotated[
 
 @app.command()
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="One recipe, with its page and settings.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="One recipe, with its page and settings.", show_default="all", autocompletion=complete.recipes
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the recipes; with a NAME, show its paper, its departures and its settings."""
     from binarynet import recipes as catalogue
-    from binarynet.recipes.measured import best, measured
+    from binarynet.recipes.measured import measured
 
     found = {one: catalogue.get(one) for one in ([name] if name else catalogue.names())}
     if as_json:
@@ -42,27 +51,51 @@ def recipes(
         show_json({one: _described(recipe, runs[one]) for one, recipe in found.items()})
     elif name:
         recipe = found[name]
-        print((sys.modules[type(recipe).__module__].__doc__ or "").strip())  # as it stands: its tables are laid out
+        page = (sys.modules[type(recipe).__module__].__doc__ or "").strip()
+        console.print("\n".join(_fitted(page, console.width)), soft_wrap=True)
         for run in (run for run in measured() if run.recipe == name):
             console.print(f"\nOurs: {run.test_error:.2f} % (epoch {run.best_epoch}), {run.command}", highlight=False)
         console.print("\nSettings of " + name + ", changed with --set NAME=VALUE:", highlight=False)
         for key, value in recipe.settings().items():
             console.print(f"  {key}={_text(value)}", highlight=False)
     else:
-        shown = table("recipe", "binarized", ">reported", ">ours", ">epochs", "paper")
-        for one, recipe in found.items():
-            reported, ours = recipe.reported.get(recipe.data), best(one)
-            shown.add_row(
-                one,
-                recipe.binarized,
-                f"{reported:.2f} %" if reported else "—",
-                f"{ours.test_error:.2f} %" if ours else "—",
-                str(ours.epochs) if ours else "—",
-                recipe.paper,
-            )
-        console.print(shown)
+        _list(found)
         console.print("Test errors. `binarynet recipes NAME` shows one and the commands of our runs,", style="dim")
         console.print("`binarynet train NAME` trains it.", style="dim")
+
+
+def _list(found: dict[str, Any]) -> None:
+    """A row for each recipe, and a sentence for each paper."""
+    from binarynet.recipes.measured import best
+
+    shown = Table("recipe", ">reported", ">ours", ">epochs")
+    families: dict[tuple[str, str], list[str]] = {}
+    for name, recipe in found.items():
+        reported, ours = recipe.reported.get(recipe.data), best(name)
+        shown.add_row(
+            name,
+            f"{reported:.2f} %" if reported else "—",
+            f"{ours.test_error:.2f} %" if ours else "—",
+            str(ours.epochs) if ours else "—",
+        )
+        families.setdefault((recipe.paper, recipe.binarized), []).append(name.removesuffix(f"-{recipe.data}"))
+    console.print(shown)
+    console.print("\nWhat is binarized, after which paper:")
+    for (paper, binarized), names in families.items():
+        console.print(f"{', '.join(f'{name}-…' for name in dict.fromkeys(names))}: {binarized}. {paper}")
+    console.print()
+
+
+def _fitted(page: str, width: int) -> Iterator[str]:
+    """The lines of a page; prose is filled to a narrower width, tables and what is indented stay as they are."""
+    for paragraph in page.split("\n\n"):
+        lines = paragraph.splitlines()
+        laid_out = any(line.startswith((" ", "|", "=", "* ", "- ")) for line in lines)
+        if laid_out or max(map(len, lines), default=0) <= width:
+            yield from lines
+        else:
+            yield from textwrap.wrap(" ".join(lines), width, break_on_hyphens=False, break_long_words=False)
+        yield ""
 
 
 def _described(recipe: Any, ours: list[Any]) -> dict[str, Any]:
@@ -78,13 +111,32 @@ def _described(recipe: Any, ours: list[Any]) -> dict[str, Any]:
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe; `binarynet recipes` lists them.")],
-    data: Annotated[str | None, typer.Option(help="Another data set of the same image shape.")] = None,
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe; `binarynet recipes` lists them.", autocompletion=complete.recipes)
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Another data set of the same image shape.",
+            show_default="the recipe's",
+            autocompletion=complete.data_sets,
+        ),
+    ] = None,
     data_dir: DataDir = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; the schedule stretches with them.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs; the schedule stretches with them.", show_default="the recipe's")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting, any number of times; `binarynet recipes RECIPE` lists them.",
+            show_default="the recipe's",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and noise.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/RECIPE-seedN.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/RECIPE-seedN")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, bit-exactly.")] = False,
     precision: Precision = "32",
     gradients: Gradients = None,
@@ -134,7 +186,7 @@ def train(
 @app.command()
 def lower(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path | None, typer.Option(help="The file to write; default RUN/model.bnn.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write.", show_default="RUN/model.bnn")] = None,
 ) -> None:
     """Lower the best checkpoint of a run to the integer graph and write it."""
     from binarynet.train import RunFolder, load_run
@@ -150,7 +202,10 @@ def lower(
 @app.command(name="eval")
 def evaluate(
     file: ModelFile,
-    data: Annotated[str | None, typer.Option(help="Data set; default: the one it was trained on.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data set.", show_default="the one it was trained on", autocompletion=complete.data_sets),
+    ] = None,
     data_dir: DataDir = None,
     split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     engine: Annotated[str, typer.Option(help="native, or oracle (slow and obvious).")] = "native",
@@ -158,10 +213,16 @@ def evaluate(
     threads: Threads = 0,
     check: Annotated[
         str,
-        typer.Option(help="oracle: every ISA of this CPU must equal it; torch: predictions of the run's module."),
+        typer.Option(
+            help="oracle: every ISA of this CPU must equal it; torch: predictions of the run's module.",
+            show_default="no comparison",
+        ),
     ] = "",
     limit: Annotated[
-        int | None, typer.Option(help="How many images --check takes at most; the accuracy is that of all.", min=1)
+        int | None,
+        typer.Option(
+            help="How many images --check takes at most; the accuracy is that of all.", min=1, show_default="all"
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -174,7 +235,8 @@ def evaluate(
     wanted = [part.strip() for part in check.split(",") if part.strip()]
     for part in wanted:
         if part not in ("oracle", "torch"):
-            raise InputError(f"--check {part}: choose oracle, torch, or both separated by a comma")
+            also = closest(part, ("oracle", "torch"))
+            raise InputError(f"--check {part}:{also} Choose oracle, torch, or both separated by a comma.")
     graph = load_graph(file)
     name = data or graph.meta.get("data")
     if not name:

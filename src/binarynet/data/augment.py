@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from binarynet.errors import DataError
+from binarynet.errors import DataError, takes
 
 
+@takes(
+    images=(np.ndarray, "an array (n, channels, height, width)"),
+    generator=(np.random.Generator, "a generator, such as numpy.random.default_rng(0)"),
+)
 def pad_crop_flip(
     images: np.ndarray, generator: np.random.Generator, pad: int = 4, flip: float = 0.5, fill: int = 0
 ) -> np.ndarray:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 from pathlib import Path
 
 from binarynet.data import cifar10, digits, idx, svhn
 from binarynet.data.dataset import DataSet, Split, SplitName
 from binarynet.data.files import locate
 from binarynet.data.source import Source
-from binarynet.errors import DataError
+from binarynet.errors import DataError, closest, takes
 
 SOURCES: tuple[Source, ...] = (
     digits.DIGITS,
@@ -26,6 +26,9 @@ def names() -> tuple[str, ...]:
     return tuple(source.name for source in SOURCES)
 
 
+@takes(
+    name=(str, "a data set's name, such as 'digits'"), data_dir=(str | os.PathLike | None, "a folder's path, or None")
+)
 def load(name: str, data_dir: Path | str | None = None, *, download: bool = True) -> DataSet:
     """Read a whole data set.
 
@@ -43,24 +46,28 @@ def load(name: str, data_dir: Path | str | None = None, *, download: bool = True
     return DataSet(source.name, source.classes, train, validation, source.read_test(files["test"]))
 
 
+@takes(
+    name=(str, "a data set's name, such as 'digits'"),
+    split=(str, "'train', 'validation' or 'test'"),
+    data_dir=(str | os.PathLike | None, "a folder's path, or None"),
+)
 def load_split(name: str, split: SplitName, data_dir: Path | str | None = None, *, download: bool = True) -> Split:
     """Read one split; "test" opens (and downloads) no training file. Arguments and errors as for `load`."""
     source = _find(name)
     if split == "test":
         return source.read_test(locate(source, ("test",), data_dir, download)["test"])
     if split not in ("train", "validation"):
-        raise DataError(f"unknown split {split!r}: there are 'train', 'validation' and 'test'")
+        also = closest(split, ("train", "validation", "test"))
+        raise DataError(f"unknown split {split!r}.{also} There are 'train', 'validation' and 'test'.")
     train, validation = source.read_training(locate(source, ("training",), data_dir, download)["training"])
     return train if split == "train" else validation
 
 
 def _find(name: str) -> Source:
     known = {_plain(source.name): source for source in SOURCES}
-    if source := known.get(_plain(name)):
+    if isinstance(name, str) and (source := known.get(_plain(name))):
         return source
-    close = difflib.get_close_matches(_plain(name), known, n=1)
-    hint = f" Did you mean {known[close[0]].name!r}?" if close else ""
-    raise DataError(f"unknown data set {name!r}.{hint} Known: {', '.join(names())}.")
+    raise DataError(f"unknown data set {name!r}.{closest(name, names())} Known: {', '.join(names())}.")
 
 
 def _plain(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from binarynet.errors import DataError
+from binarynet.errors import DataError, expect
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -27,6 +27,8 @@ class Split:
     labels: np.ndarray
 
     def __post_init__(self) -> None:
+        expect("Split: images", self.images, np.ndarray, "an array (n, channels, height, width) of uint8")
+        expect("Split: labels", self.labels, np.ndarray, "an array (n,) of int64")
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
             raise DataError(
                 f"a split needs images of shape (n, channels, height, width) and type uint8, "
@@ -57,6 +59,10 @@ class DataSet:
     test: Split
 
     def __post_init__(self) -> None:
+        expect("DataSet: name", self.name, str, "the set's name")
+        expect("DataSet: classes", self.classes, tuple | list, "the names of the classes, as a tuple")
+        for name in ("train", "validation", "test"):
+            expect(f"DataSet: {name}", getattr(self, name), Split, "a Split(images, labels)")
         shapes = {part.images.shape[1:] for part in (self.train, self.validation, self.test)}
         if len(shapes) > 1:
             raise DataError(f"{self.name}: the splits differ in image shape: {sorted(shapes)}")

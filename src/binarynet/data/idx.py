@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import struct
 from collections.abc import Sequence
 from functools import partial
@@ -20,7 +21,7 @@ from binarynet.atomic import write
 from binarynet.data.dataset import Split, hold_out, labelled
 from binarynet.data.files import read_bytes
 from binarynet.data.source import Layout, Published, Source
-from binarynet.errors import DataError
+from binarynet.errors import DataError, takes
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MOST_DIMENSIONS = 32  # the format has room for 255, numpy 1 for 32
@@ -30,6 +31,7 @@ IMAGES_MAGIC, LABELS_MAGIC = 0x00000803, 0x00000801  # unsigned bytes in three d
 HELD_OUT_PART = 6
 
 
+@takes(path=(str | os.PathLike, "the path of a file"))
 def read_idx(path: Path | str, magic: int | None = None) -> np.ndarray:
     """The array in an IDX file, plain or gzip-compressed, in the machine's byte order.
 
@@ -67,6 +69,7 @@ def read_idx(path: Path | str, magic: int | None = None) -> np.ndarray:
     return values.astype(dtype.newbyteorder("="))  # a copy: writable, as torch.from_numpy wants it
 
 
+@takes(path=(str | os.PathLike, "the path of a file"), values=(np.ndarray, "an array"))
 def write_idx(path: Path | str, values: np.ndarray) -> None:
     """Write an array as an IDX file, gzip-compressed if the name ends in `.gz`. Same array → same bytes.
 

@@ -13,4 +13,4 @@ def need(module: str, package: str, purpose: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise DataError(f"{purpose} needs {package}: pip install {package}, or binarynet[train]") from error
+        raise DataError(f"{purpose} needs {package}: pip install {package}") from error

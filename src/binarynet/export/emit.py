@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
@@ -19,46 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import ExportError, printable
+from binarynet.export.options import C_KEYWORDS, Options
 from binarynet.format import to_bytes
 from binarynet.graph import Graph, Op
-
-_KEYWORDS = """
-    auto break case char const continue default do double else enum extern float for goto if inline int long
-    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-    asm bool true false class delete new private protected public template this throw try catch namespace operator
-    using virtual friend export typename main errno NULL
-"""
-C_KEYWORDS = frozenset(_KEYWORDS.split())
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a user may choose.
-
-    ``api`` begins every public name, ``word`` is the bits of a machine word (32 or 64), ``command`` is written into
-    the head of the files so that they can be made again. ``fold`` is for hardware: how many outputs and inputs of a
-    layer are computed in parallel (``8x32``, or ``conv1=4x9`` for one layer). ``name`` is
-    the file's where a target writes a single one; without it, ``api``.
-    """
-
-    api: str = "model"
-    word: int = 64
-    command: str = ""
-    fold: tuple[str, ...] = ()
-    name: str = ""
-
-    def file(self, suffix: str) -> str:
-        """``net`` → net.onnx, for targets that write a single file."""
-        return f"{self.name or self.api}{suffix}"
-
-    def __post_init__(self) -> None:
-        if self.word not in (32, 64):
-            raise ExportError(f"words of {self.word} bits: choose 32 or 64")
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.api) or self.api in C_KEYWORDS or len(self.api) > 40:
-            raise ExportError(
-                f"api {self.api!r} is not an identifier of C: a letter, then letters, digits and underscores, "
-                "at most 40, and no keyword"
-            )
 
 
 class Names:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
-from binarynet.export.emit import Options, unsupported
+from binarynet.export.emit import unsupported
 from binarynet.export.onnx.dialect import EXACT, NODES, Dialect, Tensor, from_onnx, to_onnx
 from binarynet.export.onnx.writer import need
+from binarynet.export.options import Options
 from binarynet.graph import Encoding, Graph, Op, Value, verify
 from binarynet.graph.ir import Conv2d, Input, Linear, SumPool2d, Threshold
 from binarynet.graph.rules import Rules

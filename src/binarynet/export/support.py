@@ -98,10 +98,6 @@ def table(targets: Mapping[str, ModuleType]) -> str:
     return "\n".join([*lines, "", *(f"{k}. {note}" for k, note in enumerate(notes, 1))]).rstrip() + "\n"
 
 
-def _cells(targets: Mapping[str, ModuleType], op: str, reads: str, holds: str, notes: list[str]) -> tuple[str, ...]:
-    return tuple(_cell(target, op, reads, holds, notes) for target in targets.values())
-
-
 def _cell(target: ModuleType, op: str, reads: str, holds: str, notes: list[str]) -> str:
     """yes, no or some, with the numbers of the reasons."""
     said = [refusal(target, *case) for case in cases(op, reads, holds)]

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.export.emit import Names, Options, comment, harmless, pack_words, provenance, put, table
+from binarynet.export.emit import Names, comment, harmless, pack_words, provenance, put, table
+from binarynet.export.options import WordOptions as Options
 from binarynet.format.bits import planes
 from binarynet.graph import Encoding, Graph
 from binarynet.graph.ir import Conv2d, Linear

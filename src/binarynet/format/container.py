@@ -23,7 +23,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as save_tensors
 
 from binarynet.atomic import write
-from binarynet.errors import FormatError, GraphError
+from binarynet.errors import FormatError, GraphError, closest, takes
 from binarynet.format.bits import pack, tail_is_zero, unpack, words_for
 from binarynet.format.packed import Packed
 from binarynet.graph.encoding import Encoding
@@ -43,6 +43,10 @@ _YES_NO = NDArray[np.bool_]
 _RANK = 4  # sizes of a tensor at most
 
 
+@takes(
+    graph=(Graph, "a Graph, such as binarynet.lower.lower(model, shape) makes of a trained model"),
+    path=(str | os.PathLike, "the path of a file"),
+)
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write a graph to ``path``. Same graph → same bytes. A crash leaves the old file or none, never half of one.
 
@@ -53,6 +57,7 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
     write(Path(path), to_bytes(graph))
 
 
+@takes(path=(str | os.PathLike, "the path of a .bnn file or the name of a model that comes along"))
 def load(path: str | os.PathLike[str], *, sha256: str | None = None, limits: Limits | None = None) -> Graph:
     """Read and check a `.bnn` file, given by its path or by the name of a model of `binarynet.models`.
 
@@ -69,13 +74,17 @@ def load(path: str | os.PathLike[str], *, sha256: str | None = None, limits: Lim
     """
     try:
         limits = limits or Limits.of_environment()
-        blob = _read(find(path), limits.memory)
+        found = find(path)
+        if found.is_dir():
+            raise FormatError(f"is a folder without a model.bnn: `binarynet lower {path}` makes one of a run")
+        blob = _read(found, limits.memory)
         if sha256 is not None:
             _check_whole(blob, sha256)
         return from_bytes(blob, limits)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
-        also = "" if Path(path).suffix else f"; the models that come along are {', '.join(names())}"
-        raise FormatError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}{also}") from None
+        known = f".{closest(str(path), names())} Models that come along: {', '.join(names())}"
+        why = getattr(error, "strerror", None) or error
+        raise FormatError(f"{path}: cannot be read: {why}{'' if Path(path).suffix else known}") from None
     except (FormatError, GraphError) as error:
         raise FormatError(f"{path}: {error}") from None
 
@@ -100,6 +109,7 @@ def _check_whole(blob: bytes, sha256: str) -> None:
         raise FormatError(f"is another file than the one that is meant: its SHA-256 is {actual}, not {wanted}")
 
 
+@takes(graph=(Graph, "a Graph"))
 def to_bytes(graph: Graph) -> bytes:
     """The bytes of the `.bnn` file."""
     verify(graph)
@@ -133,6 +143,7 @@ def to_bytes(graph: Graph) -> bytes:
     return hashlib.sha256(blob).hexdigest().encode().join(_around_digest(blob))
 
 
+@takes(blob=(bytes | bytearray | memoryview, "the bytes of a .bnn file"))
 def from_bytes(blob: bytes, limits: Limits | None = None) -> Graph:
     """Check the bytes of a `.bnn` file and return its graph.
 
@@ -297,9 +308,13 @@ def _is_packed(hint: Any) -> bool:
     return hint in (Weight, _YES_NO)
 
 
+# By equality, never by what a type's text or origin is: numpy 2.5 made `NDArray` a name of its own.
+_NUMBERS = (NDArray[np.int32], NDArray[np.float32], NDArray[np.int32] | NDArray[np.float32])
+
+
 def _is_unpacked(hint: Any) -> bool:
     """Whether a field is a tensor of plain numbers."""
-    return not _is_packed(hint) and "ndarray" in str(hint)
+    return hint in _NUMBERS
 
 
 def _plain(value: Any, hint: Any, where: str) -> Any:

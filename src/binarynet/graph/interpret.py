@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from binarynet.errors import takes
 from binarynet.graph.encoding import Encoding
 from binarynet.graph.ir import (
     Add,
@@ -37,6 +38,7 @@ from binarynet.graph.rules import Rules
 Array = NDArray[Any]
 
 
+@takes(graph=(Graph, "a Graph"), images=(np.ndarray, "an array of codes (n, …)"))
 def interpret(graph: Graph, images: Array) -> Array:
     """The graph's answer to a batch of input codes.
 
@@ -46,6 +48,7 @@ def interpret(graph: Graph, images: Array) -> Array:
     return trace(graph, images)[graph.output.name]
 
 
+@takes(graph=(Graph, "a Graph"), images=(np.ndarray, "an array of codes (n, …)"))
 def trace(graph: Graph, images: Array) -> dict[str, Array]:
     """Every value of the graph by name, as numbers: int32 or float32, with the batch in front."""
     values: dict[str, Array] = {}

@@ -9,7 +9,7 @@ from unicodedata import category
 
 import numpy as np
 
-from binarynet.errors import GraphError
+from binarynet.errors import GraphError, takes
 from binarynet.graph.encoding import Encoding
 from binarynet.graph.ir import (
     OPS,
@@ -40,6 +40,7 @@ _SIDE = 2**16  # the largest kernel, stride, dilation or padding
 _NAME = 1000  # characters of a name
 
 
+@takes(graph=(Graph, "a Graph"))
 def verify(graph: Graph) -> dict[str, Value]:
     """Check the whole graph; return name → `Value`.
 

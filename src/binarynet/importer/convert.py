@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.errors import ImportedModelError
+from binarynet.errors import BinarynetError, GraphError, ImportedModelError, LoweringError, takes
 from binarynet.fold import Folder, Link, Pending, proof
 from binarynet.fold.folder import Recode
 from binarynet.fold.link import division
@@ -30,6 +30,7 @@ WAYS = ("Put a quantizer before it, or allow real products.", "Quantize its weig
 _SHOWN = 8  # images
 
 
+@takes(path=(str | os.PathLike, "the path of an .onnx file"))
 def import_onnx(
     path: str | os.PathLike[str],
     pixels: str | None = None,
@@ -51,7 +52,20 @@ def import_onnx(
         ImportedModelError: a node has no exact integer counterpart, or the graph answers something else than the file;
             the text names it, its operator and the reason.
     """
-    say = say or (lambda line: None)
+    try:
+        return _imported(path, pixels, meta, allow_real, images, say or (lambda line: None))
+    except (GraphError, LoweringError) as error:  # a name or an op that no graph has
+        raise ImportedModelError(f"{path}: {error}") from None
+
+
+def _imported(
+    path: str | os.PathLike[str],
+    pixels: str | None,
+    meta: Mapping[str, str] | None,
+    allow_real: bool,
+    images: NDArray[Any] | None,
+    say: Callable[[str], None],
+) -> Graph:
     model, pixels = _model(path, pixels)
     raw = _drawn(model, pixels) if images is None else np.asarray(images)[:_SHOWN].reshape(-1, *model.shape)
     arithmetic = Arithmetic(model.opset)
@@ -126,7 +140,12 @@ def _walked(model: Model, arithmetic: Arithmetic, values: Values, pixels: str, a
     walk.folder.emit(nodes[0], Input("input", (), turned, encoding))
     walk.pendings[model.input] = Pending("input", _start(encoding, pixels, turned[-1], model), step=0)
     for number, node in enumerate(nodes, 1):
-        walk.pendings[node.outputs[0]] = replace(take(walk, node), step=number)
+        try:
+            walk.pendings[node.outputs[0]] = replace(take(walk, node), step=number)
+        except (BinarynetError, Recode):
+            raise
+        except Exception as error:  # of a rule that met what no exporter writes
+            node.refuse(f"has no exact counterpart ({type(error).__name__}: {error}).")
     walk.folder.answer(nodes[-1], walk.pendings[model.answer], len(values.shape(model.answer)))
     return walk
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from binarynet.errors import ImportedModelError
 
 Array = NDArray[Any]
+_IMAGE, _NODES = 1 << 23, 1 << 14  # numbers of an image, nodes of a file
 
 
 @dataclass(frozen=True)
@@ -80,22 +82,39 @@ def load(path: Path) -> Model:
     except Exception as error:  # of protobuf and of the checker
         raise ImportedModelError(f"{path}: not a valid ONNX model: {str(error).splitlines()[0]}") from None
     graph = proto.graph
-    constants = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    constants = {one.name: _array(one, f"{path}: the constant {one.name!r}") for one in graph.initializer}
     inputs = [one for one in graph.input if one.name not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise ImportedModelError(f"{path}: {len(inputs)} inputs, {len(graph.output)} outputs; one image in, one answer")
     shape = tuple(int(one.dim_value) for one in inputs[0].type.tensor_type.shape.dim)[1:]
-    if len(shape) not in (1, 2, 3) or min(shape) < 1:
+    if len(shape) not in (1, 2, 3) or min(shape) < 1 or prod(shape) > _IMAGE:
         raise ImportedModelError(
             f"{path}: the input {inputs[0].name!r} has the shape {shape} behind the batch; "
-            "it must be (features,), (channels, length) or (channels, height, width), all of them known"
+            "it must be (features,), (channels, length) or (channels, height, width), all of them known and no more "
+            f"than {_IMAGE} numbers"
         )
     meta = {one.key: one.value for one in proto.metadata_props}
     opset = next((one.version for one in proto.opset_import if one.domain in ("", "ai.onnx")), 13)
+    if len(graph.node) > _NODES:
+        raise ImportedModelError(f"{path}: {len(graph.node)} nodes, at most {_NODES} are read")
     nodes = tuple(_node(one, k) for k, one in enumerate(graph.node))
     return Model(
         nodes, constants, inputs[0].name, shape, _codes(graph, inputs[0].name), graph.output[0].name, opset, meta
     )
+
+
+def _array(proto: Any, what: str) -> Array:
+    """The numbers of a tensor.
+
+    Raises:
+        ImportedModelError: it holds fewer or more than its shape says, or of a type that numpy has not.
+    """
+    import onnx
+
+    try:
+        return np.asarray(onnx.numpy_helper.to_array(proto))
+    except Exception as error:  # ValueError, KeyError, TypeError … by what is wrong
+        raise ImportedModelError(f"{what} is damaged: {type(error).__name__}: {error}") from None
 
 
 def _import_domains(proto: Any) -> None:
@@ -115,7 +134,10 @@ def _node(proto: Any, place: int) -> Node:
     import onnx
 
     attributes = {one.name: onnx.helper.get_attribute_value(one) for one in proto.attribute}
-    attributes = {name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()}
+    attributes = {
+        name: value.decode(errors="replace") if isinstance(value, bytes) else value
+        for name, value in attributes.items()
+    }
     name = proto.name or (proto.output[0] if proto.output else f"node {place}")
     return Node(name, proto.op_type, proto.domain, tuple(proto.input), tuple(proto.output), attributes, proto)
 
@@ -133,10 +155,9 @@ def _codes(graph: Any, name: str) -> int | None:
 
 def constant(node: Node) -> Array:
     """The value of a Constant node."""
-    import onnx
 
     if "value" in node.attributes:
-        return np.asarray(onnx.numpy_helper.to_array(node.attributes["value"]))
+        return _array(node.attributes["value"], f"{node.name} (Constant)")
     for name, dtype in (("value_float", np.float32), ("value_int", np.int64)):
         if name in node.attributes:
             return np.asarray(node.attributes[name], dtype)

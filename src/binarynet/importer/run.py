@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from binarynet.errors import ImportedModelError
+from binarynet.importer import budget
 from binarynet.importer.arithmetic import Arithmetic
 from binarynet.importer.model import Array, Constant, Model, Node, constant
 from binarynet.importer.quantizers import is_quantizer, quantizer
 
 LAST = "qonnx.custom_op.channels_last"
 _KEEPS = ("Transpose", "Reshape", "Identity", "Squeeze", "Unsqueeze", "Flatten")
-BUDGET = 1 << 27  # numbers in one constant or value: a file of some bytes must not fill the memory
 
 
 @dataclass
@@ -45,12 +46,34 @@ def run(model: Model, arithmetic: Arithmetic, images: Array) -> Values:
     """
     values = Values({name: Constant(value) for name, value in model.constants.items()}, {})
     values.made[model.input] = [np.ascontiguousarray(one[None], np.float32) for one in images]
-    for node in model.nodes:
-        _node(model, node, values, arithmetic)
+    kept = 0
+    for node in _needed(model):
+        try:
+            kept += _node(model, node, values, arithmetic)
+        except ImportedModelError:
+            raise
+        except Exception as error:  # a damaged node fails in any way at all
+            node.refuse(f"is damaged ({type(error).__name__}: {error}).")
+        if kept > budget.NUMBERS:
+            node.refuse(f"up to here {kept} numbers are to be kept; at most {budget.NUMBERS} are.")
     return values
 
 
-def _node(model: Model, node: Node, values: Values, arithmetic: Arithmetic) -> None:
+def _needed(model: Model) -> list[Node]:
+    """The nodes that the answer depends on, in order: no other is run."""
+    makers = {node.outputs[0]: node for node in model.nodes if node.outputs}
+    found: set[str] = set()
+    waiting = [model.answer]
+    while waiting:
+        name = waiting.pop()
+        if name in makers and name not in found:
+            found.add(name)
+            waiting += makers[name].inputs
+    return [node for node in model.nodes if node.outputs and node.outputs[0] in found]
+
+
+def _node(model: Model, node: Node, values: Values, arithmetic: Arithmetic) -> int:
+    """Run a node; how many numbers are kept of it."""
     inputs = [name for name in node.inputs if name]
     for name in inputs:
         if name not in values.constants and name not in values.made:
@@ -60,14 +83,16 @@ def _node(model: Model, node: Node, values: Values, arithmetic: Arithmetic) -> N
     if node.kind == "Shape" and not node.domain and moving:
         sizes = values.shape(moving[0])[slice(node.get("start", 0), node.get("end", None))]
         values.constants[answers[0]] = Constant(np.asarray(sizes, np.int64))
-    elif not moving:
+        return len(sizes)
+    if not moving:
         given = [values.constants[name] if name else None for name in node.inputs]
         values.constants[answers[0]] = _constant(node, given, arithmetic)
-    else:
-        count = len(values.made[moving[0]])
-        values.made[answers[0]] = [
-            _value(node, [_at(values, name, image) for name in node.inputs], arithmetic) for image in range(count)
-        ]
+        return int(values.constants[answers[0]].value.size)
+    count = len(values.made[moving[0]])
+    values.made[answers[0]] = [
+        _value(node, [_at(values, name, image) for name in node.inputs], arithmetic) for image in range(count)
+    ]
+    return sum(one.size for one in values.made[answers[0]])
 
 
 def _at(values: Values, name: str, image: int) -> Array | None:
@@ -86,7 +111,7 @@ def _value(node: Node, given: list[Array | None], arithmetic: Arithmetic) -> Arr
         first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
         return np.ascontiguousarray(np.moveaxis(arithmetic.run(node, [first, *given[1:]]), 1, -1))
     known(node)
-    return _sized(node, arithmetic.run(node, given))
+    return arithmetic.run(node, given)
 
 
 def known(node: Node) -> None:
@@ -95,12 +120,6 @@ def known(node: Node) -> None:
         node.refuse(
             f"the domain {node.domain!r} is unknown; of QONNX, Quant, BipolarQuant, MultiThreshold and Trunc are read."
         )
-
-
-def _sized(node: Node, value: Array) -> Array:
-    if value.size > BUDGET:
-        node.refuse(f"makes {value.size} numbers; at most {BUDGET} are taken.")
-    return value
 
 
 def _constant(node: Node, given: list[Constant | None], arithmetic: Arithmetic) -> Constant:
@@ -113,8 +132,7 @@ def _constant(node: Node, given: list[Constant | None], arithmetic: Arithmetic) 
         numbers = found.numbers(np.asarray(values[0], np.float32))
         return Constant((numbers * found.unit).astype(np.float32), found.unit)
     known(node)
-    _foreseen(node, values)
-    value = _sized(node, arithmetic.run(node, values))
+    value = arithmetic.run(node, values)
     if node.kind == "DequantizeLinear":
         scale = np.asarray(values[1], np.float32)
         axis = node.get("axis", 1)
@@ -124,18 +142,3 @@ def _constant(node: Node, given: list[Constant | None], arithmetic: Arithmetic) 
     if unit is not None and unit.ndim and unit.size > 1:
         unit = arithmetic.run(node, [unit, *values[1:]]) if node.kind == "Transpose" else None
     return Constant(value, unit if node.kind in _KEEPS else None)
-
-
-def _foreseen(node: Node, values: list[Any]) -> None:
-    """Refuse what would make more numbers than a file may, before it does."""
-    shape = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1}.get(node.kind)
-    size = 0
-    if shape is not None and len(values) > shape and values[shape] is not None:
-        size = int(np.prod([float(one) for one in np.ravel(values[shape])]))
-        size *= int(np.size(values[0])) if node.kind == "Tile" else 1
-    if node.kind == "Range" and len(values) == 3 and float(values[2]) != 0:
-        size = int(abs((float(values[1]) - float(values[0])) / float(values[2])))
-    if node.kind in ("Pad", "Resize", "Upsample", "OneHot", "Loop", "Scan", "If") and size == 0:
-        node.refuse("is not computed among constants.")
-    if size > BUDGET:
-        node.refuse(f"would make {size} numbers; at most {BUDGET} are taken.")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from binarynet.errors import LoweringError
+from binarynet.errors import LoweringError, takes
 from binarynet.fold import Folder, Link, Pending, Proof, proof
 from binarynet.fold.folder import Recode
 from binarynet.fold.shapes import codes, graph_shape
@@ -37,6 +37,11 @@ _FEW, _MOST = 2, 16  # images that are recorded, and compared
 _BUDGET = 50_000_000  # products that the proof computes, if that is more than one image
 
 
+@takes(
+    model=(nn.Module, "a torch.nn.Module"),
+    shape=(tuple | list, "(channels, height, width) of an image, or (features,)"),
+    meta=(Mapping | None, "texts by name, or None"),
+)
 def lower(
     model: nn.Module,
     shape: tuple[int, ...],

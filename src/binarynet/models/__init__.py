@@ -9,6 +9,8 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
+from binarynet.errors import takes
+
 __all__ = ["card", "find", "names"]
 
 _FOLDER = Path(str(files(__name__)))
@@ -20,11 +22,21 @@ def names() -> tuple[str, ...]:
 
 
 def find(model: str | os.PathLike[str]) -> Path:
-    """A path as it is; where no such file exists, the name of a model of this package becomes the path of its file."""
+    """What is meant by ``model``, in this order: a file; the ``model.bnn`` of a run folder; a model of this package, by
+    name. What is none of these is returned as it is.
+
+    So a folder that happens to be called ``digits`` hides nothing, and a file does.
+    """
     path = Path(model)
-    return _FOLDER / f"{model}.bnn" if str(model) in names() and not path.exists() else path
+    if path.is_dir():
+        if (path / "model.bnn").is_file():
+            return path / "model.bnn"
+    elif path.exists():
+        return path
+    return _FOLDER / f"{model}.bnn" if str(model) in names() else path
 
 
+@takes(name=(str, "the name of a model"))
 def card(name: str) -> str:
     """What one should know of a model before using it, as Markdown."""
     return (_FOLDER / f"{name}.md").read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from torch import fx, nn
 
-from binarynet.errors import InputError
+from binarynet.errors import InputError, takes
 from binarynet.nn.conv import BinaryConv1d, BinaryConv2d
 from binarynet.nn.dataflow import Dataflow
 from binarynet.nn.layer import BinaryLayer
@@ -98,6 +98,7 @@ class ConvertReport:
         )
 
 
+@takes(module=(nn.Module, "a torch.nn.Module"))
 def convert(module: nn.Module, config: ConvertConfig | None = None) -> ConvertReport:
     """Replace the Linear, Conv1d and Conv2d layers of `module` by binary ones, in place; says what it did.
 

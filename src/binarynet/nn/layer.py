@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from binarynet.errors import InputError
+from binarynet.errors import InputError, takes
 from binarynet.nn.quantizers import Quantizer, get
 
 
@@ -64,6 +64,7 @@ class BinaryLayer(nn.Module):
         return quantized
 
 
+@takes(module=(nn.Module, "a torch.nn.Module"))
 def latent_weights(module: nn.Module) -> Iterator[tuple[str, BinaryLayer, nn.Parameter]]:
     """(qualified name, layer, weight parameter) of every layer of `module` that trains latent weights.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from binarynet.errors import InputError
+from binarynet.errors import InputError, expect
 
 
 def squared_hinge(logits: Tensor, target: Tensor) -> Tensor:
@@ -19,6 +19,8 @@ def squared_hinge(logits: Tensor, target: Tensor) -> Tensor:
     Reference: Tang, "Deep Learning using Linear Support Vector Machines", arXiv 1306.0239; averaged as in the
     Theano code of Courbariaux et al., arXiv 1602.02830.
     """
+    expect("squared_hinge: logits", logits, Tensor, "a tensor (n, classes)")
+    expect("squared_hinge: target", target, Tensor, "a tensor (n,) of int64")
     if logits.ndim != 2 or target.shape != logits.shape[:1] or target.dtype != torch.int64:
         raise InputError(
             f"squared_hinge got logits of shape {tuple(logits.shape)} and a target of shape "

@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from binarynet.errors import InputError
+from binarynet.errors import InputError, closest
 from binarynet.nn import native
 from binarynet.nn.reader import ByteReader, per_channel, spread
 
@@ -446,7 +446,7 @@ def get(spec: str | Quantizer | None) -> Quantizer | None:
     if isinstance(spec, str) and spec in QUANTIZERS:
         return QUANTIZERS[spec]()
     raise InputError(
-        f"{spec!r} is not a quantizer. Known names: {', '.join(QUANTIZERS)}; "
+        f"{spec!r} is not a quantizer.{closest(spec, QUANTIZERS)} Known names: {', '.join(QUANTIZERS)}; "
         "for other settings pass an object such as SteSign(clip=1.25); None leaves the values as they are."
     )
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
-from binarynet.errors import InputError
+from binarynet.errors import InputError, takes
 from binarynet.nn import latent_weights
 from binarynet.nn.quantizers import sign
 
@@ -93,6 +93,7 @@ class Bop(Optimizer):
         parameter.addcdiv_(first, deviation, value=-group["lr"] / (1 - beta1 ** state["step"]))
 
 
+@takes(module=(nn.Module, "the torch.nn.Module whose weights it moves"))
 def bop_optimizer(module: nn.Module, *, gamma: float = 1e-4, tau: float = 1e-8, lr: float = 1e-2) -> Bop:
     """`Bop` over the parameters of `module`: flips for `nn.latent_weights(module)`, Adam with `lr` for the rest.
 

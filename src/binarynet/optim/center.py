@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from binarynet.errors import InputError
+from binarynet.errors import InputError, takes
 from binarynet.nn import BinaryLayer
 
 
+@takes(optimizer=(Optimizer, "an optimizer, such as latent_optimizer(…, clip=None) makes"))
 def center_latent_weights(optimizer: Optimizer, layers: Iterable[BinaryLayer], clip: float = 1.0) -> None:
     """Keep the latent weights of `layers` centred and within [-clip, clip]: now, and after every `step()`.
 

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from binarynet.errors import InputError
+from binarynet.errors import InputError, takes
 from binarynet.nn import latent_weights
 from binarynet.nn.ap2 import ap2
 from binarynet.optim.bop import Bop
@@ -57,6 +57,11 @@ def glorot_scale(layer: nn.Module) -> float:
     return math.sqrt(kernel * (inputs + outputs) / 1.5)
 
 
+@takes(
+    optimizer_class=(type, "an optimizer's class, such as torch.optim.Adam"),
+    module=(nn.Module, "the torch.nn.Module whose weights it moves"),
+    lr=(float | int, "the learning rate, a number"),
+)
 def latent_optimizer(
     optimizer_class: type[Optimizer],
     module: nn.Module,

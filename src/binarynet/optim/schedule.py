@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 
-from binarynet.errors import InputError
+from binarynet.errors import InputError, takes
 
 
+@takes(optimizer=(Optimizer, "the optimizer whose learning rate falls"))
 def geometric_decay(optimizer: Optimizer, start: float, end: float, epochs: int) -> LRScheduler:
     """Learning rate start (end / start)^(e / epochs) in epoch e = 0, 1, ..: the same ratio at every `step()`.
 

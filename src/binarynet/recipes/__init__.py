@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pkgutil
-from difflib import get_close_matches
 from importlib import import_module
 
-from binarynet.errors import RecipeError
+from binarynet.errors import RecipeError, closest, expect
 from binarynet.recipes.recipe import Recipe
 
 __all__ = ["Recipe", "get", "names"]
@@ -23,11 +22,10 @@ def get(name: str) -> Recipe:
     Raises:
         RecipeError: there is none; the text names the closest.
     """
+    expect("get: name", name, str, "a recipe's name, such as 'bnn-digits'")
     recipes = _all()
     if name not in recipes:
-        close = get_close_matches(name, recipes, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise RecipeError(f"no recipe {name!r}: {hint}`binarynet recipes` lists them all")
+        raise RecipeError(f"no recipe {name!r}.{closest(name, recipes)} `binarynet recipes` lists them all.")
     return recipes[name]
 
 

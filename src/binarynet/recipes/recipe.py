@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
@@ -13,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from binarynet.errors import RecipeError
-from binarynet.recipes.settings import Count, check, read
+from binarynet.errors import RecipeError, closest
+from binarynet.recipes.settings import Count, as_text, check, read
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,11 +87,9 @@ class Recipe(ABC):
         values = {}
         for name, text in settings.items():
             if name not in fields:
-                close = get_close_matches(name, fields, n=1)
-                hint = f"did you mean {close[0]!r}? " if close else ""
-                raise RecipeError(f"no setting {name!r}: {hint}this recipe has {', '.join(fields)}")
+                raise RecipeError(f"no setting {name!r}.{closest(name, fields)} This recipe has {', '.join(fields)}.")
             try:
-                values[name] = read(text, hints[name])
+                values[name] = read(as_text(text), hints[name])
             except ValueError as error:
                 raise RecipeError(f"setting {name}={text}: {error}") from None
         try:

@@ -40,6 +40,11 @@ def check(name: str, value: Any, hint: Any) -> None:
                 raise ValueError(f"{name}={','.join(map(str, values))}: needs {part.words}")
 
 
+def as_text(value: Any) -> str:
+    """A setting as a command line has it: ``(0.1, 0.3)`` is ``0.1,0.3``, a text itself."""
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
 def read(text: str, hint: Any) -> Any:
     """A text as int, float, bool, str, one of several literals, or a tuple (one value stands for all of them).
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from binarynet.errors import takes
 from binarynet.graph import Graph, verify
 from binarynet.graph.ir import Conv2d, Linear
 from binarynet.runtime import Session, isa
@@ -37,6 +38,7 @@ class Agreement:
         return f"{self.engine}: {self.equal}/{self.images} equal {self.what}"
 
 
+@takes(graph=(Graph, "a Graph"))
 def oracle_logits(graph: Graph, images: Array) -> Array:
     """The oracle's answers, (n, …)."""
     logits: Array = Session(graph, engine="oracle").logits(images)
@@ -52,6 +54,7 @@ def has_real_products(graph: Graph) -> bool:
     )
 
 
+@takes(graph=(Graph, "a Graph"))
 def with_native(graph: Graph, images: Array, expected: Array) -> Iterator[Agreement]:
     """One agreement for each instruction set of this CPU."""
     for name in isa.available():

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from binarynet.errors import takes
 from binarynet.graph import Encoding, Graph, Op, Value, verify
 from binarynet.graph.ir import (
     Add,
@@ -78,6 +79,7 @@ class Summary:
         return self.float32_bytes / self.file_bytes
 
 
+@takes(graph=(Graph, "a Graph"), session=(Session, "a Session of that graph"))
 def summarise(graph: Graph, file_bytes: int, session: Session, batches: tuple[int, ...] = (1,)) -> Summary:
     """``session`` is the graph's; how it runs batches of these sizes is part of the summary."""
     values, kernels = verify(graph), session.kernels

@@ -33,10 +33,25 @@ def adapt(images: ArrayLike, shape: tuple[int, ...], encoding: Encoding, layout:
     Raises:
         InputError: the shape does not fit, or a value is none of these; the text names the first one.
     """
-    array = np.asarray(images)
-    if array.dtype.kind not in "buif":
-        raise InputError(f"images are of type {array.dtype}; pass an array of uint8 or floats")
+    array = as_array(images)
     return _codes(_arrange(array, shape, layout), encoding)
+
+
+def as_array(images: ArrayLike) -> Array:
+    """What numpy makes of ``images``, if that is an array of numbers.
+
+    Raises:
+        InputError: it is a file's name, None, a list of lists of different lengths, a tensor of a GPU …
+    """
+    try:
+        array = np.asarray(images)
+    except Exception as error:  # of numpy, or of the object that should become an array
+        kind = f"{type(images).__module__}.{type(images).__name__}".removeprefix("builtins.")
+        raise InputError(f"images are a {kind} that is no array: {' '.join(str(error).split())}") from None
+    if array.dtype.kind not in "buif":
+        what = f"{images!r:.60}" if array.ndim == 0 else f"of type {array.dtype}"
+        raise InputError(f"images are {what}; pass an array of uint8 or floats")
+    return array
 
 
 def is_ready(

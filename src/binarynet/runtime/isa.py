@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from binarynet import _native
-from binarynet.errors import RuntimeUnavailable
+from binarynet.errors import RuntimeUnavailable, takes
 
 __all__ = ["active", "available", "compiled", "use"]
 
@@ -38,6 +38,7 @@ def active() -> str:
         raise RuntimeUnavailable(str(error)) from None
 
 
+@takes(name=(str | None, "the name of an instruction set, or None"))
 def use(name: str | None) -> Use:
     """Make an instruction set the active one of the whole process; None goes back to ``BINARYNET_ISA`` or the best.
 

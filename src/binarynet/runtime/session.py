@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from binarynet.errors import InputError, RuntimeUnavailable
+from binarynet.errors import InputError, RuntimeUnavailable, closest, expect
 from binarynet.format.packed import packed
 from binarynet.graph import Encoding, Graph, interpret, verify
 from binarynet.runtime.images import Layout, adapt, is_ready
@@ -18,6 +18,8 @@ from binarynet.runtime.plan import Planned, build, planned
 _ENGINES = ("native", "oracle", "triton")
 _ORACLE_BATCH, _ORACLE_NUMBERS = 64, 1 << 26  # images at a time, and numbers: the oracle holds every value as int32
 _MOST_THREADS = 4096  # what is said more than the engine can use is clipped; what nobody can have is refused
+_FEW, _MANY = 64, 4096  # images: a call of the engine may have so few, and has no more
+_PATIENCE = 0.1  # seconds, by the plan's prices, until Ctrl-C is heard
 _LINE, _LARGE = 64, 1 << 16  # bytes of a line of the cache, and of an array that may not find room there
 
 
@@ -55,6 +57,16 @@ class Session:
         engine: str | None = None,
         device: str = "cpu",
     ) -> None:
+        expect(
+            "Session: graph",
+            graph,
+            Graph,
+            "a Graph; binarynet.load(…) makes a Session of a file or of a model's name",
+        )
+        for name, value, kind in (("isa", isa, str), ("kernel", kernel, str), ("engine", engine, str)):
+            expect(f"Session: {name}", value, kind | None, "a name, or None")
+        expect("Session: threads", threads, int | None, "a whole number, or None")
+        expect("Session: device", device, str, "'cpu' or 'cuda'")
         values = verify(graph)
         self._graph = packed(graph)  # bits: for copies, and for the oracle
         self._options: dict[str, Any] = {
@@ -76,13 +88,16 @@ class Session:
         if threads is not None and not 0 <= threads <= _MOST_THREADS:
             raise RuntimeUnavailable(f"threads is {threads}; give 1 to {_MOST_THREADS}, or 0 for the default")
         if engine not in _ENGINES:
-            raise RuntimeUnavailable(f"unknown engine {engine!r}; there are 'native', 'oracle' and 'triton'")
+            raise RuntimeUnavailable(
+                f"unknown engine {engine!r}.{closest(engine, _ENGINES)} There are 'native', 'oracle' and 'triton'."
+            )
         if engine != "native" and not (isa is None and kernel is None):
             raise RuntimeUnavailable(
                 f"the engine {engine!r} has no instruction sets; leave out isa={isa!r} and kernel={kernel!r}"
             )
         if engine != "triton" and device != "cpu":
             raise RuntimeUnavailable(f"the engine {engine!r} runs on 'cpu', not on {device!r}; leave one of them out")
+        self._most: int | None = None  # images of one call, once it is asked for
         if engine == "native":
             self._network = build(self._graph, isa, threads, kernel)
         elif engine == "triton":
@@ -170,24 +185,48 @@ class Session:
             codes = images
         else:
             codes = adapt(images, self.input_shape, self._encoding, layout)
-        answers = self._room(len(codes)) if out is None else out
-        if answers.shape != (len(codes), *self.output_shape) or answers.dtype != self._dtype:
-            raise InputError(
-                f"out is {answers.dtype} of shape {answers.shape}; these answers are "
-                f"{self._dtype.__name__} of shape {(len(codes), *self.output_shape)}"
-            )
-        if not answers.flags.carray:
-            raise InputError("out must be contiguous and writeable, and begin at a multiple of 4 bytes")
-        if self.engine == "native":
-            if not self._network.run(codes, answers):
+        count = len(codes)
+        answers = self._room(count) if out is None else self._checked(out, count)
+        step = self._step(count)
+        for start in range(0, count, step):
+            part = slice(start, start + step) if count > step else slice(None)
+            if not self._answer(codes[part], answers[part]):
                 adapt(images, self.input_shape, self._encoding, layout)  # refuses, and says which value
-        elif self.engine == "triton":
+        return answers
+
+    def _checked(self, out: NDArray[Any], count: int) -> NDArray[Any]:
+        """``out``, if it can hold the answers for so many images."""
+        shape = (count, *self.output_shape)
+        if not isinstance(out, np.ndarray):
+            raise InputError(f"out is a {type(out).__name__}; pass a numpy array, which takes the answers")
+        if out.shape != shape or out.dtype != self._dtype:
+            raise InputError(
+                f"out is {out.dtype} of shape {out.shape}; these answers are {self._dtype.__name__} of shape {shape}"
+            )
+        if not out.flags.carray:
+            raise InputError("out must be contiguous and writeable, and begin at a multiple of 4 bytes")
+        return out
+
+    def _step(self, count: int) -> int:
+        """How many of so many images are answered before Python looks for Ctrl-C; memory, too, is that of a step."""
+        if self.engine == "oracle":
+            return self._oracle_batch
+        if self.engine == "triton" or count <= _FEW:
+            return _MANY
+        if self._most is None:
+            seconds = sum(step.seconds for step in planned(self._network, _FEW))
+            self._most = max(_FEW, min(_MANY, int(_FEW * _PATIENCE / max(seconds, 1e-9))))
+        return self._most
+
+    def _answer(self, codes: NDArray[Any], answers: NDArray[Any]) -> bool:
+        """Fill the ``answers`` for the ``codes``; False if one of these is none, which only the native engine finds."""
+        if self.engine == "native":
+            return bool(self._network.run(codes, answers))
+        if self.engine == "triton":
             self._runner.run(codes, answers)
         else:
-            for start in range(0, len(codes), self._oracle_batch):
-                part = slice(start, start + self._oracle_batch)
-                answers[part] = interpret(self._graph, codes[part])
-        return answers
+            answers[...] = interpret(self._graph, codes)
+        return True
 
     def predict(self, images: ArrayLike, *, layout: Layout | None = None) -> NDArray[np.int64]:
         """The class of each image, (n,) int64: where its logit is largest, the first of equals."""

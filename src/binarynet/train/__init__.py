@@ -7,6 +7,7 @@
 | checkpoint | last.ckpt and best.ckpt: atomic, and read without running code     |
 | folder     | the run folder, and when it may be gone on with                    |
 | processes  | several processes for one run                                      |
+| waiting    | threads that wait sleep                                            |
 | interrupt  | Ctrl-C and SIGTERM                                                 |
 | console    | what is shown while it trains                                      |
 | fit        | `fit(recipe, data, out)`: all of it                                |

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType, MethodType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from binarynet.data import Split
+from binarynet.errors import takes
 from binarynet.train.loader import EvaluationBatches
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -49,6 +51,11 @@ def scores(sums: tuple[float, float, float]) -> Scores:
     return Scores(loss / images, 100 * wrong / images, int(images))
 
 
+@takes(
+    model=(nn.Module, "a torch.nn.Module"),
+    split=(Split, 'a Split, such as binarynet.data.load("digits").test'),
+    loss=(FunctionType | MethodType | nn.Module, "a function of logits and labels, such as binarynet.nn.squared_hinge"),
+)
 def evaluate(
     model: nn.Module,
     split: Split,

@@ -17,7 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from binarynet.data import DataSet
-from binarynet.errors import TrainingError
+from binarynet.errors import TrainingError, closest, takes
 from binarynet.nn import native
 from binarynet.recipes import Recipe
 from binarynet.train import console, processes
@@ -30,6 +30,7 @@ from binarynet.train.load import best_model
 from binarynet.train.loader import EvaluationBatches, TrainingBatches
 from binarynet.train.memory import keep_freed
 from binarynet.train.module import RecipeModule
+from binarynet.train.waiting import sleeping
 
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}
 
@@ -69,6 +70,15 @@ class _Plan(NamedTuple):
 MOST_THREADS = 4096  # of one process; torch takes any number that fits 32 bits, and then fails to start them
 
 
+@takes(
+    recipe=(Recipe, 'a Recipe, such as binarynet.recipes.get("bnn-digits")'),
+    data=(DataSet, 'a DataSet, such as binarynet.data.load("digits")'),
+    out=(str | os.PathLike, "the path of the run folder to make"),
+    seed=(int, "a whole number"),
+    threads=(int | None, "a whole number, or None"),
+    devices=(int, "a whole number"),
+    nodes=(int, "a whole number"),
+)
 def fit(
     recipe: Recipe,
     data: DataSet,
@@ -134,7 +144,9 @@ def fit(
 def _check(recipe: Recipe, data: DataSet, seed: int, precision: str, world: int, threads: int | None) -> None:
     """Refuse what cannot work before anything is written."""
     if precision not in _PRECISIONS:
-        raise TrainingError(f"precision {precision!r} is not known: choose 32 or bf16.")
+        raise TrainingError(
+            f"precision {precision!r} is not known.{closest(precision, _PRECISIONS)} Choose 32 or bf16."
+        )
     if not 0 <= seed < 2**32:
         raise TrainingError(f"seed {seed} is not in 0..2^32-1.")
     if threads is not None and not 1 <= threads <= MOST_THREADS:
@@ -178,10 +190,10 @@ def _train_in_new_processes(plan: _Plan) -> None:
 
 def _train(plan: _Plan, begin: bool = True) -> None:
     """What one process does: all of a run, or one rank of it."""
-    torch.set_num_threads(plan.threads)
     keep_freed()
     recipe, data, folder, seed = plan.recipe, plan.data, plan.folder, plan.config["seed"]
-    with console.quiet(), native.rounded_as(plan.config["gradients"]):
+    with console.quiet(), sleeping(), native.rounded_as(plan.config["gradients"]):
+        torch.set_num_threads(plan.threads)
         metrics = Metrics(folder)
         trainer = _trainer(plan, metrics)
         if begin and trainer.is_global_zero:

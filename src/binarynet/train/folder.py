@@ -23,7 +23,7 @@ from typing import Any
 from binarynet import recipes
 from binarynet.atomic import replacing
 from binarynet.data import DataSet
-from binarynet.errors import TrainingError
+from binarynet.errors import TrainingError, expect
 from binarynet.recipes import Recipe
 
 
@@ -31,6 +31,7 @@ class RunFolder:
     """The paths of a run, and the rules by which a folder is taken into use."""
 
     def __init__(self, path: Path | str) -> None:
+        expect("RunFolder: path", path, str | os.PathLike, "the path of a run folder")
         self.path = Path(path)
         self.config = self.path / "config.json"
         self.metrics = self.path / "metrics.csv"

@@ -28,15 +28,20 @@ def interruptible(folder: RunFolder) -> Iterator[None]:
         yield
     except SIGTERMException:
         raise Interrupted(_how_to_go_on(folder), 128 + signal.SIGTERM) from None
-    except KeyboardInterrupt:
-        raise Interrupted(_how_to_go_on(folder)) from None
+    except KeyboardInterrupt as stopped:
+        raise Interrupted(_how_to_go_on(folder), _code(stopped)) from None
     except SystemExit as ended:  # Lightning leaves by sys.exit(1) when it has seen a Ctrl-C ...
         if isinstance(ended.__context__, KeyboardInterrupt):
-            raise Interrupted(_how_to_go_on(folder)) from None
+            raise Interrupted(_how_to_go_on(folder), _code(ended.__context__)) from None
         raise
     finally:
         with contextlib.suppress(ValueError):  # ... and ignores the next. (Not in the main thread: none comes.)
             signal.signal(signal.SIGINT, handler)
+
+
+def _code(stopped: KeyboardInterrupt) -> int:
+    """Whoever turns another signal into a KeyboardInterrupt, as the command line does SIGTERM, says its code."""
+    return int(getattr(stopped, "exit_code", 128 + signal.SIGINT))
 
 
 def _how_to_go_on(folder: RunFolder) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from binarynet import recipes
-from binarynet.errors import BinarynetError, TrainingError
+from binarynet.errors import BinarynetError, TrainingError, takes
 from binarynet.recipes import Recipe
 from binarynet.train.checkpoint import read_best
 from binarynet.train.folder import RunFolder
 
 
+@takes(out=(str | os.PathLike, "the path of a run folder"), recipe=(Recipe | None, "a Recipe, or None"))
 def load_run(out: Path | str, recipe: Recipe | None = None) -> tuple[Recipe, nn.Module]:
     """The recipe of a run folder, and its model with the best epoch's weights so far, in evaluation mode.
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from binarynet.data import Split
-from binarynet.errors import RecipeError
+from binarynet.errors import RecipeError, expect
 
 Batch = tuple[Tensor, Tensor]
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -47,6 +47,8 @@ class TrainingBatches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
+        expect("TrainingBatches: split", split, Split, 'a Split, such as binarynet.data.load("digits").train')
+        expect("TrainingBatches: batch_size", batch_size, int, "a whole number")
         if batch_size < 1 or batch_size % world:
             raise RecipeError(
                 f"batch_size={batch_size} does not divide into {world} equal parts, one for each process. "
@@ -86,6 +88,7 @@ class EvaluationBatches:
     """
 
     def __init__(self, split: Split, batch_size: int, *, rank: int = 0, world: int = 1) -> None:
+        expect("EvaluationBatches: split", split, Split, 'a Split, such as binarynet.data.load("digits").test')
         begin, end = (len(split) * part // world for part in (rank, rank + 1))
         self._images, self._labels = split.images[begin:end], split.labels[begin:end]
         self.batch_size = batch_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,7 @@ from binarynet.train.loader import Batch, TrainingBatches, torch_seed
 from binarynet.train.norms import reestimate
 
 CHECK_EVERY = 50  # steps between two looks at the loss, each of which waits for the device
+RUNAWAY = 10  # times the loss of the first step: no network that learns gets there
 
 
 class RecipeModule(LightningModule):
@@ -27,7 +29,8 @@ class RecipeModule(LightningModule):
     scores are those of the training steps themselves: weights in motion, dropout on.
 
     Evaluation runs in float32 whatever the training precision: that is the network that will be lowered.
-    `TrainingError` when the loss stops being finite.
+    `TrainingError` when the loss stops being finite; a line on stderr, once, when it has become `RUNAWAY` times that of
+    the first step.
     """
 
     def __init__(self, recipe: Recipe, model: nn.Module, batches: TrainingBatches, seed: int) -> None:
@@ -35,6 +38,7 @@ class RecipeModule(LightningModule):
         self.recipe, self.model, self.batches, self.seed = recipe, model, batches, seed
         self.row: dict[str, float] = {}
         self._train, self._validation = Tally(), Tally()
+        self._first: float | None = None  # the loss of the first step
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the state of another network, before torch finds out halfway."""
@@ -67,6 +71,9 @@ class RecipeModule(LightningModule):
         logits = self.model(images)
         loss = self.recipe.loss(logits, labels)
         self._train.add(loss, logits, labels)
+        if self._first is None:
+            # Not of a resumed run, which may begin next to 0.
+            self._first = self._sum(self._train).loss if self.current_epoch == 0 else math.inf
         if (step + 1) % CHECK_EVERY == 0:
             self._sum(self._train)
         return loss
@@ -96,6 +103,18 @@ class RecipeModule(LightningModule):
             "validation_loss": validation.loss,
             "validation_error": validation.error,
         }
+        self._warn_of_runaway(train.loss)
+
+    def _warn_of_runaway(self, loss: float) -> None:
+        if not self._first or loss < RUNAWAY * self._first:
+            return
+        if self.trainer.is_global_zero:
+            print(
+                f"epoch {self.current_epoch + 1}: the mean training loss is {loss:.3g}; at the first step it was "
+                f"{self._first:.3g}. The learning rate is too high (lr is {self.row['lr']:g}).",
+                file=sys.stderr,
+            )
+        self._first = math.inf  # said once
 
     def _sum(self, tally: Tally) -> Scores:
         """Scores over all processes, which therefore agree on whether the loss is finite."""

@@ -8,6 +8,7 @@ as one does, but not to the same numbers. Without BatchNorm and dropout the resu
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -79,8 +80,14 @@ def launch(run: Callable[..., None], arguments: tuple[Any, ...], devices: int) -
         "MASTER_PORT": os.environ.get("MASTER_PORT", str(_free_port())),
     }
     errors = multiprocessing.get_context("spawn").SimpleQueue()
-    context = start_processes(_child, (run, arguments, environment, errors), nprocs=devices, join=False)  # type: ignore[no-untyped-call]
+    others = multiprocessing.active_children()
+    # A Ctrl-C while they start waits until all of them are known; to them it never comes: they are killed below.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
+        try:
+            context = start_processes(_child, (run, arguments, environment, errors), nprocs=devices, join=False)  # type: ignore[no-untyped-call]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
         while not context.join(grace_period=GRACE):
             pass
     except ProcessExitedException as error:
@@ -90,15 +97,17 @@ def launch(run: Callable[..., None], arguments: tuple[Any, ...], devices: int) -
             f"one of the {devices} processes of the run ended: {error}. What was saved is whole: --resume goes on."
         ) from None
     finally:
-        for process in context.processes:
-            process.kill()  # if it still runs; what it has saved is whole at any moment
-            process.join()
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.kill()  # what it has saved is whole at any moment
+                process.join()
         errors.close()
 
 
 def _child(
     rank: int, run: Callable[..., None], arguments: tuple[Any, ...], environment: dict[str, str], errors: Any
 ) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment, LOCAL_RANK=str(rank))
     rank_zero_only.rank = rank  # type: ignore[attr-defined]

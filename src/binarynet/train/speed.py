@@ -6,6 +6,7 @@ Each way has a process to itself, because what one does to the allocator and the
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,6 +109,9 @@ def _worker(way: Way, recipe: Recipe, data: DataSet, threads: int, gradients: st
     there.close()
     try:
         yield here
+    except BaseException:
+        process.terminate()
+        raise
     finally:
         here.close()
         process.join(timeout=10)
@@ -126,6 +130,7 @@ def _ask(worker: Connection, question: tuple[str, int]) -> Any:
 
 
 def _serve(pipe: Connection, way: Way, recipe: Recipe, data: DataSet, threads: int, gradients: str | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the process that asks, too, which ends this one
     torch.set_num_threads(threads)
     if way == "ours":
         keep_freed()

@@ -64,7 +64,7 @@ def test_missing_packages_are_one_line_each(monkeypatch):
 
 
 def test_peers_and_ways_that_do_not_exist_are_named():
-    with pytest.raises(InputError, match="no peer 'abacus'; there are binarynet, "):
+    with pytest.raises(InputError, match=r"no peer 'abacus'\. There are binarynet, "):
         measure.chosen(["abacus"])
     with pytest.raises(InputError, match="binarynet has no way 'z80'; it has default"):
         measure.chosen(["binarynet:z80"])

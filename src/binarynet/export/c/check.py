@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
+from binarynet.export.process import finished
 from binarynet.graph import Graph, verify
 
 COMPILERS = ("cc", "gcc", "clang")
@@ -35,13 +35,13 @@ def compiled(folder: Path, api: str, cc: str | None = None, flags: Sequence[str]
     Raises:
         ExportError: there is no compiler, or it refuses the code; the text holds its first complaint.
     """
-    program = folder / api
-    command = [cc or compiler(), "-std=c99", *flags, "-o", str(program), "main.c", f"{api}.c"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    command = [cc or compiler(), "-std=c99", *flags, "-o", api, "main.c", f"{api}.c"]  # names as the folder knows them
+    done = finished(command, folder)
     if done.returncode:
-        complaint = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
+        said = done.stderr.decode(errors="replace")
+        complaint = next((line for line in said.splitlines() if "error" in line), said.strip())
         raise ExportError(f"{' '.join(command)}: {complaint}")
-    return program
+    return folder / api
 
 
 def answers(program: Path, graph: Graph, codes: NDArray[Any]) -> NDArray[Any]:
@@ -53,7 +53,7 @@ def answers(program: Path, graph: Graph, codes: NDArray[Any]) -> NDArray[Any]:
     value = verify(graph)[graph.output.name]
     dtype = np.float32 if value.encoding.is_float else np.int32
     raw = np.ascontiguousarray(codes).tobytes()
-    done = subprocess.run([program.resolve(), "--logits"], input=raw, capture_output=True)
+    done = finished([program.resolve(), "--logits"], given=raw)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise ExportError(f"{program} ended with code {done.returncode}: {' '.join(said[:3])}")

@@ -1,4 +1,4 @@
-"""Graph → layers and buffers: which ops share one C function, how values lie in memory, and where.
+"""Graph → layers: which ops share one C function, and how values lie in memory.
 
 A layer is one op that walks over the image (a *head*: product, pool, sum of two) and the ops that follow it value by
 value (its *tail*: affine, activations, threshold). So an accumulator lives in a register; only what the last op of
@@ -7,7 +7,7 @@ the layer makes is stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -16,7 +16,6 @@ from binarynet.graph import Encoding, Graph, Op, Value
 from binarynet.graph.ir import Affine, Flatten, Input, MaxPool2d, PRelu, Relu, Threshold
 
 POINTWISE = (Affine, Relu, PRelu, Threshold)
-_ALIGNED = 8
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,16 @@ class Stored:
     @property
     def count(self) -> int:
         return prod(self.value.shape)
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Height, width, channels; a vector is one pixel."""
+        shape = self.value.shape
+        return (shape[0], shape[1], shape[2]) if len(shape) == 3 else (1, 1, shape[0])
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.value.shape) == 3
 
     @property
     def planes(self) -> int:
@@ -66,20 +75,19 @@ class Layer:
     sources: tuple[Stored, ...]
     makes: Stored
     name: str  # of the op that the function is named after
+    kept: tuple[int, int] | None = None  # rows of x and of y in memory, of those that pass as rows
+
+    @property
+    def rows_of_x(self) -> int:
+        return self.kept[0] if self.kept else self.sources[0].size[0]
+
+    @property
+    def rows_of_y(self) -> int:
+        return self.kept[1] if self.kept else self.makes.size[0]
 
     @property
     def ops(self) -> tuple[Op, ...]:
         return ((self.head,) if self.head else ()) + self.tail
-
-
-@dataclass(frozen=True)
-class Block:
-    """A piece of the arena: needed from layer ``first`` to layer ``last``, both included."""
-
-    name: str
-    bytes: int
-    first: int
-    last: int
 
 
 def plan(graph: Graph, values: dict[str, Value]) -> list[Layer]:
@@ -95,9 +103,9 @@ def plan(graph: Graph, values: dict[str, Value]) -> list[Layer]:
         else:
             sources = tuple(stored[source] for source in op.sources)
             alone = isinstance(op, POINTWISE)
-            ops = [op] if alone else [op, *_tail(graph, values, op)] if _numbers(op, sources) else [op]
+            ops = [op] if alone else [op, *_tail(graph, op)] if _numbers(op, sources) else [op]
             if alone and not isinstance(op, Threshold):
-                ops += _tail(graph, values, op)
+                ops += _tail(graph, op)
             last = ops[-1]
             done.update(one.name for one in ops)
             stored[last.name] = Stored(last.name, _kind(last, values[last.name], sources), values[last.name])
@@ -129,7 +137,7 @@ def _numbers(op: Op, sources: tuple[Stored, ...]) -> bool:
     return not (isinstance(op, MaxPool2d) and sources[0].kind in ("bits", "codes"))
 
 
-def _tail(graph: Graph, values: dict[str, Value], op: Op) -> list[Op]:
+def _tail(graph: Graph, op: Op) -> list[Op]:
     """The pointwise ops that follow, as long as each is the only reader; a threshold ends them."""
     tail: list[Op] = []
     while not isinstance(op, Threshold):
@@ -147,16 +155,3 @@ def _kind(op: Op, value: Value, sources: tuple[Stored, ...]) -> str:
     if isinstance(op, Threshold):
         return "bits" if str(value.encoding) == "b1" else "codes"
     return "f32" if value.encoding.is_float else "i32"
-
-
-def places(blocks: Iterable[Block]) -> tuple[dict[str, int], int]:
-    """Offset of each block by name, and the bytes of the arena. Large blocks first, each as low as it fits."""
-    taken: list[tuple[int, int, Block]] = []
-    for block in sorted(blocks, key=lambda block: (-block.bytes, block.first, block.name)):
-        start = 0
-        for begin, end, other in sorted(taken, key=lambda place: place[0]):
-            overlaps = other.first <= block.last and block.first <= other.last
-            if overlaps and begin < start + block.bytes and start < end:
-                start = end
-        taken.append((start, start + -(-block.bytes // _ALIGNED) * _ALIGNED, block))
-    return {block.name: start for start, _, block in taken}, max((end for _, end, _ in taken), default=0)

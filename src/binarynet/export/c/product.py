@@ -24,24 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.export.c.plan import Layer, Stored
+from binarynet.export.c.writer import Table
 from binarynet.export.emit import Names, integer_type, pack_words
 from binarynet.format.bits import planes
 from binarynet.graph import Encoding
 from binarynet.graph.ir import Conv2d, Linear
-
-
-@dataclass(frozen=True)
-class Table:
-    """A constant array of the C file."""
-
-    name: str
-    kind: str  # a type of C
-    array: NDArray[Any]
-    note: str
-
-    def bytes(self, word: int) -> int:
-        size = {"word": word // 8, "int8_t": 1, "uint8_t": 1, "int16_t": 2}.get(self.kind, 4)
-        return int(self.array.size) * size
 
 
 @dataclass(frozen=True)
@@ -55,11 +42,10 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Product:
-    """The parts of a product's C: ``setup`` runs once, ``patch`` at each place and group, ``lines`` for each c."""
+    """The parts of a product's C: ``patch`` runs at each place and group, ``lines`` for each c."""
 
     tables: tuple[Table, ...]
     scratch: tuple[Scratch, ...]
-    setup: tuple[str, ...]
     patch: tuple[str, ...]
     lines: tuple[str, ...]
     result: str  # the type of acc
@@ -89,33 +75,13 @@ def _integer(op: Linear | Conv2d, x: Stored, names: Names, word: int) -> Product
     tables = [Table(weight, "word", packed[:, 0] if count == 1 else packed, note)]
 
     masked = _masked(op, x)
-    setup, patch, scratch, name = _patch(op, x, depth, length, masked)
+    patch, scratch, name = _patch(op, x, depth, length, masked)
     highest = max(x.value.encoding.magnitude, (1 << x.planes) - 1)
     kind = "int32_t" if 2 * depth * highest * encoding.magnitude < 2**31 else "int64_t"
     summed = _sum(x, encoding, name, length, kind)
-    row = f"const word *w = {weight}[c]{'' if count == 1 else '[0]'};"
+    row = f"const FLASH word *w = {weight}[c]{'' if count == 1 else '[0]'};"
     start = f"{kind} sum = 0;"
     times = "sum" if x.step == 1 else f"{x.step} * sum"
-
-    if masked and str(encoding) == "b1":
-        # Only what is inside counts, so the depth is that of the inside.
-        patch.append("const int32_t inside = gather_inside(&view, row, column, mask);")
-        scratch.append(Scratch("mask", "word", length))
-        where = [
-            line.replace("xor_count(", "xor_count_where(").replace(f", {length})", f", mask, {length})")
-            for line in summed
-        ]
-        lines = [
-            row,
-            start,
-            f"if (inside == {depth}) {{",
-            *("    " + line for line in summed),
-            "} else { /* the numbers outside are 0: leave them out */",
-            *("    " + line for line in where),
-            "}",
-            _accumulator(kind, f"{'inside' if x.low == -1 else f'{-x.low} * inside'} - {times}"),
-        ]
-        return Product(tuple(tables), tuple(scratch), tuple(setup), tuple(patch), tuple(lines), "int32_t")
 
     base = _base(x, rows, digits, encoding)
     first = str(int(base[0]))
@@ -128,34 +94,46 @@ def _integer(op: Linear | Conv2d, x: Stored, names: Names, word: int) -> Product
         scratch.append(Scratch("mask", "word", length))
         patch += [
             f"memset(mask, 0, {length} * sizeof *mask);",
-            "const int32_t outside = gather_outside(&view, row, column, mask);",
+            "const int32_t outside = mark_outside(&view, row, column, mask);",
         ]
         lines[-1] = lines[-1].removeprefix("const ")
         lines.append(f"if (outside) /* there the digits 0 meant {x.low}, not 0 */")
-        lines.append(f"    acc += {-x.low} * ({_outside(encoding, length, count)});")
-    return Product(tuple(tables), tuple(scratch), tuple(setup), tuple(patch), tuple(lines), "int32_t")
+        lines.append(f"    acc += {-x.low} * ({_outside(encoding, length, count)});".replace("+= 1 * ", "+= "))
+    return Product(tuple(tables), tuple(scratch), tuple(patch), tuple(lines), "int32_t")
 
 
 def _patch(
     op: Linear | Conv2d, x: Stored, depth: int, length: int, masked: bool
-) -> tuple[list[str], list[str], list[Scratch], str]:
-    """How the bits under the window come together: lines to run once, lines for each place, scratch, and their name."""
+) -> tuple[list[str], list[Scratch], str]:
+    """How the bits under the window come together: lines for each place, scratch, and their name."""
+    digits = Scratch("digits", "word", x.planes * length)
     if isinstance(op, Linear):
         if x.kind == "bits":
-            return [], [], [], "x"
-        scratch = [Scratch("digits", "word", x.planes * length)]
-        return [f"split(x, {depth}, {x.planes}, digits, {length});"], [], scratch, "digits"
+            return [], [], "x"
+        return [f"split(x, {depth}, {x.planes}, digits, {length});"], [digits], "digits"
     if x.kind == "bits":
         patch = ["gather_bits(&view, x, row, column, group, patch);"]
         if _padded(op) and op.pad_value == 1:
-            patch.append("gather_outside(&view, row, column, patch); /* +1 outside the image */")
-        return [], patch, [Scratch("patch", "word", length)], "patch"
+            patch.append("mark_outside(&view, row, column, patch); /* +1 outside the image */")
+        return patch, [Scratch("patch", "word", length)], "patch"
     fill = (op.pad_value - x.low) // x.step if _padded(op) and not masked else 0
-    patch = [
-        f"gather_codes(&view, x, row, column, group, codes, {fill});",
-        f"split(codes, {depth}, {x.planes}, digits, {length});",
+    patch = [*_gather(op, x, "codes", "{}", fill), f"split(codes, {depth}, {x.planes}, digits, {length});"]
+    return patch, [Scratch("codes", "uint8_t", depth), digits], "digits"
+
+
+def _gather(op: Conv2d, x: Stored, to: str, element: str, fill: int) -> list[str]:
+    """What lies under the window, value by value; ``element`` says what is made of x[...], which stands for ``{}``."""
+    _, height, width, channels = op.weight.shape
+    at = "from + c" if op.groups == 1 else f"from + group * {channels} + c"
+    taken = element.replace("{}", f"x[{at}]" if x.kind != "bits" else at)
+    lines = [
+        f"for (int32_t k = 0; k < {height * width}; k++) {{",
+        f"    const int32_t from = {x.value.channels} * pixel(&view, row, column, k / {width}, k % {width});",
+        f"    for (int32_t c = 0; c < {channels}; c++)",
+        f"        {to}[k * {channels} + c] = {f'from < 0 ? {fill} : ' if _padded(op) else ''}{taken};",
+        "}",
     ]
-    return [], patch, [Scratch("codes", "uint8_t", depth), Scratch("digits", "word", x.planes * length)], "digits"
+    return lines
 
 
 def _sum(x: Stored, encoding: Encoding, name: str, length: int, kind: str) -> list[str]:
@@ -219,26 +197,32 @@ def _masked(op: Linear | Conv2d, x: Stored) -> bool:
 
 
 def _real(op: Linear | Conv2d, x: Stored, weight: str, word: int) -> Product:
+    """Where an operand is real: weights times x, added in the order of the depth."""
     encoding = Encoding.parse(op.weight_encoding)
     rows = op.weight.reshape(len(op.weight), -1)
     out, depth = rows.shape
-    tables: tuple[Table, ...]
+    gathered = not (isinstance(op, Linear) and x.kind == "f32")
+    value = "patch[k]" if gathered else "x[k]"
     if str(encoding) in ("b1", "t2"):
         packed = pack_words(np.moveaxis(planes(rows, encoding), 0, 1), word)
-        note = f"{out} rows of {depth} {encoding}"
-        tables = (Table(weight, "word", packed[:, 0] if encoding.kind == "b" else packed, note),)
-        arguments = f"{weight}[c]" if encoding.kind == "b" else f"{weight}[c][0], {weight}[c][1]"
-        call = f"real_dot_{encoding}(patch, {arguments}, {depth})"
+        table = Table(
+            weight, "word", packed[:, 0] if encoding.kind == "b" else packed, f"{out} rows of {depth} {encoding}"
+        )
+        signed = f"get_table_bit({weight}[c]{'' if encoding.kind == 'b' else '[1]'}, k) ? {value} : -{value}"
+        term = signed if encoding.kind == "b" else f"!get_table_bit({weight}[c][0], k) ? 0.0f : {signed}"
     else:
         kind = "float" if encoding.is_float else "int8_t"
-        tables = (Table(weight, kind, rows, f"{out} rows of {depth} {encoding}"),)
-        call = f"real_dot_{'f32' if encoding.is_float else 'i8'}(patch, {weight}[c], {depth})"
-    if isinstance(op, Linear) and x.kind == "f32":
-        call = call.replace("(patch", "(x")
-        return Product(tables, (), (), (), (f"const float acc = {call};",), "float")
-    gather = {"f32": "gather_f32", "codes": "gather_f32_of_codes", "bits": "gather_f32_of_bits"}[x.kind]
-    more = f", {x.low}, {x.step}" if x.kind == "codes" else ""
-    fill = op.pad_value if isinstance(op, Conv2d) else 0
-    gathering = (f"{gather}(&view, x, row, column, group, patch, {fill}{more});",)
-    scratch = (Scratch("patch", "float", depth),)
-    return Product(tables, scratch, (), gathering, (f"const float acc = {call};",), "float")
+        table = Table(weight, kind, rows, f"{out} rows of {depth} {encoding}")
+        term = f"{value} * {'' if encoding.is_float else '(float)'}{weight}[c][k]"
+    lines = ("float acc = 0;", f"for (int32_t k = 0; k < {depth}; k++)", f"    acc += {term};")
+    if not gathered:
+        return Product((table,), (), (), lines, "float")
+    element = {"f32": "{}", "bits": "(float)(2 * get_bit(x, {}) - 1)"}.get(x.kind, "")
+    if x.kind == "codes":
+        element = f"(float)({x.low} + {x.step} * {{}})"
+    if isinstance(op, Conv2d):
+        patch = _gather(op, x, "patch", element, op.pad_value)
+    else:
+        taken = element.replace("{}", "c" if x.kind == "bits" else "x[c]")
+        patch = [f"for (int32_t c = 0; c < {depth}; c++)", f"    patch[c] = {taken};"]
+    return Product((table,), (Scratch("patch", "float", depth),), tuple(patch), lines, "float")

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
-from binarynet.export.emit import Options
 from binarynet.export.onnx.dialect import EXACT, NODES, Dialect, Tensor, from_onnx, to_onnx
 from binarynet.export.onnx.writer import need
+from binarynet.export.options import Options
 from binarynet.graph import Encoding, Graph, Op, Value
 from binarynet.graph.ir import Conv2d, Input, Linear, Threshold
 from binarynet.graph.rules import Rules

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.export.emit import Options
 from binarynet.export.onnx.writer import Writer
+from binarynet.export.options import Options
 from binarynet.graph import Graph, Op, Value, verify
 from binarynet.graph.ir import (
     Add,

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
-from binarynet.export.emit import Options, provenance, release
+from binarynet.export.emit import provenance, release
+from binarynet.export.options import Options
 from binarynet.graph import Graph
 
 OPSET = 13  # of the standard domain; old enough for every reader, and all that is needed is in it

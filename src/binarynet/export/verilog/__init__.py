@@ -7,15 +7,23 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
-from binarynet.export.emit import Options, put
+from binarynet.export.emit import put
+from binarynet.export.verilog import check
 from binarynet.export.verilog.bench import bench, write_vectors
+from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.plan import SUPPORTED, Folds, design, refuses
+from binarynet.export.verilog.report import report as costs
 from binarynet.export.verilog.text import KEYWORDS, Top
 from binarynet.graph import Encoding, Graph, verify
+
+if TYPE_CHECKING:
+    from binarynet.export import Answers
 
 _OPTIONAL = ("binarynet_narrow.v", "binarynet_pool.v", "binarynet_ranks.v", "binarynet_widen.v")
 _EXAMPLES = 8  # images of noise that the test bench comes with
@@ -50,4 +58,26 @@ def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
     return [*written, *write_vectors(plan, folder, options.api, noise)]
 
 
-__all__ = ["SUPPORTED", "export", "refuses"]
+def answers(graph: Graph, folder: Path, options: Options, codes: NDArray[Any]) -> Answers:
+    """What the design answers in the simulator of the options, and how many clocks it takes.
+
+    Raises:
+        ExportError: as `binarynet.export.verilog.check.simulate`.
+    """
+    from binarynet.export import Answers
+
+    made = check.simulate(folder, graph, options, codes, check.simulator(options.simulator))
+    said = f"; {made.latency:,} clocks to the first class, {made.interval:,} from image to image"
+    return Answers(check.logits(graph, made), f"verilog by {made.simulator}", said)
+
+
+def says(folder: Path, options: Options) -> list[str]:
+    """What the design costs, where the options ask for it.
+
+    Raises:
+        ExportError: as `binarynet.export.verilog.report.report`.
+    """
+    return costs(folder, options.api) if options.report else []
+
+
+__all__ = ["SUPPORTED", "Options", "answers", "export", "refuses", "says"]

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.export.emit import Options, line_comments, provenance, put
+from binarynet.export.emit import line_comments, provenance, put
 from binarynet.export.verilog import tables
+from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.plan import Design
 from binarynet.export.verilog.text import class_bits
 from binarynet.graph.interpret import trace

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.errors import ExportError
-from binarynet.export.emit import Options
+from binarynet.errors import ExportError, closest
+from binarynet.export.process import finished
 from binarynet.export.verilog.bench import write_vectors
+from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.plan import Folds, design
 from binarynet.graph import Graph, verify
 from binarynet.graph.ir import Affine
@@ -57,7 +57,7 @@ def simulator(name: str | None = None) -> str:
         ExportError: it is unknown, or there is none.
     """
     if name is not None and name not in PACKAGES:
-        raise ExportError(f"unknown simulator {name!r}; known: {', '.join(PACKAGES)}")
+        raise ExportError(f"unknown simulator {name!r}.{closest(name, PACKAGES)} Known: {', '.join(PACKAGES)}.")
     for known in [name] if name else PACKAGES:
         if shutil.which(known):
             return known
@@ -70,12 +70,12 @@ def run(command: Sequence[str | Path], folder: Path) -> str:
     Raises:
         ExportError: it fails; the text holds its first complaint.
     """
-    done = subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True)
+    done = finished(command, folder)
     if done.returncode:
-        lines = (done.stderr + done.stdout).splitlines()
+        lines = (done.stderr + done.stdout).decode(errors="replace").splitlines()
         complaint = next((line for line in lines if re.search("error", line, re.IGNORECASE)), " ".join(lines[:2]))
         raise ExportError(f"{Path(command[0]).name}: {complaint.strip()}")
-    return done.stdout
+    return done.stdout.decode(errors="replace")
 
 
 def built(folder: Path, api: str, name: str) -> list[str | Path]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from binarynet.export.emit import Names, Options, line_comments, provenance
+from binarynet.export.emit import Names, line_comments, provenance
 from binarynet.export.verilog import tables
+from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.plan import Design, Pool, Product, Stream, Unit, Window, gear
 from binarynet.graph import Encoding
 

@@ -27,7 +27,7 @@ def draw(suite: Suite, target: str | IO[bytes]) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        raise RuntimeUnavailable("a picture needs matplotlib: pip install 'binarynet[peers]'") from None
+        raise RuntimeUnavailable("a picture needs matplotlib: pip install matplotlib") from None
 
     figure = Figure(figsize=(7 * len(suite.roofs), 5.5), layout="constrained")
     FigureCanvasAgg(figure)

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.errors import InputError
+from binarynet.errors import InputError, closest
 from binarynet.graph import Graph, interpret, verify
 from binarynet.graph.encoding import Encoding
 from binarynet.graph.ir import Affine, Conv2d, Flatten, Input, Linear, MaxPool2d, Op, Threshold
@@ -143,7 +143,7 @@ def workloads(kinds: Sequence[str] = KINDS, tiny: bool = False) -> list[Workload
     """
     for kind in kinds:
         if kind not in KINDS:
-            raise InputError(f"there is no workload {kind!r}; there are {', '.join(KINDS)}")
+            raise InputError(f"there is no workload {kind!r}.{closest(kind, KINDS)} There are {', '.join(KINDS)}.")
     return [work for work in (_tiny() if tiny else _full()) if work.kind in kinds]
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.errors import InputError
+from binarynet.errors import InputError, closest
 from binarynet.report.suite.workloads import Workload
 
 Array = NDArray[Any]
@@ -114,6 +114,6 @@ def names() -> list[str]:
 def get(name: str) -> type[Peer]:
     """Raises InputError for a name that is not in `names`."""
     if name not in names():
-        raise InputError(f"there is no peer {name!r}; there are {', '.join(names())}")
+        raise InputError(f"there is no peer {name!r}.{closest(name, names())} There are {', '.join(names())}.")
     peer: type[Peer] = import_module(f"{__name__}.{name}").This
     return peer

@@ -1,0 +1,147 @@
+"""``binarynet run``: classify arrays and pictures, as they are read, so that a file may be larger than memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from binarynet.cli.app import app, fail
+from binarynet.cli.model import Isa, ModelFile, Threads
+from binarynet.data.pictures import read_picture
+from binarynet.errors import DataError, InputError, printable
+
+_PIECE = 4 << 20  # bytes of images that are read, answered and printed at a time
+_MOST = 4096  # images
+
+
+class _Piece(NamedTuple):
+    """Some images of a file; ``first`` is the place of the first among the file's ``total``."""
+
+    images: NDArray[Any]
+    first: int
+    total: int
+    notes: list[str]
+
+
+@app.command()
+def run(
+    file: ModelFile,
+    inputs: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".npy arrays or picture files.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object a line for each image, with its logits.")
+    ] = False,
+    background: Annotated[
+        Literal["black", "white"] | None,
+        typer.Option(help="What transparent places of a picture show.", show_default="what the ink stands out from"),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="native, oracle (slow and obvious) or triton.", show_default="what the device has", metavar="NAME"
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda with the extra gpu.")] = "cpu",
+    isa: Isa = None,
+    threads: Threads = 0,
+) -> None:
+    """Classify .npy arrays (one image or a batch of any length) and pictures: PNG, JPEG, GIF, BMP, TIFF, WebP, PPM.
+
+    A picture is brought to the size and colours that the model takes; what that changed stands behind its class.
+    A file that cannot be read is named on standard error, the others are answered, and the exit code is 2.
+    """
+    from binarynet.runtime import load
+
+    session = load(file, engine=engine, device=device, isa=isa, threads=threads)
+    code = 0
+    for path in inputs:
+        first = 0
+        try:
+            for piece in _pieces(path, session.input_shape, background):
+                first = piece.first
+                _show(path, piece, session.logits(piece.images), session.classes, as_json)
+        except (InputError, DataError) as error:
+            named = str(error) if str(path) in str(error) else f"{path}: {error}"
+            code = fail(f"{named} (counted from image {first:,})" if first else named)
+        except OSError as error:
+            if error.filename is None:
+                raise  # not of the file: standard output
+            code = fail(f"{path}: {error.strerror}")
+    raise typer.Exit(code)
+
+
+def _show(path: Path, piece: _Piece, logits: NDArray[Any], names: tuple[str, ...], as_json: bool) -> None:
+    """A line for each image, all of them in one write."""
+    classes = logits.reshape(len(logits), -1).argmax(axis=1).tolist()
+    lines = []
+    for index, (number, row) in enumerate(zip(classes, logits, strict=True), piece.first):
+        name = names[number] if names else str(number)
+        if as_json:
+            document = {"file": str(path), "index": index, "class": number, "name": name, "logits": row.tolist()}
+            lines.append(json.dumps(document | {"notes": piece.notes}))
+        else:
+            place = f"[{index}]" if piece.total > 1 else ""
+            done = f"  ({', '.join(piece.notes)})" if piece.notes else ""
+            lines.append(printable(f"{path}{place}: {name}{done}").replace("\n", "\\n"))
+    print("\n".join(lines), file=sys.stdout, flush=True)
+
+
+def _pieces(path: Path, shape: tuple[int, ...], background: Literal["black", "white"] | None) -> Iterator[_Piece]:
+    """The images of a file: a picture as one, a .npy array (one image, or a batch) a piece at a time."""
+    if path.suffix == ".npy":
+        yield from parts(path, shape)
+    else:
+        pixels, notes = read_picture(path, *(shape if len(shape) == 3 else _square(shape[0])), background)
+        yield _Piece(pixels, 0, 1, notes)
+
+
+def parts(path: Path, shape: tuple[int, ...]) -> Iterator[_Piece]:
+    """The images of a .npy file, a few megabytes at a time. `InputError` for what is no array of images."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # ValueError, EOFError, BadZipFile, OverflowError, TokenError … by where the damage is
+        raise InputError(f"{path}: not a .npy array: {error}") from None
+    if not isinstance(array, np.memmap):
+        raise InputError(f"{path} holds several arrays: pass one, as a .npy file")
+    if _is_one(array.shape, shape):
+        yield _Piece(np.array(array)[None], 0, 1, [])
+        return
+    total = len(array) if array.ndim else 0
+    if not total:
+        raise InputError(f"{path}: an array of shape {array.shape} holds no images")
+    each = array[0].nbytes if array.ndim > 1 else array.itemsize
+    step = max(1, min(_MOST, _PIECE // max(1, each)))
+    if array.dtype.kind == "f":
+        step = total  # whether reals are bytes or intensities, all of them together decide
+    for first in range(0, total, step):
+        part = np.array(array[first : first + step])
+        # Pages that were read count as this process's memory for as long as they stay mapped.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        yield _Piece(part, first, total, [])
+
+
+def _is_one(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Is an array of the shape ``found`` one image without a batch axis, for a model that takes ``shape``?"""
+    if len(shape) == 3:
+        height, width, channels = shape
+        alone = [(height, width, channels), (channels, height, width), (prod(shape),)]
+        return found in alone or (channels == 1 and found == (height, width))
+    return prod(found) == shape[0] and (len(found) == 1 or found[0] != 1)
+
+
+def _square(features: int) -> tuple[int, int, int]:
+    """The image a flat input stands for: square and grey, or square and RGB."""
+    for channels in (1, 3):
+        side = round((features / channels) ** 0.5)
+        if side * side * channels == features:
+            return side, side, channels
+    raise InputError(f"the model takes {features} features, which is no square picture; pass a .npy array")

@@ -1,0 +1,31 @@
+"""An Arduino library, and a program that proves the model on the board. See docs/export.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from binarynet.export.boards import Layout, Options
+from binarynet.graph import Graph
+
+_LAYOUT = Layout("arduino", sources="src", images="examples/net_test")
+
+
+def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
+    """Write the project.
+
+    Raises:
+        ExportError: as `binarynet.export.c.build`.
+    """
+    return _LAYOUT.write(graph, folder, options)
+
+
+def answers(graph: Graph, folder: Path, options: Options, codes: NDArray[Any]) -> NDArray[Any]:
+    """What the project's C answers on this machine.
+
+    Raises:
+        ExportError: as `binarynet.export.c.check`.
+    """
+    return _LAYOUT.answers(graph, folder, options, codes)
