@@ -10,7 +10,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-NATIVE := CMakeLists.txt $(wildcard native/*/* native/kernels/costs/*)
+NATIVE := CMakeLists.txt $(wildcard native/*/* native/*/*/*)
 # Tests read real data sets from here when it is set; without it they use the digits that scikit-learn ships.
 export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
@@ -31,7 +31,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h src/binarynet/export/c/parts/*.[ch])
+	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h native/*/*/*.cpp native/*/*/*.h src/binarynet/export/c/parts/*.[ch])
 
 # $(call configure,folder,what is different): the native code with its tests, warnings as errors.
 configure = $(BIN)/cmake -S . -B build/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
@@ -87,18 +87,18 @@ else
 	$(call ctest,clang)
 endif
 
-# Kernels run on one thread, so TSan is given the networks, which many threads call.
+# Kernels run on one thread, so TSan is given the networks, which many threads call, and training steps.
 check-sanitized: $(VENV)/installed
 ifneq ($(strip $(DOCTEST_MISSING)),)
 	@echo "check-sanitized: 1 skipped: $(strip $(DOCTEST_MISSING))"
 else
 	@mkdir -p build
 	$(call configure,asan,-DBINARYNET_SANITIZE=address$(comma)undefined -DCMAKE_CXX_FLAGS_RELEASE=-O1)
-	$(BIN)/cmake --build build/asan --target kernels_test network_test
+	$(BIN)/cmake --build build/asan --target kernels_test network_test training_test
 	$(call ctest,asan) -j 2
 	$(call configure,tsan,-DBINARYNET_SANITIZE=thread -DCMAKE_CXX_FLAGS_RELEASE=-O1)
-	$(BIN)/cmake --build build/tsan --target network_test
-	$(call ctest,tsan) -R network_test
+	$(BIN)/cmake --build build/tsan --target network_test training_test
+	$(call ctest,tsan) -R 'network_test|training_test'
 endif
 comma := ,
 

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/threads.h"
+#include "draws.h"
 #include "each_length.h"
 
 namespace binarynet::training {
@@ -35,7 +36,21 @@ EACH_LENGTH void adam_part(float* __restrict w, const float* __restrict g, float
     for (size_t i = 0; i < count; ++i) {
         m[i] = m[i] + s.gain1 * (g[i] - m[i]);
         v[i] = s.beta2 * v[i] + s.gain2 * (g[i] * g[i]);
-        w[i] = clamped(w[i] - s.rate * m[i] / (std::sqrt(v[i]) / s.deviation + s.eps), s.clip);
+        w[i] = clamped(s.keep * w[i] - s.rate * m[i] / (std::sqrt(v[i]) / s.deviation + s.eps), s.clip);
+    }
+}
+
+EACH_LENGTH void sgd_part(float* __restrict w, const float* __restrict g, size_t count, SgdStep s) {
+    for (size_t i = 0; i < count; ++i) w[i] = clamped(w[i] - s.rate * (g[i] + s.decay * w[i]), s.clip);
+}
+
+EACH_LENGTH void momentum_part(float* __restrict w, const float* __restrict g, float* __restrict m,
+                               size_t count, SgdStep s) {
+    const float ahead = s.nesterov ? s.momentum : 1.0f, own = s.nesterov ? 1.0f : 0.0f;
+    for (size_t i = 0; i < count; ++i) {
+        const float slope = g[i] + s.decay * w[i];
+        m[i] = s.momentum * m[i] + s.gain * slope;
+        w[i] = clamped(w[i] - s.rate * (own * slope + ahead * m[i]), s.clip);
     }
 }
 
@@ -71,18 +86,16 @@ EACH_LENGTH void window_part(const float* __restrict g, const float* __restrict 
     for (size_t i = 0; i < count; ++i) dx[i] = std::fabs(x[i]) <= window ? g[i] : 0.0f;
 }
 
-// Numbers of a block, which is a whole number of draws: each is for two numbers.
-constexpr size_t kDropped = 256;
-
-// The draws of a block: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), whose n-th number follows from n alone.
-EACH_LENGTH void draw(uint64_t state, uint64_t* __restrict draws) {
-    for (size_t i = 0; i < kDropped / 2; ++i) {
-        uint64_t z = state + i * 0x9e3779b97f4a7c15;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-        z = (z ^ z >> 27) * 0x94d049bb133111eb;
-        draws[i] = z ^ z >> 31;
+EACH_LENGTH void hat_part(const float* __restrict g, const float* __restrict x, float* __restrict dx,
+                          size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        const float slope = 2 - 2 * std::fabs(x[i]);
+        dx[i] = g[i] * (slope < 0 ? 0 : slope);  // NaN stays
     }
 }
+
+// Numbers of a block, which is a whole number of draws: each is for two numbers.
+constexpr size_t kDropped = 256;
 
 EACH_LENGTH void dropout_block(const float* __restrict x, const uint32_t* __restrict draws, uint32_t below,
                                float scale, float* __restrict y, size_t count) {
@@ -93,6 +106,19 @@ EACH_LENGTH void dropout_block(const float* __restrict x, const uint32_t* __rest
 
 void adam(float* w, const float* g, float* m, float* v, size_t count, const AdamStep& step, int threads) {
     in_parts(count, threads, [&](size_t i, size_t n) { adam_part(w + i, g + i, m + i, v + i, n, step); });
+}
+
+void sgd(float* w, const float* g, float* m, size_t count, const SgdStep& step, int threads) {
+    in_parts(count, threads, [&](size_t i, size_t n) {
+        if (m)
+            momentum_part(w + i, g + i, m + i, n, step);
+        else
+            sgd_part(w + i, g + i, n, step);
+    });
+}
+
+void hat_gradient(const float* g, const float* x, float* dx, size_t count, int threads) {
+    in_parts(count, threads, [&](size_t i, size_t n) { hat_part(g + i, x + i, dx + i, n); });
 }
 
 void shift_adamax(float* w, const float* g, float* m, float* v, size_t count, const ShiftAdaMaxStep& step,
@@ -116,7 +142,7 @@ void dropout(const float* x, uint64_t seed, uint32_t below, float scale, float* 
         for (size_t i = part; i < part + n; i += kDropped) {
             uint64_t draws[kDropped / 2];
             uint32_t halves[kDropped];
-            draw(seed + i / 2 * 0x9e3779b97f4a7c15, draws);
+            draw(draw_state(seed, i / 2), draws, kDropped / 2);
             std::memcpy(halves, draws, sizeof(halves));
             dropout_block(x + i, halves, below, scale, y + i, std::min(kDropped, part + n - i));
         }

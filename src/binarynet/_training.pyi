@@ -1,7 +1,75 @@
 """Training steps on a CPU (native/training/bindings.cpp). Tensors are addresses; used by `binarynet.nn.native` only."""
 
+import enum
+
 def products_supported() -> bool:
-    """Whether this CPU has a matrix unit for bfloat16; the products below work on such a CPU alone."""
+    """Whether this CPU has a matrix unit for bfloat16, which `linear` and `conv` and their gradients need."""
+
+def kernels() -> list[str]:
+    """The instruction sets of this build, best first (native/training/choose.cpp)."""
+
+def runs(name: str) -> bool: ...
+def has_bfloat16(name: str) -> bool: ...
+
+class Side:
+    def __init__(self, size: int, kernel: int, stride: int, padding: int, dilation: int) -> None: ...
+
+class Geometry:
+    def __init__(self, images: int, channels: int, filters: int, groups: int, y: Side, x: Side) -> None: ...
+
+def sign_words(geometry: Geometry) -> int: ...
+def code_bytes(geometry: Geometry) -> int: ...
+def weight_words(geometry: Geometry) -> int: ...
+
+class Form(enum.Enum):
+    real = ...
+    bits = ...
+    bytes = ...
+
+class Codes:
+    form: Form
+    @property
+    def pieces(self) -> int: ...
+    @property
+    def scale(self) -> float: ...
+    @property
+    def most(self) -> int: ...
+
+def pack_ones(kernel: str, geometry: Geometry, x: int, bits: int, threads: int) -> bool: ...
+def find_codes(x: int, count: int, threads: int) -> Codes: ...
+def pack_codes(geometry: Geometry, codes: Codes, x: int, bytes: int, threads: int) -> None: ...
+def unpack(geometry: Geometry, codes: Codes, numbers: int, x: int, threads: int) -> None: ...
+def pack_weight_signs(
+    kernel: str, geometry: Geometry, w: int, latent: bool, bits: int, scales: int, threads: int
+) -> bool: ...
+def pack_weight_bytes(geometry: Geometry, w: int, bytes: int, scales: int, threads: int) -> bool: ...
+def forward(
+    kernel: str, geometry: Geometry, codes: Codes, x: int, form: Form, w: int, scales: int, y: int, threads: int
+) -> None: ...
+
+class Rounding:
+    """`images`, `filters`: what `gradient_ranges` wrote, for the unit bytes. They must outlive it."""
+
+    def __init__(self, unit: str, levels: int = 254, seed: int = 0, images: int = 0, filters: int = 0) -> None: ...
+
+def gradient_ranges(geometry: Geometry, gradient: int, scales: int, images: int, filters: int, threads: int) -> bool:
+    """False: the gradient is not finite, which bytes cannot carry."""
+
+def input_gradient(
+    kernel: str,
+    geometry: Geometry,
+    rounding: Rounding,
+    gradient: int,
+    form: Form,
+    w: int,
+    scales: int,
+    dx: int,
+    threads: int,
+) -> None: ...
+def weight_gradient(
+    kernel: str, geometry: Geometry, rounding: Rounding, gradient: int, codes: Codes, x: int, dw: int, threads: int
+) -> None: ...
+def weight_gradient_fits(geometry: Geometry, most: int) -> bool: ...
 
 class LinearShape:
     def __init__(self, batch: int, depth: int, channels: int) -> None: ...
@@ -44,8 +112,26 @@ def adam(
     rate: float,
     deviation: float,
     clip: float,
+    keep: float,
     threads: int,
 ) -> None: ...
+def sgd(
+    w: int,
+    g: int,
+    m: int,
+    count: int,
+    *,
+    momentum: float,
+    gain: float,
+    decay: float,
+    rate: float,
+    clip: float,
+    nesterov: bool,
+    threads: int,
+) -> None:
+    """m 0: without momentum."""
+
+def hat_gradient(g: int, x: int, dx: int, count: int, threads: int) -> None: ...
 def shift_adamax(
     w: int,
     g: int,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from binarynet.nn import Sequential, SteSign, StochasticSign, native
+from binarynet.nn.sequential import fused
 
 pytestmark = pytest.mark.skipif(native.engine is None, reason="the extension binarynet._training is not built")
 
@@ -209,3 +210,21 @@ def test_a_gradient_of_the_gradient_is_torchs() -> None:
 def test_one_value_a_channel_is_torchs_error() -> None:
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         Sequential(norm((1, 5)))(values((1, 5)))
+
+
+def test_the_branch_of_a_block_is_taken_together_as_a_sequence_is() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.sign = nn.BatchNorm2d(3), SteSign()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return fused(x, self.norm, self.sign) + x
+
+    x = values((2, 3, 4, 6))
+    block = Block()
+    ours = block(x.requires_grad_())
+    assert ours.grad_fn.next_functions[0][0].name() == "_BatchNormBackward"
+    with native.off():
+        block.norm.reset_running_stats()
+        assert torch.equal(ours.sign(), block(x).sign())

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from binarynet.nn import BinaryLinear, native
-from binarynet.optim import Adam, latent_optimizer
+from binarynet.optim import Adam, AdamW, latent_optimizer
 
 
 def trained(optimizer_class: type[torch.optim.Adam], steps: int = 5, **settings: object) -> tuple[torch.Tensor, dict]:
@@ -29,6 +29,13 @@ def test_steps_and_state_are_torchs(settings: dict) -> None:
     assert state["param_groups"] == their_state["param_groups"]
     for name, value in their_state["state"][0].items():
         torch.testing.assert_close(state["state"][0][name], value, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"weight_decay": 0.3}, {"amsgrad": True}])
+def test_adamw_is_torchs(settings: dict) -> None:
+    (ours, state), (theirs, their_state) = trained(AdamW, **settings), trained(torch.optim.AdamW, **settings)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert state["param_groups"] == their_state["param_groups"]
 
 
 def test_it_continues_from_a_state_of_torch_and_the_other_way_round() -> None:

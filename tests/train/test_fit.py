@@ -22,6 +22,8 @@ from torch import nn
 
 from binarynet import recipes
 from binarynet.data import DataSet
+from binarynet.errors import InputError
+from binarynet.nn import native
 from binarynet.train import Interrupted, Result, RunFolder, TrainingError, console, evaluate, fit, load_run
 from binarynet.train.checkpoint import read, save
 from tests.train import tiny
@@ -30,8 +32,16 @@ from tests.train.tiny import Tiny, TinyInStages, send_at
 STEPS = 12  # of an epoch
 
 
-def train(data: DataSet, out: Path, recipe: Tiny | None = None, *, seed: int = 0, resume: bool = False) -> Result:
-    return fit(recipe or Tiny(), data, out, seed=seed, resume=resume, progress=False, threads=1)
+def train(
+    data: DataSet,
+    out: Path,
+    recipe: Tiny | None = None,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    gradients: str | None = None,
+) -> Result:
+    return fit(recipe or Tiny(), data, out, seed=seed, resume=resume, progress=False, threads=1, gradients=gradients)
 
 
 def final(out: Path) -> dict[str, torch.Tensor]:
@@ -169,9 +179,13 @@ def test_sigterm_stops_too_and_has_its_own_exit_code(
 KILLED = """
 import signal, sys
 from tests.train import tiny
+from binarynet.nn import native
 from binarynet.train import fit
 tiny.before_step = tiny.send_at(int(sys.argv[2]), signal.SIGKILL)
-fit(tiny.Tiny(), tiny.blobs(), sys.argv[1], progress=False, threads=1)
+gradients = sys.argv[3] if len(sys.argv) > 3 else None
+if gradients:
+    native.PRODUCTS = native.ELEMENTS = 0
+fit(tiny.Tiny(), tiny.blobs(), sys.argv[1], progress=False, threads=1, gradients=gradients)
 """
 
 
@@ -192,6 +206,37 @@ def test_kill_9_and_resume_end_in_the_weights_of_an_uninterrupted_run(
     train(data, tmp_path / "run", resume=True)
     assert_same(final(tmp_path / "run"), final(uninterrupted))
     assert metrics(tmp_path / "run") == metrics(uninterrupted)
+
+
+@pytest.mark.skipif(native.engine is None, reason="the extension binarynet._training is not built")
+@pytest.mark.parametrize("gradients", ["float32", "bf16", "int8", "4"])
+def test_kill_9_and_resume_give_the_same_bytes_however_gradients_are_rounded(
+    data: DataSet, tmp_path: Path, gradients: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "PRODUCTS", 0)  # no net is too small
+    monkeypatch.setattr(native, "ELEMENTS", 0)
+    train(data, tmp_path / "whole", gradients=gradients)
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "run"), str(2 * STEPS + 5), gradients],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    train(data, tmp_path / "run", resume=True, gradients=gradients)
+    assert_same(final(tmp_path / "run"), final(tmp_path / "whole"))
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+
+
+def test_a_run_goes_on_with_the_gradients_it_began_with(data: DataSet, tmp_path: Path) -> None:
+    train(data, tmp_path, gradients="int8")
+    with pytest.raises(TrainingError, match="gradients"):
+        train(data, tmp_path, resume=True, gradients="bf16")
+    with pytest.raises(InputError, match="gradients=9: choose"):
+        train(data, tmp_path / "other", gradients="9")
 
 
 @pytest.mark.parametrize("file", ["best.ckpt", "last.ckpt"])

@@ -18,7 +18,7 @@ from tests.train.tiny import Tiny, blobs
 
 def begin(folder: RunFolder, resume: bool = False, seed: int = 0, precision: str = "32", **settings: Any) -> None:
     data = settings.pop("images", None) or blobs()
-    folder.begin(describe(Tiny(**settings), data, seed, precision), {"threads": 2}, resume)
+    folder.begin(describe(Tiny(**settings), data, seed, precision, "float32"), {"threads": 2}, resume)
 
 
 def test_a_new_run_makes_its_folder_and_says_what_it_is(tmp_path: Path) -> None:

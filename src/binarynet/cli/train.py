@@ -22,6 +22,13 @@ DataDir = Annotated[
     typer.Option(help="Where the data sets are.", metavar="DIR", show_default="BINARYNET_DATA, or they are downloaded"),
 ]
 Precision = Annotated[str, typer.Option(help="32, or bf16 (training steps under autocast).")]
+Gradients = Annotated[
+    str | None,
+    typer.Option(
+        metavar="float32|bf16|int8|1 … 8",
+        help="How gradients enter the products of binary layers on a CPU; default as BINARYNET_GRADIENTS says.",
+    ),
+]
 
 
 @app.command()
@@ -132,6 +139,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/RECIPE-seedN")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, bit-exactly.")] = False,
     precision: Precision = "32",
+    gradients: Gradients = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs on each machine.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
     threads: Threads = 0,
@@ -154,6 +162,7 @@ def train(
         seed=seed,
         resume=resume,
         precision=precision,  # type: ignore[arg-type]
+        gradients=gradients,
         devices=devices,
         nodes=nodes,
         threads=threads or None,

@@ -114,9 +114,8 @@ class BinaryConv2d(_BinaryConv, nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         x, padding = self._padded(self._quantized_input(x))
-        return products.conv2d(
-            x, self.weight, self.weight_quantizer, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+        window = self.stride, padding, self.dilation
+        return products.convolution(x, self.weight, self.weight_quantizer, self.bias, window, self.groups)
 
 
 class BinaryConv1d(_BinaryConv, nn.Conv1d):
@@ -162,8 +161,8 @@ class BinaryConv1d(_BinaryConv, nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         x, padding = self._padded(self._quantized_input(x))
-        weight = self._quantized_weight()
-        return F.conv1d(x, weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        window = self.stride, padding, self.dilation
+        return products.convolution(x, self.weight, self.weight_quantizer, self.bias, window, self.groups)
 
 
 class BinaryConvTranspose2d(BinaryLayer, nn.ConvTranspose2d):

@@ -1,10 +1,11 @@
 """The gate to the native training steps (`binarynet._training`): what may pass, and how it is handed over.
 
 Everything behind the gate has its rule in torch as well, which runs on GPUs, under `torch.compile` and the
-transforms of `torch.func`, in other precisions, and where the extension or the CPU lacks something. Elementwise
-steps are native on every CPU; matrix products where it has a matrix unit for bfloat16 (AMX).
+transforms of `torch.func`, in other precisions, and where the extension lacks something.
 
-`BINARYNET_TRAINING=torch` in the environment, or `with native.off()`, leaves everything to torch.
+`BINARYNET_TRAINING` in the environment names what multiplies: one of `KERNELS`, which this CPU must have, or `torch`,
+which leaves everything to torch, as `with native.off()` does. Unset, it is the first of them that runs here.
+`BINARYNET_GRADIENTS`, or `with native.rounded_as(..)`, says how gradients enter a product (`GRADIENTS`).
 """
 
 from __future__ import annotations
@@ -26,16 +27,35 @@ try:
 except ImportError:  # a source tree whose extension is not built
     engine = None  # type: ignore[assignment]
 
-_training_by = os.environ.get("BINARYNET_TRAINING", "")
-if _training_by not in ("", "torch"):
-    raise InputError(f"BINARYNET_TRAINING={_training_by}: choose torch, or leave it unset.")
-_on = engine is not None and not _training_by
-_products = _on and engine.products_supported()
+# float32: as they are. bf16: rounded to 8 significant bits. int8: to 255 steps, at random and without bias. 1 to 8:
+# to that many bits, at random and without bias, as DoReFa-Net's.
+GRADIENTS = ("float32", "bf16", "int8", "1", "2", "3", "4", "5", "6", "7", "8")
+# What multiplies, best first: AMX takes plain signs at stride 1, and leaves the rest to the next.
+KERNELS = ("amx", *engine.kernels()) if engine is not None else ()
+RUNS = tuple(
+    name for name in KERNELS if (engine.products_supported() if name == "amx" else engine.runs(name))
+)  # on this CPU
 
-_pieces = os.environ.get("BINARYNET_GRADIENT_PIECES", "1")
-if _pieces not in ("1", "2", "3"):
-    raise InputError(f"BINARYNET_GRADIENT_PIECES={_pieces}: choose 1, 2 or 3.")
-_gradient_pieces = int(_pieces)
+_by = os.environ.get("BINARYNET_TRAINING", "")
+if _by not in ("", "torch", *RUNS):
+    there = ", ".join((*RUNS, "torch"))
+    raise InputError(f"BINARYNET_TRAINING={_by}: choose {there}, or leave it unset: the first is taken.")
+_on = engine is not None and _by != "torch"
+_kernel = _by if _by in RUNS else (RUNS[0] if RUNS else "")
+
+
+def checked_gradients(text: str, where: str) -> str:
+    """`text`, if it is one of `GRADIENTS`. `InputError` else, which begins with `where`."""
+    if text not in GRADIENTS:
+        raise InputError(f"{where}={text}: choose float32, bf16, int8, or 1 to 8 for so many bits.")
+    return text
+
+
+_gradients = os.environ.get("BINARYNET_GRADIENTS", "")
+if _gradients:
+    checked_gradients(_gradients, "BINARYNET_GRADIENTS")
+if "BINARYNET_GRADIENT_PIECES" in os.environ:
+    raise InputError("BINARYNET_GRADIENT_PIECES is gone: say BINARYNET_GRADIENTS=bf16 for 1, =float32 for 2 or 3.")
 
 # Numbers from which a call pays: a few microseconds of Python against a pass over memory.
 ELEMENTS = 1 << 14
@@ -76,21 +96,51 @@ def takes(*tensors: Tensor) -> bool:
 
 
 def multiplies(products: int) -> bool:
-    """Whether a multiplication of that many products is one for the matrix unit."""
-    return _on and _products and products >= PRODUCTS
+    """Whether a product of that many multiplications is worth a call."""
+    return _on and products >= PRODUCTS
+
+
+def has_matrix_unit() -> bool:
+    """Whether plain signs are multiplied on it. (Gradients enter it as bfloat16: others go where they are bytes.)"""
+    return _on and _kernel == "amx" and gradients() in ("float32", "bf16")
+
+
+def kernel() -> str:
+    """The instruction set of all other products."""
+    return next(name for name in RUNS if name != "amx") if _kernel == "amx" else _kernel
 
 
 def dense(tensor: Tensor) -> bool:
     """Whether its numbers lie one after the other, in the order of its dimensions or with the channels last."""
-    return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
+    return (
+        tensor.is_contiguous()
+        or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
+        or (tensor.ndim == 3 and tensor.transpose(1, 2).is_contiguous())
+    )
 
 
-def gradient_pieces() -> int:
-    """How many bfloat16 numbers stand for one of a gradient in a product: 1, or what `BINARYNET_GRADIENT_PIECES` says.
+def gradients() -> str:
+    """How gradients enter a product: one of `GRADIENTS`.
 
-    One keeps 8 significant bits, two 16, three all 24. See docs/training.md for what that does to the curves.
+    Unset, it is the quickest that leaves curves as they are (docs/training.md): bf16 where the CPU multiplies it, else
+    float32.
     """
-    return _gradient_pieces
+    if _gradients:
+        return _gradients
+    return "bf16" if _kernel == "amx" or (_kernel and engine.has_bfloat16(_kernel)) else "float32"
+
+
+@contextmanager
+def rounded_as(mode: str | None) -> Iterator[None]:
+    """Gradients enter products as `mode` says, one of `GRADIENTS`; None: as the environment says."""
+    global _gradients
+    before = _gradients
+    if mode is not None:
+        _gradients = checked_gradients(mode, "gradients")
+    try:
+        yield
+    finally:
+        _gradients = before
 
 
 def sign(x: Tensor) -> Tensor:
@@ -109,18 +159,28 @@ def window_gradient(gradient: Tensor, x: Tensor, window: float) -> Tensor | None
     return dx
 
 
-def step(rule: str, parameter: Tensor, first: Tensor, second: Tensor, **factors: Any) -> None:
+def hat_gradient(gradient: Tensor, x: Tensor) -> Tensor | None:
+    """gradient (2 - 2 |x|) where |x| <= 1, else 0; None as above."""
+    if gradient.stride() != x.stride():
+        return None
+    dx = torch.empty_like(x)
+    engine.hat_gradient(gradient.data_ptr(), x.data_ptr(), dx.data_ptr(), x.numel(), torch.get_num_threads())
+    return dx
+
+
+def step(rule: str, parameter: Tensor, *state: Tensor | None, **factors: Any) -> None:
     """One step of the optimizer `rule`, in place, for a parameter that passes, with its gradient and its state."""
-    gradient, *state = (_ordered_like(parameter, tensor) for tensor in (parameter.grad, first, second))
-    addresses = (tensor.data_ptr() for tensor in (parameter, gradient, *state))
+    gradient, *used = (
+        None if tensor is None else _ordered_like(parameter, tensor) for tensor in (parameter.grad, *state)
+    )
+    addresses = (0 if tensor is None else tensor.data_ptr() for tensor in (parameter, gradient, *used))
     getattr(engine, rule)(*addresses, parameter.numel(), threads=torch.get_num_threads(), **factors)
-    for given, used in zip((first, second), state, strict=True):
-        if used is not given:
-            given.copy_(used)
+    for given, ordered in zip(state, used, strict=True):
+        if given is not None and ordered is not given:
+            given.copy_(ordered)  # type: ignore[arg-type]
     torch.autograd.graph.increment_version(parameter)
 
 
-def _ordered_like(model: Tensor, tensor: Tensor | None) -> Tensor:
+def _ordered_like(model: Tensor, tensor: Tensor) -> Tensor:
     """`tensor`, or a copy that lies in memory as `model` does."""
-    assert tensor is not None
     return tensor if tensor.stride() == model.stride() else torch.empty_like(model).copy_(tensor)

@@ -1,167 +1,129 @@
-"""The products of binary layers: exact forwards on the CPU's matrix unit, float32 of torch everywhere else.
+"""The products of binary layers: forwards exact on bits and bytes, gradients rounded as asked, else torch's float32.
 
-What comes out of a sign is ±1, a byte is 2x − 255, and dropout leaves 0, ±2, .. of them: such numbers are bfloat16
-as they are, their products are exact, and so are sums below 2^24. So the matrix unit, which multiplies bfloat16 and
-adds in float32, gives the bits of the float32 product, only sooner. Numbers with more significant bits are cut into
-two or three pieces (native/training/products.h). Gradients are not exact to begin with: they are rounded to as many
-pieces as `native.gradient_pieces` says.
+Weights that a quantizer made are small integers times a scale, of each filter or of the layer; so are most inputs: ±1,
+bytes, k-bit codes, all of them after dropout or pooling. Their products are integers, computed without rounding: ±1 by
+xor and popcount, others as bytes. What a tensor holds is read off its values (native/training/codes.h), so every
+quantizer, stochastic ones too, and every layer between it and the product is served.
+
+Backwards a real gradient meets these integers, as `native.gradients` says: as float32, as bfloat16, or rounded at
+random to a byte or to fewer bits (native/training/multiply.h). What was ±1 is kept as bits for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from binarynet.nn import native
+from binarynet.nn import matrix_unit, native, record
+from binarynet.nn.packed_product import Window, output_sizes, product
 from binarynet.nn.quantizers import Quantizer
 
-_conv2d_input: Any = torch.nn.grad.conv2d_input  # type: ignore[attr-defined]
-_conv2d_weight: Any = torch.nn.grad.conv2d_weight  # type: ignore[attr-defined]
+# Below so many channels a filter, or filters a group, most of a vector multiplies nothing.
+FEWEST = 8
+# Sums of bytes times bytes stay below 2^31 up to this depth.
+DEEPEST = 60_000
 
 
 def linear(x: Tensor, weight: Tensor, quantizer: Quantizer | None, bias: Tensor | None) -> Tensor:
     """x (..., in) @ quantizer(weight).T + bias, weight (out, in) latent; `None` leaves the weight as it is."""
-    if (
-        quantizer is not None
-        and quantizer.is_plain_sign
-        and native.takes(x, weight)
-        and x.is_contiguous()
-        and weight.is_contiguous()
-        and native.multiplies(x.numel() * weight.shape[0])
-        and x.shape[-1] == weight.shape[1]
-        and (pieces := _pieces(x))
-    ):
-        y: Tensor | None = _Linear.apply(x, weight, quantizer, pieces)  # type: ignore[no-untyped-call]
-        if y is not None:
-            return y if bias is None else y + bias
-    return F.linear(x, weight if quantizer is None else quantizer(weight), bias)
+    products = x.numel() * weight.shape[0]
+    why = _refusal(x, weight, quantizer, 1, products)
+    if not why and (x.shape[-1] != weight.shape[1] or not x.is_contiguous()):
+        why = "its input does not lie in rows"
+    latent = quantizer if quantizer is not None and quantizer.is_plain_sign else None
+    values = weight if quantizer is None or latent is not None else quantizer(weight)
+    y: Tensor | None = None
+    if not why:
+        if native.has_matrix_unit() and latent is not None:
+            with record.timed(record.layer(), "forward", "amx", products):
+                y = matrix_unit.linear(x, weight, latent)
+        if y is None:
+            rows = x.reshape(-1, x.shape[-1], 1, 1)
+            found = product(rows, values.view(*values.shape, 1, 1), latent, ((1, 1), (0, 0), (1, 1)), 1)
+            if isinstance(found, str):
+                why = found
+            else:
+                y = found.view(*x.shape[:-1], weight.shape[0])
+    if y is None:
+        return _by_torch(lambda: F.linear(x, values if latent is None else latent(weight), bias), why, products)
+    return y if bias is None else y + bias
 
 
-def conv2d(
-    x: Tensor,
-    weight: Tensor,
-    quantizer: Quantizer | None,
-    bias: Tensor | None,
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
-    dilation: tuple[int, ...],
-    groups: int,
+def convolution(
+    x: Tensor, weight: Tensor, quantizer: Quantizer | None, bias: Tensor | None, window: Window, groups: int
 ) -> Tensor:
-    """`torch.nn.functional.conv2d` of x with quantizer(weight). On the matrix unit: stride 1, sizes kept."""
-    if (
-        quantizer is not None
-        and quantizer.is_plain_sign
-        and x.ndim == 4
+    """`torch.nn.functional.conv1d` or `conv2d` of x (n, c, ..) or (c, ..) with quantizer(weight)."""
+    sides = weight.ndim - 2
+    places = output_sizes(x.shape[-sides:], weight.shape[2:], window)
+    products = (x.shape[0] if x.ndim == sides + 2 else 1) * prod(places) * weight.numel()
+    why = _refusal(x, weight, quantizer, groups, products)
+    if not why and (x.ndim != sides + 2 or x.shape[1] != weight.shape[1] * groups or min(places) <= 0):
+        why = "its input is no batch of images"
+    latent = quantizer if quantizer is not None and quantizer.is_plain_sign else None
+    values = weight if quantizer is None or latent is not None else quantizer(weight)
+    y: Tensor | None = None
+    if not why:
+        last, wide, filters = x, window, values
+        if sides == 1:  # an image of one row
+            last, filters = x.unsqueeze(2), values.unsqueeze(2)
+            stride, padding, dilation = window
+            wide = (1, *stride), (0, *padding), (1, *dilation)
+        last = last.contiguous(memory_format=torch.channels_last)
+        if latent is not None and _suits_matrix_unit(weight, window, groups):
+            with record.timed(record.layer(), "forward", "amx", products):
+                y = matrix_unit.conv2d(last, weight, latent)
+        if y is None:
+            found = product(last, filters, latent, wide, groups)
+            if isinstance(found, str):
+                why = found
+            else:
+                y = found if sides == 2 else found.squeeze(2)
+    if y is None:
+        rule: Any = F.conv2d if sides == 2 else F.conv1d
+        if sides == 2 and x.ndim == 4 and torch.is_grad_enabled() and native.takes(x, weight):
+            x = x.contiguous(memory_format=torch.channels_last)  # as all that is native takes and gives images
+        return _by_torch(
+            lambda: rule(x, values if latent is None else latent(weight), bias, *window, groups), why, products
+        )
+    return y if bias is None else y + bias.view(-1, *(1,) * sides)
+
+
+def _suits_matrix_unit(weight: Tensor, window: Window, groups: int) -> bool:
+    stride, padding, dilation = window
+    return (
+        native.has_matrix_unit()
+        and weight.ndim == 4
         and groups == 1
         and (*stride, *dilation) == (1, 1, 1, 1)
         and all(size == 2 * before + 1 for size, before in zip(weight.shape[2:], padding, strict=True))
-        and native.takes(x, weight)
-        and weight.is_contiguous()
-        and native.multiplies(x.numel() * weight.numel() // weight.shape[1])
-        and x.shape[1] == weight.shape[1]
-    ):
-        last = x.contiguous(memory_format=torch.channels_last)
-        y: Tensor | None = _Conv2d.apply(last, weight, quantizer, _most_pieces())  # type: ignore[no-untyped-call]
-        if y is not None:
-            return y if bias is None else y + bias.view(-1, 1, 1)
-    quantized = weight if quantizer is None else quantizer(weight)
-    return F.conv2d(x, quantized, bias, stride, padding, dilation, groups)
+    )
 
 
-def _most_pieces() -> int:
-    """How many bfloat16 numbers may hold one of an input: three hold any, which in evaluation is left to torch."""
-    return 3 if torch.is_grad_enabled() else 2
+def _refusal(x: Tensor, weight: Tensor, quantizer: Quantizer | None, groups: int, products: int) -> str:
+    """Why a layer is left to torch before its numbers are looked at; "" if it is not."""
+    if quantizer is None:
+        return "its weights are real"
+    if not native.takes(x, weight):
+        return "not plain float32 on this CPU, or native steps are off"
+    if not weight.is_contiguous():
+        return "its weights do not lie in rows"
+    if not native.multiplies(products):
+        return f"too small to pay: {products:,} products"
+    filters, channels = weight.shape[0] // groups, weight.shape[1]
+    if groups > 1 and min(filters, channels) < FEWEST:
+        return f"groups of {channels} channels and {filters} filters fill no vector"
+    if max(filters, channels) * weight[0, 0].numel() > DEEPEST:
+        return f"deeper than {DEEPEST:,}"
+    return ""
 
 
-def _pieces(x: Tensor) -> int:
-    """How many bfloat16 numbers hold one of x; 0 where float32 is to be torch's."""
-    pieces = native.engine.pieces_of(x.data_ptr(), x.numel(), torch.get_num_threads())
-    return pieces if pieces <= _most_pieces() else 0
-
-
-class _Linear(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, quantizer: Quantizer, pieces: int) -> Tensor | None:
-        rows = x.numel() // x.shape[-1]
-        ctx.shape = native.engine.LinearShape(rows, *reversed(weight.shape))
-        ctx.quantizer, ctx.pieces = quantizer, pieces
-        y = x.new_empty(*x.shape[:-1], weight.shape[0])
-        signs = torch.empty(weight.shape[0], -(-weight.shape[1] // 64), dtype=torch.int64)
-        addresses = x.data_ptr(), pieces, weight.data_ptr(), y.data_ptr(), signs.data_ptr()
-        if not native.engine.linear(ctx.shape, *addresses, torch.get_num_threads()):
-            return None  # NaN among the weights has no sign: torch carries it along
-        ctx.save_for_backward(x, weight, signs)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        x, weight, signs = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a gradient of the gradient is asked for: torch's own rules
-            rows = grads[0].flatten(0, -2)
-            return _again(ctx, lambda: grads[0] @ ctx.quantizer(weight), lambda: rows.T @ x.flatten(0, -2), weight)
-        gradient, pieces, threads = grads[0].contiguous(), native.gradient_pieces(), torch.get_num_threads()
-        dx = dw = None
-        if ctx.needs_input_grad[0]:
-            dx = torch.empty_like(x)
-            native.engine.linear_input_gradient(
-                ctx.shape, gradient.data_ptr(), pieces, signs.data_ptr(), dx.data_ptr(), threads
-            )
-        if ctx.needs_input_grad[1]:
-            dw = torch.empty_like(weight)
-            native.engine.linear_weight_gradient(
-                ctx.shape, gradient.data_ptr(), pieces, x.data_ptr(), ctx.pieces, dw.data_ptr(), threads
-            )
-            dw = ctx.quantizer.propagate(dw, weight)
-        return dx, dw, None, None
-
-
-class _Conv2d(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, quantizer: Quantizer, most_pieces: int) -> Tensor | None:
-        images, channels, height, width = x.shape
-        ctx.shape = native.engine.ConvShape(images, height, width, channels, weight.shape[0], *weight.shape[2:])
-        ctx.quantizer = quantizer
-        y = torch.empty((images, weight.shape[0], height, width), memory_format=torch.channels_last)
-        signs = torch.empty(native.engine.conv_sign_words(ctx.shape), dtype=torch.int32)
-        addresses = x.data_ptr(), most_pieces, weight.data_ptr(), y.data_ptr(), signs.data_ptr()
-        ctx.pieces = native.engine.conv(ctx.shape, *addresses, torch.get_num_threads())
-        if not ctx.pieces:
-            return None
-        ctx.save_for_backward(x, weight, signs)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        x, weight, signs = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            padding = tuple(size // 2 for size in weight.shape[2:])
-            return _again(
-                ctx,
-                lambda: _conv2d_input(x.shape, ctx.quantizer(weight), grads[0], padding=padding),
-                lambda: _conv2d_weight(x, weight.shape, grads[0], padding=padding),
-                weight,
-            )
-        gradient = grads[0].contiguous(memory_format=torch.channels_last)
-        pieces, threads = native.gradient_pieces(), torch.get_num_threads()
-        dx = dw = None
-        if ctx.needs_input_grad[0]:
-            dx = torch.empty_like(x)
-            native.engine.conv_input_gradient(
-                ctx.shape, gradient.data_ptr(), pieces, signs.data_ptr(), dx.data_ptr(), threads
-            )
-        if ctx.needs_input_grad[1]:
-            dw = torch.empty_like(weight)
-            native.engine.conv_weight_gradient(
-                ctx.shape, gradient.data_ptr(), pieces, x.data_ptr(), ctx.pieces, dw.data_ptr(), threads
-            )
-            dw = ctx.quantizer.propagate(dw, weight)
-        return dx, dw, None, None
-
-
-def _again(ctx: Any, dx: Any, dw: Any, weight: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-    """The two gradients by rules that can be derived again, as far as they are needed."""
-    needs_x, needs_weight = ctx.needs_input_grad[:2]
-    return dx() if needs_x else None, ctx.quantizer.propagate(dw(), weight) if needs_weight else None, None, None
+def _by_torch(rule: Callable[[], Tensor], why: str, products: int) -> Tensor:
+    if not record.on():
+        return rule()
+    with record.timed(record.layer(), "forward", f"torch float32: {why}", products):
+        return rule()

@@ -28,23 +28,34 @@ class Sequential(nn.Sequential):
     """`torch.nn.Sequential` with fused training steps; same arguments, same state dict."""
 
     def forward(self, x: Tensor) -> Tensor:
-        layers = list(self)
-        at = 0
-        while at < len(layers):
-            layer, after = layers[at], layers[at + 1] if at + 1 < len(layers) else None
-            if _takes_norm(layer, x):
-                sign = after if isinstance(after, SteSign) and _is_plain(after, SteSign) else None
-                x = _batch_norm(layer, sign, x)
-                at += 1 if sign is None else 2
-                continue
-            if _takes_pool(layer, x):
-                x = _max_pool(x)
-            elif _takes_dropout(layer, x):
-                x = _dropout(layer, x)
-            else:
-                x = layer(x)
-            at += 1
-        return x
+        return fused(x, *self)
+
+
+def fused(x: Tensor, *layers: nn.Module) -> Tensor:
+    """x through `layers`, one after the other, taken together as in `Sequential`: for the forward pass of a block.
+
+    Layers keep their names in the block: `fused(x, self.sign, self.conv, self.norm) + shortcut`.
+    """
+    at = 0
+    while at < len(layers):
+        layer, after = layers[at], layers[at + 1] if at + 1 < len(layers) else None
+        if _takes_norm(layer, x):
+            sign = after if isinstance(after, SteSign) and _is_plain(after, SteSign) else None
+            x = _batch_norm(layer, sign, x)
+            at += 1 if sign is None else 2
+            continue
+        if _takes_pool(layer, x):
+            x = _max_pool(x)
+        elif _takes_dropout(layer, x):
+            x = _dropout(layer, x)
+        else:
+            if type(layer) is nn.Conv2d and layer.training and x.ndim == 4 and native.takes(x, layer.weight):
+                x = x.contiguous(
+                    memory_format=torch.channels_last
+                )  # and so is what comes out, for the layers behind it
+            x = layer(x)
+        at += 1
+    return x
 
 
 def _is_plain(layer: nn.Module, *kinds: type[nn.Module]) -> bool:

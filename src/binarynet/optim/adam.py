@@ -1,4 +1,4 @@
-"""Adam that clips the latent weights in the pass over memory in which it steps them."""
+"""Adam and AdamW that clip the latent weights in the pass over memory in which they step them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,8 @@ from binarynet.nn import native
 from binarynet.optim.clip import clip_groups, clip_of
 
 
-class Adam(torch.optim.Adam):
-    """`torch.optim.Adam`, arguments, state and state dict the same, that knows the `clip` of `latent_optimizer`.
-
-    On a CPU each float32 parameter takes one pass over memory: 28 bytes a number for the step and the clip. Elsewhere,
-    and with `amsgrad`, `weight_decay` or `maximize`, it is torch's step and a clamp behind it.
-
-    Reference: Kingma, Ba, "Adam: A Method for Stochastic Optimization", arXiv 1412.6980.
-    """
+class _OnePass(torch.optim.Adam):
+    """The step of both: on a CPU one pass over memory for each float32 parameter, else torch's step and a clamp."""
 
     clips = True
 
@@ -60,11 +54,30 @@ class Adam(torch.optim.Adam):
             rate=group["lr"] / (1 - beta1**steps),
             deviation=math.sqrt(1 - beta2**steps),
             clip=clip_of(group),
+            keep=1 - group["lr"] * group["weight_decay"],
         )
 
 
+class Adam(_OnePass):
+    """`torch.optim.Adam`, arguments, state and state dict the same, that knows the `clip` of `latent_optimizer`.
+
+    On a CPU each float32 parameter takes one pass over memory: 28 bytes a number for the step and the clip. Elsewhere,
+    and with `amsgrad`, `weight_decay` or `maximize`, it is torch's step and a clamp behind it.
+
+    Reference: Kingma, Ba, "Adam: A Method for Stochastic Optimization", arXiv 1412.6980.
+    """
+
+
+class AdamW(_OnePass, torch.optim.AdamW):
+    """`torch.optim.AdamW`, as `Adam` is torch's: the decay of the weights is part of the pass.
+
+    Reference: Loshchilov, Hutter, "Decoupled Weight Decay Regularization", arXiv 1711.05101.
+    """
+
+
 def _is_plain(group: dict[str, Any]) -> bool:
-    special = group["amsgrad"] or group["weight_decay"] or group["maximize"] or group["differentiable"]
+    added = group["weight_decay"] and not group.get("decoupled_weight_decay", False)  # to the gradient
+    special = group["amsgrad"] or added or group["maximize"] or group["differentiable"]
     return not special and not isinstance(group["lr"], torch.Tensor)
 
 

@@ -42,6 +42,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from binarynet.errors import RecipeError
 from binarynet.nn import ApproxSign, BinaryConv2d, BinaryLinear, ByteInput, Sequential
 from binarynet.nn.magnitude import MagnitudeAwareSign
+from binarynet.nn.sequential import fused
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Positive
@@ -60,7 +61,7 @@ class BiRealBlock(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.norm(self.conv(self.sign(x))) + self.shortcut(x)
+        y: Tensor = fused(x, self.sign, self.conv, self.norm) + self.shortcut(x)
         return y
 
 

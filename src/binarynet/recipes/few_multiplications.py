@@ -37,7 +37,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -45,7 +44,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from binarynet.nn import BinaryLayer, ByteInput, Sequential, squared_hinge
 from binarynet.nn.binaryconnect import BinaryConnect
 from binarynet.nn.few_multiplications import FewMultiplicationsConv2d, FewMultiplicationsLinear, TernaryConnect
-from binarynet.optim import geometric_decay, glorot_scale, latent_optimizer
+from binarynet.optim import SGD, geometric_decay, glorot_scale, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive
 
@@ -69,7 +68,7 @@ class FewMultiplications(Recipe):
         return squared_hinge(logits, target) * logits.shape[1]  # the sum over the classes
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        optimizer = latent_optimizer(torch.optim.SGD, model, lr=self.lr_start, step_scale=False, clip="glorot")
+        optimizer = latent_optimizer(SGD, model, lr=self.lr_start, step_scale=False, clip="glorot")
         return optimizer, geometric_decay(optimizer, self.lr_start, self.lr_end, self.epochs)
 
     def norm_batches(self) -> int:

@@ -18,6 +18,7 @@ from torch import nn
 
 from binarynet.data import DataSet
 from binarynet.errors import TrainingError, closest, takes
+from binarynet.nn import native
 from binarynet.recipes import Recipe
 from binarynet.train import console, processes
 from binarynet.train.callbacks import LatentWeightMovement, Metrics
@@ -86,6 +87,7 @@ def fit(
     seed: int = 0,
     resume: bool = False,
     precision: Literal["32", "bf16"] = "32",
+    gradients: str | None = None,
     devices: int = 1,
     nodes: int = 1,
     accelerator: str = "auto",
@@ -99,6 +101,8 @@ def fit(
     resume: go on after the last full epoch of `out`, to the weights that no interruption would have given. A
         finished run is not trained again.
     precision: "bf16" computes the training steps under bfloat16 autocast; evaluation is always in float32.
+    gradients: how they enter the products of binary layers on a CPU: float32, bf16, int8, or 1 to 8 bits
+        (docs/training.md). None: as `BINARYNET_GRADIENTS` says, else the quickest that leaves curves as they are.
     devices, nodes: processes on each machine, and machines. The recipe's batch size is that of all together.
         Under torchrun leave both at 1.
     accelerator: "auto", "cpu", "gpu", as Lightning names them.
@@ -111,13 +115,15 @@ def fit(
     `RecipeError` for a batch size that does not fit; `Interrupted` after Ctrl-C or SIGTERM.
     """
     devices, nodes = processes.layout(devices, nodes)
+    if gradients is not None:
+        native.checked_gradients(gradients, "gradients")
     _check(recipe, data, seed, precision, devices * nodes, threads)
     folder = RunFolder(out)
     plan = _Plan(
         recipe,
         data,
         folder,
-        describe(recipe, data, seed, precision),
+        describe(recipe, data, seed, precision, gradients or native.gradients()),
         resume,
         devices,
         nodes,
@@ -186,7 +192,7 @@ def _train(plan: _Plan, begin: bool = True) -> None:
     """What one process does: all of a run, or one rank of it."""
     keep_freed()
     recipe, data, folder, seed = plan.recipe, plan.data, plan.folder, plan.config["seed"]
-    with console.quiet(), sleeping():
+    with console.quiet(), sleeping(), native.rounded_as(plan.config["gradients"]):
         torch.set_num_threads(plan.threads)
         metrics = Metrics(folder)
         trainer = _trainer(plan, metrics)

@@ -1,6 +1,6 @@
 """A run folder: what was asked for, what came out, and whether the one may go on to the other.
 
-    config.json     recipe, settings, data, seed, precision; one entry of `sessions` for each start and resume
+    config.json     recipe, settings, data, seed, precision, gradients; each start and resume in `sessions`
     metrics.csv     one row an epoch
     tensorboard/    the same for TensorBoard
     checkpoints/    last.ckpt, best.ckpt
@@ -174,7 +174,7 @@ def _at(document: Any, place: str) -> Any:
     return document
 
 
-def describe(recipe: Recipe, data: DataSet, seed: int, precision: str) -> dict[str, Any]:
+def describe(recipe: Recipe, data: DataSet, seed: int, precision: str, gradients: str) -> dict[str, Any]:
     """What decides the outcome of a run, for config.json: runs of equal descriptions are the same run."""
     digest = hashlib.sha256()
     for split in (data.train, data.validation, data.test):
@@ -192,6 +192,7 @@ def describe(recipe: Recipe, data: DataSet, seed: int, precision: str) -> dict[s
         },
         "seed": seed,
         "precision": precision,
+        "gradients": gradients,
     }
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from binarynet.errors import InputError
-from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, SteSign
+from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, SteSign, native
 from binarynet.recipes import Recipe
 
 # Passes over memory that a step makes for one weight, each of 4 bytes. Plain: signs 2, forward 1, both backwards 2,
@@ -69,6 +69,8 @@ class PlainTraining:
     `InputError` for a network of other layers than the BNN recipes', or without Adam.
     """
 
+    name = "plain"
+
     def __init__(self, recipe: Recipe, model: nn.Module) -> None:
         if not isinstance(model, nn.Sequential):
             raise InputError("the plain way is written for networks that are one sequence of layers")
@@ -107,6 +109,8 @@ class PlainTraining:
 class OurTraining:
     """`recipe`'s own step, for the comparison."""
 
+    name = "ours"
+
     def __init__(self, recipe: Recipe, model: nn.Module) -> None:
         self.recipe, self.model = recipe, model
         self.optimizer, _ = recipe.optimizer(model)
@@ -118,6 +122,17 @@ class OurTraining:
         torch.autograd.backward(loss)
         self.optimizer.step()
         return loss
+
+
+class TorchTraining(OurTraining):
+    """`recipe`'s own step with everything left to torch: what stands for the plain way of all other networks."""
+
+    name = "torch"
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One training step; the loss."""
+        with native.off():
+            return super().step(images, labels)
 
 
 def _plain(layer: nn.Module) -> nn.Module:

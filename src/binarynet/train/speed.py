@@ -16,20 +16,25 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from binarynet.data import DataSet
-from binarynet.errors import TrainingError
+from binarynet.errors import InputError, TrainingError
+from binarynet.nn import native, record
 from binarynet.recipes import Recipe
 from binarynet.train.loader import TrainingBatches
-from binarynet.train.memory import keep_freed
-from binarynet.train.plain import OUR_BYTES, PLAIN_BYTES, OurTraining, PlainTraining
+from binarynet.train.memory import keep_freed, peak_resident, resident
+from binarynet.train.plain import OUR_BYTES, PLAIN_BYTES, OurTraining, PlainTraining, TorchTraining
 
 Way = Literal["ours", "plain"]
+_Training = OurTraining | PlainTraining | TorchTraining
 _PRODUCTS = (
     "_Linear",
     "_LinearBackward",
     "_Conv2d",
     "_Conv2dBackward",
+    "_Product",
+    "_ProductBackward",
     "aten::mm",
     "aten::addmm",
     "aten::mkldnn_convolution",
@@ -43,25 +48,37 @@ class WayTiming:
     """seconds: of each timed step; product_share: of the step's time in matrix products; losses: of every step.
 
     weight_bytes: that the passes over the weights, their gradients and Adam's state move in a step, counted from the
-    code (`plain.PLAIN_BYTES`, `plain.OUR_BYTES`), not measured.
+    code (`plain.PLAIN_BYTES`, `plain.OUR_BYTES`), not measured; 0 where nobody has counted.
+    peak_bytes: of memory, above what the process held before there was a network; 0 where the system does not say.
+    rule: "plain", or "torch" where the plain way is our network with everything left to torch.
+    layers: what ran each product, the fastest of some steps.
     """
 
     way: Way
+    rule: str
     batch_size: int
     seconds: list[float]
     product_share: float
     weight_bytes: int
+    peak_bytes: int
     losses: list[float]
+    layers: list[record.Ran]
 
     @property
     def median(self) -> float:
         return float(np.median(self.seconds))
 
 
-def compare(recipe: Recipe, data: DataSet, *, steps: int, threads: int, turn: int = 5) -> dict[Way, WayTiming]:
-    """`steps` training steps of both ways, `turn` of one and then of the other; the first turn is not timed."""
+def compare(
+    recipe: Recipe, data: DataSet, *, steps: int, threads: int, turn: int = 5, gradients: str | None = None
+) -> dict[Way, WayTiming]:
+    """`steps` training steps of both ways, `turn` of one and then of the other; the first turn is not timed.
+
+    gradients: how they enter our products, one of `nn.native.GRADIENTS`; None: as the environment says.
+    """
     ways: tuple[Way, Way] = ("ours", "plain")
-    with _worker("ours", recipe, data, threads) as ours, _worker("plain", recipe, data, threads) as plain:
+    setting = recipe, data, threads, gradients
+    with _worker("ours", *setting) as ours, _worker("plain", *setting) as plain:
         seconds: dict[Way, list[float]] = {way: [] for way in ways}
         losses: dict[Way, list[float]] = {way: [] for way in ways}
         done = 0
@@ -75,17 +92,19 @@ def compare(recipe: Recipe, data: DataSet, *, steps: int, threads: int, turn: in
             done += count
         result: dict[Way, WayTiming] = {}
         for way, worker in zip(ways, (ours, plain), strict=True):
+            rule, peak = _ask(worker, ("memory", 0))
             share, weights = _ask(worker, ("profile", 2))
-            moved = weights * (OUR_BYTES if way == "ours" else PLAIN_BYTES)
-            result[way] = WayTiming(way, recipe.batch_size, seconds[way], share, moved, losses[way])
+            moved = weights * {"ours": OUR_BYTES, "plain": PLAIN_BYTES, "torch": 0}[rule]
+            layers = _ask(worker, ("layers", 3)) if way == "ours" else []
+            result[way] = WayTiming(way, rule, recipe.batch_size, seconds[way], share, moved, peak, losses[way], layers)
     return result
 
 
 @contextmanager
-def _worker(way: Way, recipe: Recipe, data: DataSet, threads: int) -> Iterator[Connection]:
+def _worker(way: Way, recipe: Recipe, data: DataSet, threads: int, gradients: str | None) -> Iterator[Connection]:
     context = torch.multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, way, recipe, data, threads), daemon=True)
+    process = context.Process(target=_serve, args=(there, way, recipe, data, threads, gradients), daemon=True)
     process.start()
     there.close()
     try:
@@ -110,35 +129,62 @@ def _ask(worker: Connection, question: tuple[str, int]) -> Any:
     return answer
 
 
-def _serve(pipe: Connection, way: Way, recipe: Recipe, data: DataSet, threads: int) -> None:
+def _serve(pipe: Connection, way: Way, recipe: Recipe, data: DataSet, threads: int, gradients: str | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the process that asks, too, which ends this one
     torch.set_num_threads(threads)
     if way == "ours":
         keep_freed()
     torch.manual_seed(0)
-    model = recipe.model(data.shape, len(data.classes)).train()
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    try:
-        training = (OurTraining if way == "ours" else PlainTraining)(recipe, model)
-    except Exception as error:
-        pipe.recv()
-        pipe.send(error)
-        return
-    batches = _endless(recipe, data)
-    torch.manual_seed(1)
-    while True:
+    before = resident()
+    with native.rounded_as(gradients):
+        model = recipe.model(data.shape, len(data.classes)).train()
+        weights = sum(parameter.numel() for parameter in model.parameters())
         try:
-            what, count = pipe.recv()
-        except EOFError:
+            training: _Training = OurTraining(recipe, model) if way == "ours" else _plain(recipe, model)
+        except Exception as error:
+            pipe.recv()
+            pipe.send(error)
             return
-        if what == "steps":
-            pipe.send(_steps(training, batches, count))
-        else:
-            with _silent(), torch.profiler.profile() as profile:
-                _steps(training, batches, count)
-            events = profile.key_averages()
-            total = sum(event.self_cpu_time_total for event in events)
-            pipe.send((sum(event.self_cpu_time_total for event in events if event.key in _PRODUCTS) / total, weights))
+        batches = _endless(recipe, data)
+        torch.manual_seed(1)
+        while True:
+            try:
+                what, count = pipe.recv()
+            except EOFError:
+                return
+            if what == "steps":
+                pipe.send(_steps(training, batches, count))
+            elif what == "memory":
+                pipe.send((training.name, max(0, peak_resident() - before)))
+            elif what == "layers":
+                pipe.send(_layers(training, batches, count))
+            else:
+                with _silent(), torch.profiler.profile() as profile:
+                    _steps(training, batches, count)
+                events = profile.key_averages()
+                total = sum(event.self_cpu_time_total for event in events)
+                products = sum(event.self_cpu_time_total for event in events if event.key in _PRODUCTS)
+                pipe.send((products / total, weights))
+
+
+def _plain(recipe: Recipe, model: nn.Module) -> _Training:
+    try:
+        return PlainTraining(recipe, model)
+    except InputError:  # a network that nobody has written out in the plain way
+        return TorchTraining(recipe, model)
+
+
+def _layers(training: _Training, batches: Iterator[Any], count: int) -> list[record.Ran]:
+    """What ran each product of a step, with the fastest of `count` times."""
+    found: dict[tuple[str, str], record.Ran] = {}
+    for _ in range(count):
+        with record.recorded(training.model) as ran:
+            _steps(training, batches, 1)
+        for one in ran:
+            place = one.layer, one.product
+            if place not in found or one.seconds < found[place].seconds:
+                found[place] = one
+    return list(found.values())
 
 
 @contextmanager
@@ -154,9 +200,7 @@ def _silent() -> Iterator[None]:
         os.close(kept)
 
 
-def _steps(
-    training: OurTraining | PlainTraining, batches: Iterator[Any], count: int
-) -> tuple[list[float], list[float]]:
+def _steps(training: _Training, batches: Iterator[Any], count: int) -> tuple[list[float], list[float]]:
     seconds, losses = [], []
     for _ in range(count):
         images, labels = next(batches)

@@ -1,0 +1,250 @@
+// The products of a training step on every instruction set, against plain loops over numbers; bits and bytes
+// of one seed with ==, whatever multiplied and however many threads. Then every pass over memory, with edges
+// of vectors and parts. Written for the sanitizers as much as for itself: tests/nn compares with torch.
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "numbers.h"
+#include "training/multiply.h"
+#include "training/norm.h"
+#include "training/pool.h"
+#include "training/steps.h"
+
+using namespace binarynet::training;
+
+namespace {
+
+std::mt19937 engine(7);
+int any(int least, int most) {
+    return std::uniform_int_distribution<int>(least, most)(engine);
+}
+float real() {
+    return std::normal_distribution<float>()(engine);
+}
+
+struct Case {
+    Geometry g;
+    std::vector<float> x, w, gradient;  // w: (filter, channel, taps), numbers times the filter's scale
+};
+
+Case make(int kind) {
+    static const size_t kCounts[] = {1, 3, 7, 16, 31, 33, 63, 64, 65, 70};
+    const auto count = [] { return kCounts[any(0, 9)]; };
+    const size_t groups = any(0, 3) == 0 ? 2 : 1;
+    Geometry g{static_cast<size_t>(any(1, 6)), count() * groups, count() * groups, groups, {}, {}};
+    for (Side* side : {&g.y, &g.x}) do {
+            *side = {static_cast<size_t>(any(1, 9)), static_cast<size_t>(any(1, 3)),
+                     static_cast<size_t>(any(1, 3)), static_cast<size_t>(any(0, 2)),
+                     static_cast<size_t>(any(1, 2))};
+        } while (side->size + 2 * side->padding < side->dilation * (side->kernel - 1) + 1);
+    Case c{g, {}, {}, {}};
+    const float scale = kind == 3 ? 0.3f : 1.0f;
+    for (size_t i = 0; i < g.images * g.in_pixels() * g.channels; ++i)
+        c.x.push_back(kind == 0   ? static_cast<float>(any(0, 1) * 2 - 1)
+                      : kind == 1 ? static_cast<float>(2 * any(0, 255) - 255)
+                      : kind == 2 ? static_cast<float>(any(-255, 255))
+                                  : static_cast<float>(any(-1, 1)) * scale);
+    c.x[0] = kind == 3 ? scale : c.x[0];
+    for (size_t f = 0; f < g.filters; ++f) {
+        const float size = kind == 3 ? std::fabs(real()) + 0.1f : 1.0f;
+        for (size_t i = 0; i < g.channels_each() * g.taps(); ++i)
+            c.w.push_back(
+                (kind == 2 ? static_cast<float>(any(-3, 3)) : static_cast<float>(any(0, 1) * 2 - 1)) * size);
+    }
+    for (size_t i = 0; i < g.images * g.out_pixels() * g.filters; ++i) c.gradient.push_back(real());
+    return c;
+}
+
+// visit(image pixel, its channel, output pixel, filter, weight) for every product.
+template <class Visit>
+void each_product(const Geometry& g, Visit&& visit) {
+    for (size_t n = 0; n < g.images; ++n)
+        for (size_t oy = 0; oy < g.y.out(); ++oy)
+            for (size_t ox = 0; ox < g.x.out(); ++ox)
+                for (size_t i = 0; i < g.y.kernel; ++i)
+                    for (size_t j = 0; j < g.x.kernel; ++j) {
+                        const size_t iy = oy * g.y.stride + i * g.y.dilation - g.y.padding;
+                        const size_t ix = ox * g.x.stride + j * g.x.dilation - g.x.padding;
+                        if (iy >= g.y.size || ix >= g.x.size) continue;
+                        for (size_t f = 0; f < g.filters; ++f)
+                            for (size_t c = 0; c < g.channels_each(); ++c)
+                                visit(((n * g.y.size + iy) * g.x.size + ix) * g.channels +
+                                          f / g.filters_each() * g.channels_each() + c,
+                                      ((n * g.y.out() + oy) * g.x.out() + ox) * g.filters + f,
+                                      (f * g.channels_each() + c) * g.taps() + i * g.x.kernel + j);
+                    }
+}
+
+struct Answers {
+    std::vector<float> y, dx[3], dw[3];  // by unit: float32, bfloat16, bytes
+    bool packed = true;                  // and unpacked to the same numbers
+};
+constexpr Unit kUnits[] = {Unit::kFloat32, Unit::kBfloat16, Unit::kBytes};
+
+Answers answer(const Kernel& kernel, const Case& c, int threads) {
+    const Geometry& g = c.g;
+    Answers found;
+    std::vector<uint32_t> signs(sign_words(g)), weight_signs(weight_words(g));
+    std::vector<uint8_t> bytes;
+    std::vector<int8_t> weight_bytes(c.w.size());
+    std::vector<float> scales(g.filters), images(g.images), filters(g.filters);
+    Input x{{}, signs.data()};
+    if (pack_ones(kernel, g, c.x.data(), signs.data(), threads)) {
+        x.codes.form = Form::kBits;
+    } else {
+        x.codes = find_codes(c.x.data(), c.x.size(), threads);
+        found.packed &= x.codes.form == Form::kBytes;
+        bytes.resize(static_cast<size_t>(x.codes.pieces) * code_bytes(g));
+        pack_codes(g, x.codes, c.x.data(), bytes.data(), threads);
+        x.numbers = bytes.data();
+    }
+    std::vector<float> again(c.x.size());
+    unpack(g, x.codes, x.numbers, again.data(), threads);
+    found.packed &= again == c.x;
+    Weights w{Form::kBits, weight_signs.data(), scales.data()};
+    if (!pack_weight_signs(kernel, g, c.w.data(), false, weight_signs.data(), scales.data(), threads)) {
+        found.packed &= pack_weight_bytes(g, c.w.data(), weight_bytes.data(), scales.data(), threads);
+        w.form = Form::kBytes, w.numbers = weight_bytes.data();
+    }
+    found.y.resize(c.gradient.size());
+    forward(kernel, g, x, w, found.y.data(), threads);
+    found.packed &=
+        gradient_ranges(g, c.gradient.data(), scales.data(), images.data(), filters.data(), threads);
+    for (int u = 0; u < 3; ++u) {
+        if (kUnits[u] == Unit::kBfloat16 && !kernel.has_bfloat16()) continue;
+        const Rounding rounding{kUnits[u], 254, 11, images.data(), filters.data()};
+        found.dx[u].resize(c.x.size());
+        input_gradient(kernel, g, rounding, c.gradient.data(), w, found.dx[u].data(), threads);
+        if (kUnits[u] == Unit::kBytes && !weight_gradient_fits(g, x.codes.most)) continue;
+        found.dw[u].resize(c.w.size());
+        weight_gradient(kernel, g, rounding, c.gradient.data(), x, found.dw[u].data(), threads);
+    }
+    return found;
+}
+
+void near(const char* what, const char* kernel, const std::vector<float>& found,
+          const std::vector<double>& exact, double bound) {
+    double error = 0, size = 0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+        error += (found[i] - exact[i]) * (found[i] - exact[i]);
+        size += exact[i] * exact[i];
+    }
+    SAME(std::sqrt(error) <= bound * std::sqrt(size) + 1e-30, "%s of %s: %g", what, kernel,
+         std::sqrt(error / size));
+}
+
+void products() {
+    for (int round = 0; round < 24; ++round) {
+        const int kind = round % 4;
+        const Case c = make(kind);
+        std::vector<double> y(c.gradient.size()), dx(c.x.size()), dw(c.w.size());
+        each_product(c.g, [&](size_t in, size_t out, size_t weight) {
+            y[out] += double{c.x[in]} * c.w[weight];
+            dx[in] += double{c.gradient[out]} * c.w[weight];
+            dw[weight] += double{c.gradient[out]} * c.x[in];
+        });
+        const Answers plain = answer(*std::prev(kernels().end())[0], c, 1);
+        if (kind < 3)
+            SAME(std::equal(y.begin(), y.end(), plain.y.begin()), "forward of integers, kind %d", kind);
+        else
+            near("forward", "portable", plain.y, y, 1e-6);
+        for (const Kernel* kernel : kernels()) {
+            if (!kernel->runs()) continue;
+            const Answers found = answer(*kernel, c, 1 + round % 3);
+            SAME(found.packed, "operands of %s, kind %d", kernel->name, kind);
+            SAME(found.y == plain.y, "forward of %s, kind %d", kernel->name, kind);
+            SAME(found.dx[2] == plain.dx[2], "gradient of the input in bytes, %s", kernel->name);
+            SAME(found.dw[2] == plain.dw[2], "gradient of the weights in bytes, %s", kernel->name);
+            near("dx in bytes", kernel->name, found.dx[2], dx, 0.05);
+            for (int u = 0; u < 2; ++u) {
+                if (found.dx[u].empty()) continue;
+                near("dx", kernel->name, found.dx[u], dx, u ? 4e-3 : 1e-5);
+                near("dw", kernel->name, found.dw[u], dw, u ? 4e-3 : 1e-5);
+            }
+        }
+    }
+}
+
+// Every pass on a count that ends inside a vector, with one thread and with three: the same bits.
+void passes() {
+    const size_t count = 3 * 32768 + 13;
+    std::vector<float> x(count), g(count);
+    for (size_t i = 0; i < count; ++i) x[i] = real(), g[i] = real();
+    const auto same = [&](const char* what, auto&& pass) {
+        std::vector<float> one(count), three(count);
+        pass(one, 1);
+        pass(three, 3);
+        SAME(!std::memcmp(one.data(), three.data(), count * sizeof(float)), "%s", what);
+        return one;
+    };
+    const auto signs =
+        same("sign", [&](std::vector<float>& y, int threads) { sign(x.data(), y.data(), count, threads); });
+    const auto window = same("window", [&](std::vector<float>& y, int threads) {
+        window_gradient(g.data(), x.data(), 0.5f, y.data(), count, threads);
+    });
+    size_t kept = 0;
+    const auto dropped = same("dropout", [&](std::vector<float>& y, int threads) {
+        dropout(x.data(), 3, 1u << 30, 4.0f / 3, y.data(), count, threads);
+    });
+    for (size_t i = 0; i < count; ++i) {
+        SAME(signs[i] == (x[i] >= 0 ? 1 : -1), "sign of %zu", i);
+        SAME(window[i] == (std::fabs(x[i]) <= 0.5f ? g[i] : 0), "window of %zu", i);
+        kept += dropped[i] != 0;
+    }
+    // A quarter is dropped: within six deviations of count / 4.
+    SAME(std::fabs(static_cast<double>(kept) - 0.75 * count) < 6 * std::sqrt(count * 3.0 / 16), "%zu kept",
+         kept);
+    same("adam", [&](std::vector<float>& w, int threads) {
+        std::vector<float> m(count), v(count);
+        adam(w.data(), g.data(), m.data(), v.data(), count, {0.1f, 0.999f, 0.001f, 1e-8f, 0.01f, 1, 1},
+             threads);
+    });
+    same("shift adamax", [&](std::vector<float>& w, int threads) {
+        std::vector<float> m(count), v(count);
+        shift_adamax(w.data(), g.data(), m.data(), v.data(), count, {0.1f, 0.999f, 1e-8f, 0.01f, true, 1},
+                     threads);
+    });
+    const NormShape shape{257, 300};
+    same("norm", [&](std::vector<float>& y, int threads) {
+        std::vector<float> mean(300), variance(300), scale(300, 2), shift(300, 0.1f), sum(300), product(300);
+        norm_statistics(shape, x.data(), mean.data(), variance.data(), threads);
+        norm_forward(shape, x.data(), scale.data(), shift.data(), true, y.data(), threads);
+        const NormWindow open{true, 1, scale.data(), shift.data()};
+        norm_sums(shape, g.data(), x.data(), mean.data(), open, sum.data(), product.data(), threads);
+        norm_gradient(shape, g.data(), x.data(), mean.data(), open, sum.data(), product.data(), y.data(),
+                      threads);
+    });
+    same("pool", [&](std::vector<float>& y, int threads) {
+        const PoolShape pooled{3, 5, 4, 33};
+        std::vector<float> most(3 * 5 * 4 * 33);
+        std::vector<uint8_t> from(most.size());
+        max_pool(pooled, x.data(), most.data(), from.data(), threads);
+        max_pool_gradient(pooled, most.data(), from.data(), y.data(), threads);
+    });
+}
+
+}  // namespace
+
+TEST_CASE("the products of a training step are those of plain loops, on every instruction set") {
+    products();
+    report("training", compared);
+}
+
+TEST_CASE("a pass over memory gives the same bits with any number of threads") {
+    passes();
+}
+
+TEST_CASE("several threads train at once, each in memory of its own") {
+    std::vector<std::thread> callers;
+    const Case c = make(0);
+    const Answers alone = answer(best_kernel(), c, 1);
+    std::vector<int> equal(4);
+    for (int i = 0; i < 4; ++i)
+        callers.emplace_back(
+            [&, i] { equal[static_cast<size_t>(i)] = answer(best_kernel(), c, 2).y == alone.y; });
+    for (std::thread& caller : callers) caller.join();
+    for (const int one : equal) SAME(one, "an answer among several callers");
+}
