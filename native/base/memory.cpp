@@ -36,7 +36,8 @@ Buffer::Buffer(size_t bytes) : bytes_(bytes) {
     data_ = static_cast<uint8_t*>(std::aligned_alloc(alignment, rounded));
     if (!data_) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
-    if (large) madvise(data_, rounded, MADV_HUGEPAGE);
+    // What is less than half of a page at the end is not worth one.
+    if (large) madvise(data_, (bytes + kHugePage / 2) / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
     std::memset(data_, 0, bytes);
     allocated.fetch_add(1, std::memory_order_relaxed);

@@ -104,8 +104,12 @@ bool VerticalMatmul::takes(const Shape& shape, const Code& weight) {
 void VerticalMatmul::lay_out(const PackedWeights& weight) {
     weights_ = Buffer(checked_product(blocks_, block_bytes_));
     const size_t per_block = outputs(), channels = shape_.from.channels;
-    const std::vector<uint64_t> rows = direct_ ? order_.lay_out(weight, 0, shape_.depth) : weight.words;
-    const size_t row_words = direct_ ? order_.words() : words_for(shape_.depth);
+    // Copied only where pixels have tails.
+    const bool tails = direct_ && order_.used() != shape_.depth;
+    const std::vector<uint64_t> copy =
+        tails ? order_.lay_out(weight, 0, shape_.depth) : std::vector<uint64_t>();
+    const uint64_t* const rows = tails ? copy.data() : weight.words.data();
+    const size_t row_words = tails ? order_.words() : words_for(shape_.depth);
     for (size_t c = 0; c < shape_.channels; ++c) {
         const uint64_t* row = &rows[c * row_words];
         uint8_t* const block = weights_.as<uint8_t>() + c / per_block * block_bytes_;
