@@ -91,8 +91,8 @@ def test_a_large_array_takes_the_memory_of_a_piece(folder, tmp_path):
 
 def test_values_that_are_no_input_are_named_by_file_and_place(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(run, "_MOST", 7)
-    images = np.full((40, 12), 0.5)
-    images[17, 3] = 2
+    images = np.zeros((40, 12), np.int64)
+    images[17, 3] = 300
     np.save(tmp_path / "batch.npy", images)
     assert main(["run", str(folder / "vectors.bnn"), str(tmp_path / "batch.npy")]) == 2
     printed = capsys.readouterr()
