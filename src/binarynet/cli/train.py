@@ -26,7 +26,8 @@ Gradients = Annotated[
     str | None,
     typer.Option(
         metavar="float32|bf16|int8|1 … 8",
-        help="How gradients enter the products of binary layers on a CPU; default as BINARYNET_GRADIENTS says.",
+        help="How gradients enter the products of binary layers on a CPU.",
+        show_default="as BINARYNET_GRADIENTS says, else bf16 where the CPU multiplies that, else float32",
     ),
 ]
 

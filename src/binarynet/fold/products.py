@@ -169,8 +169,13 @@ def _product(
     integer = folder.types[name].encoding == I32
     # The network sums up α a w n and the bias in float32, which rounds each time.
     if integer and not (plain and _coarse(bias)):
-        folder.slack[name] = 2.0**-20 * folder.types[name].bound + 2.0**-20
+        folder.slack[name] = _rounding(folder.types[name].bound)
     return Pending(name, links)
+
+
+def _rounding(bound: int) -> float:
+    """By how much float32 may miss a sum of at most ``bound``, added up from numbers that are no integers."""
+    return 2.0**-20 * (bound + 1)
 
 
 def _coarse(bias: Array | None) -> bool:
@@ -204,6 +209,8 @@ def _two_scales(
     sums = []
     for side, numbers, worth in halves:
         made = folder.emit(place, make(folder.free(f"{place.name}.{side}"), operand.x.name, numbers, "u1"))
+        if folder.types[made].encoding == I32:
+            folder.slack[made] = _rounding(folder.types[made].bound)
         links = _behind(made, operand.zero, numbers, np.asarray(unit * worth, np.float64), zeros)
         sums.append(folder.real(place, Pending(made, links)).name)
     added = folder.emit(place, Add(folder.free(place.name), (sums[0], sums[1])))
