@@ -44,6 +44,7 @@ class Folder:
 
     ``decided[name]``: for each Threshold, what it replaced: the pending value before it and its quantizer.
     ``offsets[name]``: for each Affine, the magnitudes that its offset is the sum of; they may cancel.
+    ``copies[name]``: of which Threshold this one is the same in other codes, and what makes those of it.
     ``slack[name]``: by how much an accumulator of the network itself may differ from the exact one, since the network
     computes it from numbers that are no integers.
     """
@@ -55,6 +56,7 @@ class Folder:
     steps: dict[str, int] = field(default_factory=dict)
     decided: dict[str, tuple[Pending, Quantizer]] = field(default_factory=dict)
     offsets: dict[str, Array] = field(default_factory=dict)
+    copies: dict[str, tuple[str, Link]] = field(default_factory=dict)
     slack: dict[str, float] = field(default_factory=dict)
 
     def emit(self, place: Place, op: Op) -> str:
@@ -287,6 +289,8 @@ class Folder:
         high = self.types[name].encoding.high
         again = replace(op, name=self.free(name), encoding=f"b{self.types[name].encoding.bits}")
         self.decided[again.name] = before, replace(quantizer, numbers=lambda x: 2 * quantizer.numbers(x) - high)
+        half, middle = np.full(self.types[name].channels, 0.5), np.full(self.types[name].channels, high / 2)
+        self.copies[again.name] = name, Link(name, "codes", lambda x: (x + high) / 2, (half, middle))
         return self.emit(place, again)
 
     def _line(self, x: Pending) -> tuple[Array, Array] | None:

@@ -52,18 +52,21 @@ def prove(
     """Hold the folder's ops against ``recorded``, the network's own values, channels first; ``codes`` are the images
     as the graph takes them. ``refuse`` is called with the first step where the two part, and must raise."""
     check = _Check(folder, recorded, refuse)
-    at: dict[str, list[int]] = {}
+    at: dict[str, list[tuple[int, Pending]]] = {}
     for number, pending in enumerate(pendings):
         if pending is not None and recorded[number] is not None:
-            at.setdefault(pending.name, []).append(number)
+            at.setdefault(pending.name, []).append((number, pending))
+    for name, (original, link) in folder.copies.items():
+        same = [(n, replace(one, name=name, links=(link, *one.links))) for n, one in at.get(original, ())]
+        at.setdefault(name, []).extend(same)
     for op in folder.ops:
         check.run(op, codes)
         if op.name in folder.steps:
             check.settle(
                 op.name, Pending(op.name, order=_order(pendings, folder.steps[op.name])), folder.steps[op.name]
             )
-        for number in sorted(at.get(op.name, ()), key=lambda one: len(pendings[one].links)):  # type: ignore[union-attr]
-            check.settle(op.name, pendings[number], number)  # type: ignore[arg-type]
+        for number, pending in sorted(at.get(op.name, ()), key=lambda one: len(one[1].links)):
+            check.settle(op.name, pending, number)
     return Proof(len(codes), sum(len(one) for one in at.values()), check.numbers, check.rounded)
 
 
@@ -173,8 +176,8 @@ class _Check:
 
 def _back(pending: Pending, own: Array, mine: Array) -> Array:
     """The network's values of codes as whole numbers: its values over what 1 is worth."""
-    scale, _ = pending.composed(mine.shape[-1])
-    return np.rint(own / scale).astype(mine.dtype)
+    scale, offset = pending.composed(mine.shape[-1])
+    return np.rint((own - offset) / scale).astype(mine.dtype)
 
 
 def _as_graph(recorded: Array, shape: tuple[int, ...], pending: Pending) -> Array | None:
