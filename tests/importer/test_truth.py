@@ -15,7 +15,7 @@ from binarynet.importer import import_onnx, shown
 from tests.importer.files import File
 
 pytest.importorskip("qonnx", reason="pip install 'binarynet[onnx]'")
-GRAPHS = int(os.environ.get("BINARYNET_GRAPHS", "80"))
+GRAPHS = int(os.environ.get("BINARYNET_GRAPHS", "200"))
 
 
 class Drawn(File):

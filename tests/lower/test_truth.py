@@ -17,7 +17,7 @@ from binarynet.nn import BinaryConv1d, BinaryConv2d, BinaryLinear, ByteInput, Se
 from tests.lower import modules
 from tests.lower.models import images, settle
 
-MODULES = int(os.environ.get("BINARYNET_MODULES", "150"))
+MODULES = int(os.environ.get("BINARYNET_MODULES", "2000"))
 
 
 def answers(graph: Graph, batch: torch.Tensor) -> np.ndarray:
