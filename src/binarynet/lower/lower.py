@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -195,16 +196,19 @@ def _alike(one: Tensor, other: Any) -> bool:
 
 def _unwrapped(model: nn.Module, say: Callable[[str], None]) -> nn.Module:
     """The module inside torch.compile, DataParallel, DistributedDataParallel or AveragedModel."""
-    wrappers: dict[type, str] = {
-        nn.DataParallel: "module",
-        nn.parallel.DistributedDataParallel: "module",
-        torch.optim.swa_utils.AveragedModel: "module",
-        torch._dynamo.eval_frame.OptimizedModule: "_orig_mod",
-    }
-    while type(model) in wrappers:
+    while (inside := _WRAPPERS.get(f"{type(model).__module__}.{type(model).__name__}")) is not None:
         say(f"{type(model).__name__}: lowered is the module inside")
-        model = getattr(model, wrappers[type(model)])
+        model = getattr(model, inside)
     return model
+
+
+# By name: to import torch's compiler takes longer than most networks take to lower.
+_WRAPPERS = {
+    "torch.nn.parallel.data_parallel.DataParallel": "module",
+    "torch.nn.parallel.distributed.DistributedDataParallel": "module",
+    "torch.optim.swa_utils.AveragedModel": "module",
+    "torch._dynamo.eval_frame.OptimizedModule": "_orig_mod",
+}
 
 
 def _images(model: nn.Module, shape: tuple[int, ...], given: Any, count: int, seed: int) -> Tensor:
@@ -232,7 +236,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.compiler.set_stance("force_eager"):
+        # Nothing is compiled that torch's compiler has not been imported for.
+        with torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext():
             yield
     finally:
         for module, mode in modes:
