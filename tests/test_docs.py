@@ -53,3 +53,9 @@ def test_the_package_says_that_it_is_typed():
     import binarynet
 
     assert (Path(binarynet.__file__).parent / "py.typed").is_file()
+
+
+def test_the_tours_code_prints_what_the_tour_says(capsys):
+    page = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
+    exec(blocks(ROOT / "docs" / "tour.md")[0], {})
+    assert capsys.readouterr().out == page.partition("```text\n")[2].partition("```")[0]
