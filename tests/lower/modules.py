@@ -278,7 +278,40 @@ def image(net: Net) -> Layer:
 ENDS = [flattened, averaged, averaged, image]
 
 
+class Dense(nn.Module):
+    """Bytes of an image as one vector, then linear layers, as modules and functions."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        draw = random.Random(seed)
+        torch.manual_seed(seed)
+        self.shape = draw.choice([(3, 4, 5), (1, 6, 6), (2, 3, 4)])
+        size, hidden = self.shape[0] * self.shape[1] * self.shape[2], draw.choice([1, 9, 16])
+        self.byte = ByteInput(draw.choice([1, 1 / 255]))
+        self.early, self.way = draw.random() < 0.5, draw.randrange(4)
+        self.first = BinaryLinear(size, hidden, bias=draw.random() < 0.5)
+        self.norm, self.sign, self.drop = nn.BatchNorm1d(hidden), SteSign(), nn.Dropout()
+        self.second = BinaryLinear(hidden, hidden, bias=False)
+        self.third = BinaryLinear(hidden, 4, input_quantizer="ste_sign")
+        self.last = draw.choice([nn.Identity(), nn.BatchNorm1d(4), nn.LogSoftmax(1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.byte(x.flatten(1)) if self.early else self.byte(x).view(x.shape[0], -1)
+        x = self.norm(self.first(x))
+        y = self.second(self.drop(self.sign(x)))
+        if self.way == 0:
+            y = y + x
+        elif self.way == 1:
+            y = self.norm(y) - x * 0.5
+        elif self.way == 2:
+            y = F.hardtanh(y) + F.linear(self.sign(x), self.second.binary_weight)
+        return self.last(self.third(y))
+
+
 def make(seed: int) -> tuple[nn.Module, tuple[int, int, int]]:
     """A module and the shape of one of its images."""
+    if seed % 8 == 7:
+        dense = Dense(seed)
+        return settle(dense, seed, spread=random.Random(seed).choice([3, 12, 200])), dense.shape
     net = Net(seed)
     return settle(net, seed, spread=random.Random(seed).choice([3, 12, 200])), (net.image, net.size, net.size)

@@ -13,7 +13,7 @@ from torch import nn
 from binarynet.errors import LoweringError
 from binarynet.graph import Graph, interpret
 from binarynet.lower import lower
-from binarynet.nn import BinaryConv1d, BinaryConv2d, BinaryLinear, ByteInput, Sequential, SteSign
+from binarynet.nn import BinaryConv1d, BinaryConv2d, BinaryLinear, ByteInput, Sequential, SteSign, convert
 from tests.lower import modules
 from tests.lower.models import images, settle
 
@@ -330,3 +330,64 @@ def test_pixels_that_are_normalised_by_arithmetic_stay_whole_numbers():
     assert graph.input.encoding in ("u8", "b8")
     with pytest.raises(LoweringError, match=r"pads with a 0 that lies between two codes"):
         lower(settle(Normalised(0.3, 1)), (3, 8, 8))
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (1, 6, 6), (7,), (3, 9)])
+@pytest.mark.parametrize("first", ["flatten", "byte"])
+def test_vectors_of_images_of_any_shape(shape, first):
+    size = int(np.prod(shape))
+    start = [nn.Flatten(), ByteInput()] if first == "flatten" else [ByteInput(), nn.Flatten()]
+    model = nn.Sequential(*start, BinaryLinear(size, 9), nn.BatchNorm1d(9), SteSign(), BinaryLinear(9, 4))
+    same(settle(model, 1, 200), shape)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "vgg", "resnet"])
+def test_what_convert_makes_of_a_plain_torch_model_lowers(kind):
+    torch.manual_seed(0)
+    layers = {
+        "mlp": [nn.Flatten(), nn.Linear(192, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(), nn.Linear(32, 5)],
+        "vgg": [
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 4, 3),
+            nn.Flatten(),
+            nn.Linear(16, 5),
+        ],
+        "resnet": [
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(True),
+            PlainBlock(8, 16),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(16, 5),
+        ],
+    }
+    model = nn.Sequential(*layers[kind])
+    convert(model)
+    same(settle(model, 0, 20), (3, 8, 8))
+
+
+class PlainBlock(nn.Module):
+    """The residual block of torchvision's networks."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.conv2, self.norm2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        y = self.norm2(self.conv2(self.relu(self.norm1(self.conv1(x)))))
+        y += self.downsample(x)
+        return self.relu(y)
+
+
+def test_images_for_the_proof_are_bytes_where_the_model_reads_bytes():
+    model = around(lambda self, x: self.block(x))
+    with pytest.raises(LoweringError, match=r"images are torch\.float64; .*uint8"):
+        lower(model, (3, 8, 8), images=np.zeros((4, 3, 8, 8)))
+    with pytest.raises(LoweringError, match=r"images have the shape"):
+        lower(model, (3, 8, 8), images=np.zeros((4, 3, 8, 9), np.uint8))

@@ -216,7 +216,10 @@ def _images(model: nn.Module, shape: tuple[int, ...], given: Any, count: int, se
         images = torch.as_tensor(given)
         if tuple(images.shape[1:]) != shape or not len(images):
             raise LoweringError(f"images have the shape {tuple(images.shape)}; (n, {', '.join(map(str, shape))}) fits.")
-        images = images[:count]
+        bytewise = any(isinstance(module, ByteInput) for module in model.modules())
+        if bytewise and images.dtype != torch.uint8:
+            raise LoweringError(f"images are {images.dtype}; a model with a ByteInput is proved on bytes (uint8).")
+        images = images[:count].float() if images.is_floating_point() else images[:count]
         return images if len(images) == count or seed != 1 else torch.cat([images] * count)[:count]
     rng = torch.Generator().manual_seed(seed)
     if any(isinstance(module, ByteInput) for module in model.modules()):
