@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -108,7 +109,7 @@ def parts(path: Path, shape: tuple[int, ...]) -> Iterator[_Piece]:
         if file.read(2) == b"PK":  # a zip file, as np.savez writes
             raise InputError(f"{path} holds several arrays: pass one, as a .npy file")
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = _mapped(path)
     except OSError:
         raise
     except Exception as error:  # ValueError, EOFError, BadZipFile, OverflowError, TokenError … by where the damage is
@@ -127,8 +128,14 @@ def parts(path: Path, shape: tuple[int, ...]) -> Iterator[_Piece]:
     for first in range(0, total, step):
         part = np.array(array[first : first + step])
         # Pages that were read count as this process's memory for as long as they stay mapped.
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = _mapped(path)
         yield _Piece(part, first, total, [])
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    with warnings.catch_warnings():  # of headers that Python 2, or nobody, has written
+        warnings.simplefilter("ignore")
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
 
 def _is_one(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
