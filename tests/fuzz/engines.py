@@ -23,6 +23,7 @@ from tests.graph import plain
 KERNELS = ("popcount", "tiles", "vertical", "counters", "lookup", "multiply")
 BATCHES = (1, 1, 2, 3, 5, 17, 33)
 PLAIN = 40_000  # products, above which the second oracle, which makes them one by one, is left out
+SIMULATED = 2  # images in Icarus, which takes seconds for one
 EXPORTED = 20  # one graph in so many is built and run in C, ONNX and Verilog as well
 
 
@@ -98,9 +99,12 @@ def _exported(graph: Graph, codes: np.ndarray, expected: np.ndarray, folder: Pat
         elif target == "verilog":
             if not shutil.which("iverilog"):
                 continue
-            simulation = simulate(folder / target, graph, options, codes, "iverilog")
+            few = codes[:SIMULATED]
+            simulation = simulate(folder / target, graph, options, few, "iverilog")
             assert simulation.passed, "the test bench of verilog"
-            found = logits(graph, simulation)
+            _same(target, logits(graph, simulation), expected[: len(few)])
+            done.append(target)
+            continue
         else:
             found = TARGETS[target].answers(graph, folder / target, options, codes)
         _same(target, found, expected)
