@@ -19,17 +19,31 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from binarynet.nn import QUANTIZERS, ApproxSign, ByteInput, SteSign, StochasticSign, squared_hinge
+from binarynet.nn import ApproxSign, ByteInput, SteSign, StochasticSign, squared_hinge
 from binarynet.nn.ap2 import ap2
-from binarynet.nn.binaryconnect import BinaryConnect
-from binarynet.nn.bitwise import BitwiseSign, BitwiseWeight
-from binarynet.nn.expectation_backprop import ExpectedSign, log_normal_cdf
-from binarynet.nn.few_multiplications import TernaryConnect, stochastic_power_of_two
-from binarynet.nn.kbit import DorefaActivation, DorefaWeight, LinearQuant, LogQuant, quantized_gradient
-from binarynet.nn.magnitude import MagnitudeAwareSign
-from binarynet.nn.scaled import ScaledSign
-from binarynet.nn.ternary import TtqTernary, TwnTernary, UniformLevels
+from binarynet.nn.papers.expectation_backprop import log_normal_cdf
+from binarynet.nn.papers.few_multiplications import stochastic_power_of_two
+from binarynet.nn.papers.gradient import quantized_gradient
+from binarynet.nn.quantizers import (
+    QUANTIZERS,
+    BinaryConnect,
+    BitwiseSign,
+    BitwiseWeight,
+    DorefaActivation,
+    DorefaWeight,
+    ExpectedSign,
+    LinearQuant,
+    LogQuant,
+    MagnitudeAwareSign,
+    ScaledSign,
+    TernaryConnect,
+    TtqTernary,
+    TwnTernary,
+    UniformLevels,
+    signs,
+)
 
+SIGNS = {name: sign for name, sign in QUANTIZERS.items() if sign.__module__ == signs.__name__}
 Curve = Callable[[Tensor], Tensor]
 POINTS, DRAWS = 1201, 4000
 
@@ -169,7 +183,7 @@ FIGURES: dict[str, tuple[Row, ...]] = {
         Row("weight", {"α sign(W)": one_filter(MagnitudeAwareSign())}, -1.5, 1.5),
     ),
     "surrogates": (
-        Row("all signs", {name: QUANTIZERS[name]().eval() for name in QUANTIZERS if QUANTIZERS[name].bits == 1}),
+        Row("all signs", {name: SIGNS[name]().eval() for name in SIGNS}),
         Row("first layer", {ByteInput.name: lambda x: ByteInput()(x / 255)}, 0, 255),  # of intensities, nearest bytes
     ),
 }

@@ -12,9 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, SteSign
-from binarynet.nn.kbit import DorefaActivation
-from binarynet.nn.scaled import ScaledSign
-from binarynet.nn.ternary import TwnTernary
+from binarynet.nn.quantizers import DorefaActivation, ScaledSign, TwnTernary
 from tests.lower.models import settle
 
 Layer = Callable[[Tensor], Tensor]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from binarynet.errors import InputError
 from binarynet.nn import BinaryLinear
-from binarynet.nn.binaryconnect import BinaryConnect
+from binarynet.nn.quantizers import BinaryConnect
 
 EDGES = [-2.0, -1.0, -0.25, -0.0, 0.0, 0.25, 1.0, 2.0]
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from binarynet.errors import InputError
-from binarynet.nn.bitwise import BitwiseLinear, BitwiseNet, BitwiseSign, BitwiseWeight
+from binarynet.nn.papers.bitwise import BitwiseLinear, BitwiseNet
+from binarynet.nn.quantizers import BitwiseSign, BitwiseWeight
 
 
 def net(sparsity: float = 0.25, width: float = 3.0, sizes: tuple[int, ...] = (7, 6, 5, 3)) -> BitwiseNet:

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from binarynet.errors import InputError
 from binarynet.nn import latent_weights
-from binarynet.nn.expectation_backprop import ExpectationLinear, ExpectedSign, log_normal_cdf, probit_loss
+from binarynet.nn.papers.expectation_backprop import ExpectationLinear, log_normal_cdf, probit_loss
+from binarynet.nn.quantizers import ExpectedSign
 
 BYTES = {"zero": -255.0, "unit": 510.0}  # 2x − 255 for a pixel from 0 to 1
 

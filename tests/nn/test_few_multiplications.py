@@ -8,14 +8,13 @@ from torch.nn import functional as F
 
 from binarynet.errors import InputError
 from binarynet.nn import BinaryConv2d, BinaryLinear
-from binarynet.nn import few_multiplications as few
-from binarynet.nn.binaryconnect import BinaryConnect
-from binarynet.nn.few_multiplications import (
+from binarynet.nn.papers import few_multiplications as few
+from binarynet.nn.papers.few_multiplications import (
     FewMultiplicationsConv2d,
     FewMultiplicationsLinear,
-    TernaryConnect,
     stochastic_power_of_two,
 )
+from binarynet.nn.quantizers import BinaryConnect, TernaryConnect
 
 
 def test_ternary_weights_are_drawn_with_the_clipped_weight_as_mean():

@@ -11,14 +11,8 @@ from torch import Tensor, fx, nn
 from binarynet.errors import InputError
 from binarynet.graph.encoding import Encoding
 from binarynet.nn import BinaryLinear, Quantizer
-from binarynet.nn.kbit import (
-    DorefaActivation,
-    DorefaWeight,
-    GradientQuantizer,
-    LinearQuant,
-    LogQuant,
-    quantized_gradient,
-)
+from binarynet.nn.papers.gradient import GradientQuantizer, quantized_gradient
+from binarynet.nn.quantizers import DorefaActivation, DorefaWeight, LinearQuant, LogQuant
 
 ALL: list[Quantizer] = [
     *(DorefaWeight(k) for k in (1, 2, 3, 8)),

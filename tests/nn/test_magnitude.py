@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from binarynet.nn import BinaryConv2d, BinaryLinear
-from binarynet.nn.magnitude import MagnitudeAwareSign
+from binarynet.nn.quantizers import MagnitudeAwareSign
 
 
 @pytest.mark.parametrize("shape", [(3, 7), (4, 2, 3, 3), (2, 1)])

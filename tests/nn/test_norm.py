@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from binarynet.errors import InputError
 from binarynet.nn.ap2 import ap2
-from binarynet.nn.norm import ShiftBatchNorm1d, ShiftBatchNorm2d
+from binarynet.nn.papers.shift_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 
 
 def made(features: int = 5, **kwargs) -> ShiftBatchNorm1d:

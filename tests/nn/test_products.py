@@ -14,20 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from binarynet.nn import (
-    BinaryConv1d,
-    BinaryConv2d,
-    BinaryLinear,
-    StochasticSign,
-    native,
-    products,
-    record,
-)
-from binarynet.nn.binaryconnect import BinaryConnect
-from binarynet.nn.kbit import DorefaWeight
-from binarynet.nn.quantizers import sign
-from binarynet.nn.scaled import ScaledSign
-from binarynet.nn.ternary import TtqTernary, TwnTernary
+from binarynet.nn import BinaryConv1d, BinaryConv2d, BinaryLinear, StochasticSign, native
+from binarynet.nn.fused import products, record
+from binarynet.nn.quantizers import BinaryConnect, DorefaWeight, ScaledSign, TtqTernary, TwnTernary, sign
 
 pytestmark = pytest.mark.skipif(native.engine is None, reason="the extension binarynet._training is not built")
 KERNELS = [name for name in native.RUNS if name != "amx"]

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from binarynet.errors import InputError
 from binarynet.nn import BinaryConv2d, BinaryLinear, SteSign, latent_weights
-from binarynet.nn.scaled import KMap, ScaledSign
+from binarynet.nn.papers.k_map import KMap
+from binarynet.nn.quantizers import ScaledSign
 
 SHAPES = [(3, 4), (2, 3, 3, 5), (4, 2, 3)]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from binarynet.nn import Sequential, SteSign, StochasticSign, native
-from binarynet.nn.sequential import fused
+from binarynet.nn.fused.sequential import fused
 
 pytestmark = pytest.mark.skipif(native.engine is None, reason="the extension binarynet._training is not built")
 

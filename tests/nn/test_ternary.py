@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from binarynet.errors import InputError
 from binarynet.nn import BinaryLinear, Quantizer
-from binarynet.nn.ternary import TtqTernary, TwnTernary, UniformLevels
+from binarynet.nn.quantizers import TtqTernary, TwnTernary, UniformLevels
 
 
 def fitted(x: Tensor, levels: int = 3) -> UniformLevels:

@@ -8,7 +8,7 @@ from torch import nn
 
 from binarynet.errors import InputError
 from binarynet.nn import BinaryConv2d, BinaryLinear
-from binarynet.nn.scaled import ScaledSign
+from binarynet.nn.quantizers import ScaledSign
 from binarynet.optim import latent_optimizer
 from binarynet.optim.center import center_, center_latent_weights
 

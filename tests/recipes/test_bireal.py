@@ -9,7 +9,7 @@ from torch import nn
 from binarynet import recipes
 from binarynet.errors import RecipeError
 from binarynet.nn import ApproxSign, BinaryLayer, latent_weights
-from binarynet.nn.magnitude import MagnitudeAwareSign
+from binarynet.nn.quantizers import MagnitudeAwareSign
 from binarynet.recipes.bireal import BiReal, BiRealBlock
 from tests.recipes.steps import two_steps
 

@@ -15,7 +15,8 @@ from binarynet.errors import LoweringError, RecipeError
 from binarynet.graph import interpret
 from binarynet.graph.ir import Linear, Threshold
 from binarynet.lower import lower
-from binarynet.nn.bitwise import BitwiseNet, BitwiseSign
+from binarynet.nn.papers.bitwise import BitwiseNet
+from binarynet.nn.quantizers import BitwiseSign
 from binarynet.recipes.bitwise import Bitwise
 from binarynet.train import fit, load_run
 from tests.recipes.steps import two_steps

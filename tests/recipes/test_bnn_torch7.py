@@ -8,7 +8,7 @@ from torch import nn
 
 from binarynet import recipes
 from binarynet.nn import SteSign, StochasticSign, latent_weights
-from binarynet.nn.norm import ShiftBatchNorm1d, ShiftBatchNorm2d
+from binarynet.nn.papers.shift_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from binarynet.optim.shift_adamax import ShiftAdaMax
 from binarynet.recipes.bnn_torch7 import BnnTorch7ConvNet, BnnTorch7Mlp
 from tests.recipes.steps import two_steps

@@ -10,7 +10,8 @@ from torch import nn
 
 from binarynet.errors import RecipeError
 from binarynet.nn import BinaryLayer, ByteInput, latent_weights
-from binarynet.nn.scaled import KMap, ScaledSign
+from binarynet.nn.papers.k_map import KMap
+from binarynet.nn.quantizers import ScaledSign
 from binarynet.recipes.bwn import Bwn
 from binarynet.recipes.xnornet import XnorNet
 from tests.recipes.steps import two_steps

@@ -9,7 +9,8 @@ from torch import nn
 from binarynet import recipes
 from binarynet.errors import RecipeError
 from binarynet.nn import BinaryLayer
-from binarynet.nn.kbit import DorefaActivation, DorefaWeight, GradientQuantizer
+from binarynet.nn.papers.gradient import GradientQuantizer
+from binarynet.nn.quantizers import DorefaActivation, DorefaWeight
 from binarynet.recipes.dorefa import DorefaConvNet, DorefaMlp
 from tests.recipes.steps import two_steps
 

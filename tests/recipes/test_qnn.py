@@ -8,7 +8,8 @@ from torch import nn
 from binarynet import recipes
 from binarynet.errors import RecipeError
 from binarynet.nn import BinaryLayer, latent_weights
-from binarynet.nn.kbit import GradientQuantizer, LinearQuant, LogQuant
+from binarynet.nn.papers.gradient import GradientQuantizer
+from binarynet.nn.quantizers import LinearQuant, LogQuant
 from binarynet.recipes.qnn import QnnConvNet, QnnMlp
 from tests.recipes.steps import two_steps
 

@@ -9,8 +9,7 @@ from torch import nn
 from binarynet import recipes
 from binarynet.errors import RecipeError
 from binarynet.nn import BinaryLayer, latent_weights
-from binarynet.nn.kbit import DorefaActivation
-from binarynet.nn.ternary import TtqTernary, TwnTernary, UniformLevels
+from binarynet.nn.quantizers import DorefaActivation, TtqTernary, TwnTernary, UniformLevels
 from binarynet.recipes.ternary import TernaryConvNet, TernaryMlp
 from tests.recipes.steps import two_steps
 

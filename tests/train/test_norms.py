@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from binarynet.nn import BinaryLinear
-from binarynet.nn.binaryconnect import BinaryConnect
-from binarynet.nn.norm import ShiftBatchNorm1d
+from binarynet.nn.papers.shift_norm import ShiftBatchNorm1d
+from binarynet.nn.quantizers import BinaryConnect
 from binarynet.recipes.binaryconnect import BinaryConnectMlp
 from binarynet.train import fit
 from binarynet.train.norms import reestimate

@@ -1,18 +1,21 @@
-"""Binary layers for PyTorch, one concept a file.
+"""Binary layers for PyTorch, one concept a file or a room.
 
-| quantizers | what is applied to inputs and weights: value and pseudo-gradient; `QUANTIZERS` by name |
-| reader     | what the numbers of an image mean to `ByteInput`                                       |
-| layer      | what the binary layers share; `latent_weights(module)`                                 |
-| linear     | `BinaryLinear`                                                                         |
-| conv       | `BinaryConv1d`, `BinaryConv2d`, `BinaryConvTranspose2d`                                |
-| losses     | `squared_hinge`                                                                        |
-| noise      | `GaussianNoise`                                                                        |
-| sequential | `Sequential`: torch's, with fused training steps                                       |
-| convert    | `convert(module)`: a plain torch model made binary in place (`dataflow`: who feeds it) |
+| quantizers | what is applied to inputs and weights: value and pseudo-gradient; `QUANTIZERS` by name  |
+| layer      | what the binary layers share; `latent_weights(module)`                                  |
+| linear     | `BinaryLinear`                                                                          |
+| conv       | `BinaryConv1d`, `BinaryConv2d`, `BinaryConvTranspose2d`                                 |
+| losses     | `squared_hinge`                                                                         |
+| noise      | `GaussianNoise`                                                                         |
+| ap2        | the power of two next to a number                                                       |
+| fused      | products and passes of a training step on a CPU; `Sequential`: torch's, in fewer passes |
+| papers     | layers that one paper needs                                                             |
+| convert    | `convert(module)`: a plain torch model made binary in place                             |
+| native     | the gate to the native code of fused                                                    |
 """
 
 from binarynet.nn.conv import BinaryConv1d, BinaryConv2d, BinaryConvTranspose2d
 from binarynet.nn.convert import Change, ConvertConfig, ConvertReport, convert
+from binarynet.nn.fused.sequential import Sequential
 from binarynet.nn.layer import BinaryLayer, latent_weights
 from binarynet.nn.linear import BinaryLinear
 from binarynet.nn.losses import SquaredHinge, squared_hinge
@@ -29,7 +32,6 @@ from binarynet.nn.quantizers import (
     SwishSign,
     TanhSign,
 )
-from binarynet.nn.sequential import Sequential
 
 __all__ = [
     "QUANTIZERS",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from binarynet.errors import InputError
-from binarynet.nn import products
+from binarynet.nn.fused import products
 from binarynet.nn.layer import BinaryLayer
 from binarynet.nn.quantizers import Quantizer
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from binarynet.nn import products
+from binarynet.nn.fused import products
 from binarynet.nn.layer import BinaryLayer
 from binarynet.nn.quantizers import Quantizer
 

@@ -43,7 +43,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, squared_hinge
-from binarynet.nn.binaryconnect import BinaryConnect
+from binarynet.nn.quantizers import BinaryConnect
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive

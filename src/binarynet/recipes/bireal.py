@@ -41,8 +41,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.errors import RecipeError
 from binarynet.nn import ApproxSign, BinaryConv2d, BinaryLinear, ByteInput, Sequential
-from binarynet.nn.magnitude import MagnitudeAwareSign
-from binarynet.nn.sequential import fused
+from binarynet.nn.fused.sequential import fused
+from binarynet.nn.quantizers import MagnitudeAwareSign
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Positive

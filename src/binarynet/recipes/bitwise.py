@@ -34,7 +34,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from binarynet.nn import ByteInput, IdentitySign
-from binarynet.nn.bitwise import BitwiseLinear, BitwiseNet, BitwiseSign
+from binarynet.nn.papers.bitwise import BitwiseLinear, BitwiseNet
+from binarynet.nn.quantizers import BitwiseSign
 from binarynet.optim import Adam
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Positive, Share

@@ -46,7 +46,7 @@ from binarynet.nn import (
     StochasticSign,
     squared_hinge,
 )
-from binarynet.nn.norm import ShiftBatchNorm1d, ShiftBatchNorm2d
+from binarynet.nn.papers.shift_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from binarynet.optim import latent_optimizer
 from binarynet.optim.shift_adamax import ShiftAdaMax
 from binarynet.recipes.recipe import Recipe

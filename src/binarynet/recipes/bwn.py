@@ -40,7 +40,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.errors import RecipeError
 from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Sequential, latent_weights
-from binarynet.nn.scaled import ScaledSign
+from binarynet.nn.quantizers import ScaledSign
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.optim.center import center_latent_weights
 from binarynet.recipes.recipe import Recipe

@@ -40,7 +40,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Quantizer, Sequential
-from binarynet.nn.kbit import DorefaActivation, DorefaWeight, GradientQuantizer
+from binarynet.nn.papers.gradient import GradientQuantizer
+from binarynet.nn.quantizers import DorefaActivation, DorefaWeight
 from binarynet.optim import Adam, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive, Share

@@ -6,7 +6,7 @@ MNIST numbers stand below. Settings after the authors' Matlab code.
 **Binarized**: all weights and all hidden neurons, as random variables: tanh(h) is the mean of a ±1 weight. Biases are
 real. ``weights=real``: Gaussian weights of mean h instead.
 
-**Forward**   z = μ / σ, m = 2Φ(z) − 1, layer by layer, with the closed forms of `binarynet.nn.expectation_backprop`;
+**Forward**   z = μ / σ, m = 2Φ(z) − 1, layer by layer, with the closed forms of `nn/papers/expectation_backprop.py`;
 loss: −Σ log Φ(y z), y = ±1 for each class.
 **Backward**  a closed form, too: h ← h + η/2 (Δ∘G) mᵀ, summed over the batch, G = 2 N(0; μ, σ²) / √(K+1) (last layer:
 divided by Φ(y μ / σ)), Δ = y at the top and tanh(h)ᵀ (Δ∘G) of the layer above below it. No optimizer: η = 1.
@@ -41,7 +41,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.nn import ByteInput, Sequential
-from binarynet.nn.expectation_backprop import ExpectationLinear, ExpectedSign, probit_loss
+from binarynet.nn.papers.expectation_backprop import ExpectationLinear, probit_loss
+from binarynet.nn.quantizers import ExpectedSign
 from binarynet.optim import geometric_decay
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Positive

@@ -42,8 +42,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.nn import BinaryLayer, ByteInput, Sequential, squared_hinge
-from binarynet.nn.binaryconnect import BinaryConnect
-from binarynet.nn.few_multiplications import FewMultiplicationsConv2d, FewMultiplicationsLinear, TernaryConnect
+from binarynet.nn.papers.few_multiplications import FewMultiplicationsConv2d, FewMultiplicationsLinear
+from binarynet.nn.quantizers import BinaryConnect, TernaryConnect
 from binarynet.optim import SGD, geometric_decay, glorot_scale, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive

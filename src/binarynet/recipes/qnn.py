@@ -33,7 +33,8 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Quantizer, Sequential
-from binarynet.nn.kbit import GradientQuantizer, LinearQuant, LogQuant
+from binarynet.nn.papers.gradient import GradientQuantizer
+from binarynet.nn.quantizers import LinearQuant, LogQuant
 from binarynet.recipes.bnn import EPSILON, MOMENTUM, Bnn
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count

@@ -35,8 +35,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Quantizer, Sequential, latent_weights
-from binarynet.nn.kbit import DorefaActivation
-from binarynet.nn.ternary import TtqTernary, TwnTernary, UniformLevels
+from binarynet.nn.quantizers import DorefaActivation, TtqTernary, TwnTernary, UniformLevels
 from binarynet.optim import Adam, latent_optimizer
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Positive, Share

@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from binarynet.nn import BinaryConv2d, BinaryLinear, SteSign
-from binarynet.nn.scaled import KMap
+from binarynet.nn.papers.k_map import KMap
 from binarynet.recipes.bwn import Bwn, Norm
 from binarynet.recipes.recipe import Recipe
 

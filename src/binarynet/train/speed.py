@@ -20,7 +20,8 @@ from torch import nn
 
 from binarynet.data import DataSet
 from binarynet.errors import InputError, TrainingError
-from binarynet.nn import native, record
+from binarynet.nn import native
+from binarynet.nn.fused import record
 from binarynet.recipes import Recipe
 from binarynet.train.loader import TrainingBatches
 from binarynet.train.memory import keep_freed, peak_resident, resident

@@ -39,10 +39,10 @@ from torch.nn import functional as F
 
 from binarynet.errors import InputError
 from binarynet.nn.linear import BinaryLinear
-from binarynet.nn.quantizers import IdentitySign, Quantizer
+from binarynet.nn.quantizers import IdentitySign
+from binarynet.nn.quantizers.expected import Evaluation, one_of
 
 Weights = Literal["binary", "real"]
-Evaluation = Literal["ebp-d", "ebp-p"]
 
 
 class ExpectationLinear(BinaryLinear):
@@ -72,9 +72,9 @@ class ExpectationLinear(BinaryLinear):
         unit: float = 1.0,
         evaluation: Evaluation = "ebp-d",
     ) -> None:
-        _one_of("weights", weights, ("binary", "real"))
-        _one_of("inputs", inputs, ("values", "means"))
-        _one_of("evaluation", evaluation, ("ebp-d", "ebp-p"))
+        one_of("weights", weights, ("binary", "real"))
+        one_of("inputs", inputs, ("values", "means"))
+        one_of("evaluation", evaluation, ("ebp-d", "ebp-p"))
         quantizer = IdentitySign() if weights == "binary" else None
         super().__init__(in_features, out_features, bias=False, weight_quantizer=quantizer)
         self.real_bias = nn.Parameter(torch.zeros(out_features))
@@ -174,36 +174,6 @@ class _StandardisedSum(torch.autograd.Function):
         return towards_x, g.t() @ layer.standard(x), g.sum(0), None
 
 
-class ExpectedSign(Quantizer):
-    """A random ±1 neuron: its mean in training and in EBP-P, its most probable value in EBP-D.
-
-    Forward (training, EBP-P): m(z) = 2Φ(z) − 1 = erf(z / √2). Forward (EBP-D): +1 if x >= 0 else −1.
-    Gradient: 2 φ(z) = √(2/π) exp(−z² / 2), the true derivative of m.
-
-    Reference: Soudry, Hubara, Meir, "Expectation Backpropagation", NIPS 2014.
-    """
-
-    name = "expected_sign"
-
-    def __init__(self, evaluation: Evaluation = "ebp-d") -> None:
-        super().__init__()
-        self.evaluation = _one_of("evaluation", evaluation, ("ebp-d", "ebp-p"))
-
-    def pseudo_gradient(self, x: Tensor) -> Tensor:
-        return math.sqrt(2 / math.pi) * torch.exp(-x.detach().square() / 2)
-
-    def training_value(self, x: Tensor) -> Tensor:
-        return torch.erf(x.detach() / math.sqrt(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training or self.evaluation == "ebp-d":
-            return super().forward(x)
-        return self.training_value(x)
-
-    def extra_repr(self) -> str:
-        return f"evaluation={self.evaluation}"
-
-
 class _LogNormalCdf(torch.autograd.Function):
     """log Φ(x), and its derivative φ(x) / Φ(x) where both underflow: there it is |x|, not 0 / 0."""
 
@@ -243,9 +213,3 @@ def probit_loss(z: Tensor, target: Tensor, reduction: Literal["mean", "sum"] = "
     y = torch.full_like(z, -1.0).scatter(1, target.unsqueeze(1), 1.0)  # (n, classes)
     total = -log_normal_cdf(y * z).sum()
     return total if reduction == "sum" else total / len(z)
-
-
-def _one_of(setting: str, value: Any, choices: tuple[str, ...]) -> Any:
-    if value not in choices:
-        raise InputError(f"{setting}={value!r}; choose {' or '.join(map(repr, choices))}.")
-    return value

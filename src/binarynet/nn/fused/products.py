@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from binarynet.nn import matrix_unit, native, record
-from binarynet.nn.packed_product import Window, output_sizes, product
+from binarynet.nn import native
+from binarynet.nn.fused import matrix_unit, record
+from binarynet.nn.fused.packed_product import Window, output_sizes, product
 from binarynet.nn.quantizers import Quantizer
 
 # Below so many channels a filter, or filters a group, most of a vector multiplies nothing.

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from binarynet.errors import InputError
-from binarynet.nn.quantizers import Quantizer, _positive
-from binarynet.nn.scaled import GridQuantizer
+from binarynet.nn.quantizers.grid import GridQuantizer
+from binarynet.nn.quantizers.quantizer import Quantizer, positive
 
 
 class UniformLevels(GridQuantizer):
@@ -108,7 +108,7 @@ class TwnTernary(GridQuantizer):
 
     def __init__(self, threshold: float = 0.7) -> None:
         super().__init__()
-        self.threshold = _positive("TwnTernary", "threshold", threshold)
+        self.threshold = positive("TwnTernary", "threshold", threshold)
 
     def integers(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x.detach()
@@ -143,7 +143,7 @@ class TtqTernary(Quantizer):
 
     def __init__(self, threshold: float = 0.05) -> None:
         super().__init__()
-        self.threshold = _positive("TtqTernary", "threshold", threshold)
+        self.threshold = positive("TtqTernary", "threshold", threshold)
         self.positive = nn.Parameter(torch.ones(()))
         self.negative = nn.Parameter(torch.ones(()))
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from binarynet.errors import InputError
-from binarynet.nn.quantizers import Quantizer, sign
+from binarynet.nn.quantizers.quantizer import Quantizer, sign
 
 TestWeights = Literal["binary", "ternary", "real", "sampled"]  # "ternary" is that of `TernaryConnect`
 
@@ -89,3 +89,34 @@ class BinaryConnect(Quantizer):
         # From the CPU's generator on every device, so that a file does not depend on where it was written.
         generator = torch.Generator().manual_seed(self.seed)
         return torch.rand(x.shape, generator=generator).to(x.device)
+
+
+class TernaryConnect(BinaryConnect):
+    """Weights -H, 0 or +H, drawn or the nearest of them; in evaluation one of three things.
+
+    Forward (training, stochastic): H sgn(w) with probability min(|w| / H, 1), else 0; E = clip(w, -H, H).
+    Forward (training, deterministic): the nearest of the three, H sgn(w) where |w| >= H / 2.
+    Forward (evaluation), by `test_weights`: "ternary" the nearest, "real" w itself, "sampled" one draw decided
+    by `seed`. Gradient: 1 (straight-through).
+
+    Arguments and errors as in `BinaryConnect`. (The reference code's deterministic rule compares w and not
+    w / H with 1/2, which gives 0 nearly everywhere, and is not used there.)
+
+    Reference: Lin et al., arXiv 1510.03009, "Ternary connect".
+    """
+
+    name = "ternary_connect"
+    bits = 2
+    encoding = "t2"
+    choices = ("ternary", "real", "sampled")
+
+    def __init__(
+        self, stochastic: bool = False, test_weights: TestWeights = "ternary", limit: float = 1.0, seed: int = 0
+    ) -> None:
+        super().__init__(stochastic, test_weights, limit, seed)
+
+    def nearest(self, x: Tensor) -> Tensor:
+        return x.sign() * (x.abs() >= self.limit / 2)
+
+    def drawn(self, x: Tensor, uniform: Tensor) -> Tensor:
+        return x.sign() * (uniform < x.abs() / self.limit)

@@ -19,7 +19,7 @@ from torch import fx, nn
 
 from binarynet.errors import InputError, takes
 from binarynet.nn.conv import BinaryConv1d, BinaryConv2d
-from binarynet.nn.dataflow import Dataflow
+from binarynet.nn.convert.dataflow import Dataflow
 from binarynet.nn.layer import BinaryLayer
 from binarynet.nn.linear import BinaryLinear
 from binarynet.nn.quantizers import ByteInput, Quantizer, get

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from binarynet.nn.quantizers import Quantizer, sign
+from binarynet.nn.quantizers.quantizer import Quantizer, sign
 
 
 class MagnitudeAwareSign(Quantizer):

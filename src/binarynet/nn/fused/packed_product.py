@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
-from binarynet.nn import native, record
+from binarynet.nn import native
+from binarynet.nn.fused import record
 from binarynet.nn.quantizers import Quantizer
 
 _conv2d_input: Any = torch.nn.grad.conv2d_input  # type: ignore[attr-defined]

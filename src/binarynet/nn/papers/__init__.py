@@ -1,0 +1,9 @@
+"""Layers and losses that one paper needs, one paper a file.
+
+| expectation_backprop | layers of random weights, and the probit loss                                 |
+| bitwise              | the layer and the network that go through two stages                          |
+| few_multiplications  | layers whose weight gradients are shifts                                      |
+| k_map                | XNOR-Net's K                                                                  |
+| gradient             | DoReFa-Net's quantized gradients                                              |
+| shift_norm           | batch normalisation by shifts                                                 |
+"""
