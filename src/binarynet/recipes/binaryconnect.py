@@ -34,17 +34,18 @@ validation, on ``measured_batches`` training batches with the weights of evaluat
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, squared_hinge
+from binarynet.nn import BinaryConv2d, BinaryLinear, squared_hinge
 from binarynet.nn.quantizers import BinaryConnect
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
+from binarynet.recipes.networks import Modules, doubled, mlp, scaled, vgg
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive
 
@@ -76,11 +77,16 @@ class BinaryConnectNet(Recipe):
         """Drawn weights are not those of evaluation, unless that is their mean, as `real` is."""
         return self.measured_batches if self.weights == "stochastic" and self.test_weights != "real" else 0
 
+    @property
+    @abstractmethod
+    def depth(self) -> int:
+        """How many layers with weights there are."""
+
     def quantizer(self, layer: int) -> BinaryConnect:
         """The weight quantizer of a layer; its number makes the draws of `sampled` independent."""
         return BinaryConnect(self.weights == "stochastic", self.test_weights, seed=layer)
 
-    def dense(self, k: int, features: int, width: int) -> dict[str, nn.Module]:
+    def dense(self, k: int, features: int, width: int) -> Modules:
         """Binary linear – BatchNorm – ReLU, as modules of number k."""
         return {
             f"linear{k}": BinaryLinear(features, width, bias=False, weight_quantizer=self.quantizer(k)),
@@ -88,10 +94,10 @@ class BinaryConnectNet(Recipe):
             f"relu{k}": nn.ReLU(),
         }
 
-    def answer(self, k: int, features: int, classes: int) -> dict[str, nn.Module]:
+    def answer(self, features: int, classes: int) -> Modules:
         """Binary linear – BatchNorm."""
         return {
-            "classes": BinaryLinear(features, classes, bias=False, weight_quantizer=self.quantizer(k)),
+            "classes": BinaryLinear(features, classes, bias=False, weight_quantizer=self.quantizer(self.depth)),
             "logits": nn.BatchNorm1d(classes, EPSILON, self.momentum),
         }
 
@@ -106,12 +112,11 @@ class BinaryConnectMlp(BinaryConnectNet):
     layers: Count = 3
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        features = shape[0] * shape[1] * shape[2]
-        net: dict[str, nn.Module] = {"flatten": nn.Flatten(), "bytes": ByteInput()}
-        for k in range(1, self.layers + 1):
-            net |= self.dense(k, features, self.width)
-            features = self.width
-        return Sequential(OrderedDict(net | self.answer(self.layers + 1, features, classes)))
+        return mlp(shape, classes, [self.width] * self.layers, self.dense, self.answer)
+
+    @property
+    def depth(self) -> int:
+        return self.layers + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,25 +133,20 @@ class BinaryConnectConvNet(BinaryConnectNet):
     hidden: Count = 1024
     width_multiplier: Positive = 1.0
 
-    def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        channels, height, width = shape
-        net: dict[str, nn.Module] = {"bytes": ByteInput()}
-        for k in range(1, 7):
-            filters = self._scaled(self.filters * 2 ** ((k - 1) // 2))
-            settings: dict[str, Any] = {"padding": 1, "bias": False, "weight_quantizer": self.quantizer(k)}
-            net[f"conv{k}"] = BinaryConv2d(channels, filters, 3, **settings)
-            if k % 2 == 0:
-                net[f"pool{k}"] = nn.MaxPool2d(2)
-            net[f"norm{k}"] = nn.BatchNorm2d(filters, EPSILON, self.momentum)
-            net[f"relu{k}"] = nn.ReLU()
-            channels = filters
-        net["flatten"] = nn.Flatten()
-        features, hidden = channels * (height // 8) * (width // 8), self._scaled(self.hidden)
-        net |= self.dense(7, features, hidden) | self.dense(8, hidden, hidden) | self.answer(9, hidden, classes)
-        return Sequential(OrderedDict(net))
+    depth = 9
 
-    def _scaled(self, filters: int) -> int:
-        return max(1, round(filters * self.width_multiplier))
+    def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        filters, hidden = doubled(self.filters, self.width_multiplier), scaled(self.hidden, self.width_multiplier)
+        return vgg(shape, classes, filters, [hidden] * 2, self.conv, self.dense, self.answer)
+
+    def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
+        """Binary convolution – (pool) – BatchNorm – ReLU."""
+        return {
+            f"conv{k}": BinaryConv2d(channels, filters, 3, padding=1, bias=False, weight_quantizer=self.quantizer(k)),
+            **pool,
+            f"norm{k}": nn.BatchNorm2d(filters, EPSILON, self.momentum),
+            f"relu{k}": nn.ReLU(),
+        }
 
 
 RECIPES: dict[str, Recipe] = {

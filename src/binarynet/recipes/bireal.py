@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -122,14 +122,6 @@ class BiReal(Recipe):
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         optimizer = latent_optimizer(Adam, model, lr=self.lr_start)
         return optimizer, geometric_decay(optimizer, self.lr_start, self.lr_end, self.epochs)
-
-    def augment(self, images: Any, rng: Any) -> Any:
-        """Pad by 4, crop, flip, if ``augmented``."""
-        if not self.augmented:
-            return images
-        from binarynet.data import pad_crop_flip
-
-        return pad_crop_flip(images, rng)
 
     def _conv(self, channels: int, filters: int, kernel: int, padding: int = 0) -> nn.Module:
         """A convolution of real inputs, at an end or in a shortcut."""

@@ -37,6 +37,7 @@ from binarynet.nn import ByteInput, IdentitySign
 from binarynet.nn.papers.bitwise import BitwiseLinear, BitwiseNet
 from binarynet.nn.quantizers import BitwiseSign
 from binarynet.optim import Adam
+from binarynet.recipes.networks import Modules, mlp
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Positive, Share
 
@@ -75,20 +76,19 @@ class Bitwise(Recipe):
         return epoch >= self.compression_epochs
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        features = shape[0] * shape[1] * shape[2]
-        net: dict[str, nn.Module] = {
-            "flatten": nn.Flatten(),
-            "bytes": ByteInput(),
-            "pixels": IdentitySign(),
-            "drop": nn.Dropout(self.dropout[0]),
+        head: Modules = {"bytes": ByteInput(), "pixels": IdentitySign(), "drop": nn.Dropout(self.dropout[0])}
+        net = mlp(shape, classes, [self.width] * self.layers, self.dense, self.answer, head=head)
+        return BitwiseNet(OrderedDict(net.named_children()))
+
+    def dense(self, k: int, features: int, width: int) -> Modules:
+        return {
+            f"linear{k}": BitwiseLinear(features, width, sparsity=self.sparsity),
+            f"sign{k}": BitwiseSign(self.window * math.sqrt(features)),
+            f"drop{k}": nn.Dropout(self.dropout[1]),
         }
-        for k in range(1, self.layers + 1):
-            net[f"linear{k}"] = BitwiseLinear(features, self.width, sparsity=self.sparsity)
-            net[f"sign{k}"] = BitwiseSign(self.window * math.sqrt(features))
-            net[f"drop{k}"] = nn.Dropout(self.dropout[1])
-            features = self.width
-        net["classes"] = BitwiseLinear(features, classes, sparsity=self.sparsity)
-        return BitwiseNet(OrderedDict(net))
+
+    def answer(self, features: int, classes: int) -> Modules:
+        return {"classes": BitwiseLinear(features, classes, sparsity=self.sparsity)}
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return nn.functional.cross_entropy(logits / math.sqrt(self.width), target)

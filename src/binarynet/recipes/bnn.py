@@ -28,16 +28,16 @@ higher, see `Bnn.last_lr`.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, SteSign, squared_hinge
+from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, SteSign, squared_hinge
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
+from binarynet.recipes.networks import Modules, doubled, mlp, scaled, vgg
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Positive, Range, Share
 
@@ -63,6 +63,21 @@ class Bnn(Recipe):
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         optimizer = latent_optimizer(Adam, model, lr=self.lr_start, fused=True)
         return optimizer, geometric_decay(optimizer, self.lr_start, self.last_lr, self.epochs)
+
+    def dense(self, k: int, features: int, width: int) -> Modules:
+        """Binary linear – BatchNorm – sign."""
+        return {
+            f"linear{k}": BinaryLinear(features, width, bias=False, weight_quantizer=WEIGHTS),
+            f"norm{k}": nn.BatchNorm1d(width, EPSILON, MOMENTUM),
+            f"sign{k}": SteSign(),
+        }
+
+    def answer(self, features: int, classes: int) -> Modules:
+        """Binary linear – BatchNorm."""
+        return {
+            "classes": BinaryLinear(features, classes, bias=False, weight_quantizer=WEIGHTS),
+            "logits": nn.BatchNorm1d(classes, EPSILON, MOMENTUM),
+        }
 
     @property
     def last_lr(self) -> float:
@@ -90,21 +105,11 @@ class BnnMlp(Bnn):
     input_dropout: Share = 0.2
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        features = shape[0] * shape[1] * shape[2]
-        net: dict[str, nn.Module] = {
-            "flatten": nn.Flatten(),
-            "bytes": ByteInput(),
-            "drop": nn.Dropout(self.input_dropout),
-        }
-        for k in range(1, self.layers + 1):
-            net[f"linear{k}"] = BinaryLinear(features, self.width, bias=False, weight_quantizer=WEIGHTS)
-            net[f"norm{k}"] = nn.BatchNorm1d(self.width, EPSILON, MOMENTUM)
-            net[f"sign{k}"] = SteSign()
-            net[f"drop{k}"] = nn.Dropout(self.dropout)
-            features = self.width
-        net["classes"] = BinaryLinear(features, classes, bias=False, weight_quantizer=WEIGHTS)
-        net["logits"] = nn.BatchNorm1d(classes, EPSILON, MOMENTUM)
-        return Sequential(OrderedDict(net))
+        head: Modules = {"bytes": ByteInput(), "drop": nn.Dropout(self.input_dropout)}
+        return mlp(shape, classes, [self.width] * self.layers, self.dense, self.answer, head=head)
+
+    def dense(self, k: int, features: int, width: int) -> Modules:
+        return super().dense(k, features, width) | {f"drop{k}": nn.Dropout(self.dropout)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +117,8 @@ class BnnConvNet(Bnn):
     """2 × 128C3 – P2 – 2 × 256C3 – P2 – 2 × 512C3 – P2 – 1024FC – 1024FC – 10FC, each with BatchNorm and sign.
 
     Order: convolution (3 × 3, zeros outside) – pool – BatchNorm – sign. ``filters`` is the first pair's number;
-    ``width_multiplier`` shrinks or widens the whole net.
+    ``width_multiplier`` shrinks or widens the whole net; ``augmented`` images are padded by 4, cropped and flipped
+    (not in the paper).
     """
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 11.40, "svhn": 2.80}
@@ -123,38 +129,17 @@ class BnnConvNet(Bnn):
     augmented: bool = False
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        channels, height, width = shape
-        net: dict[str, nn.Module] = {"bytes": ByteInput()}
-        for k in range(1, 7):
-            filters = self._scaled(self.filters * 2 ** ((k - 1) // 2))
-            net[f"conv{k}"] = BinaryConv2d(channels, filters, 3, padding=1, bias=False, weight_quantizer=WEIGHTS)
-            if k % 2 == 0:
-                net[f"pool{k}"] = nn.MaxPool2d(2)
-            net[f"norm{k}"] = nn.BatchNorm2d(filters, EPSILON, MOMENTUM)
-            net[f"sign{k}"] = SteSign()
-            channels = filters
-        net["flatten"] = nn.Flatten()
-        features = channels * (height // 8) * (width // 8)
-        for k in range(7, 9):
-            hidden = self._scaled(self.hidden)
-            net[f"linear{k}"] = BinaryLinear(features, hidden, bias=False, weight_quantizer=WEIGHTS)
-            net[f"norm{k}"] = nn.BatchNorm1d(hidden, EPSILON, MOMENTUM)
-            net[f"sign{k}"] = SteSign()
-            features = hidden
-        net["classes"] = BinaryLinear(features, classes, bias=False, weight_quantizer=WEIGHTS)
-        net["logits"] = nn.BatchNorm1d(classes, EPSILON, MOMENTUM)
-        return Sequential(OrderedDict(net))
+        filters, hidden = doubled(self.filters, self.width_multiplier), scaled(self.hidden, self.width_multiplier)
+        return vgg(shape, classes, filters, [hidden] * 2, self.conv, self.dense, self.answer)
 
-    def augment(self, images: Any, rng: Any) -> Any:
-        """Pad by 4, crop, flip (not in the paper), if ``augmented``."""
-        if not self.augmented:
-            return images
-        from binarynet.data import pad_crop_flip
-
-        return pad_crop_flip(images, rng)
-
-    def _scaled(self, filters: int) -> int:
-        return max(1, round(filters * self.width_multiplier))
+    def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
+        """Binary convolution – (pool) – BatchNorm – sign."""
+        return {
+            f"conv{k}": BinaryConv2d(channels, filters, 3, padding=1, bias=False, weight_quantizer=WEIGHTS),
+            **pool,
+            f"norm{k}": nn.BatchNorm2d(filters, EPSILON, MOMENTUM),
+            f"sign{k}": SteSign(),
+        }
 
 
 RECIPES: dict[str, Recipe] = {

@@ -28,7 +28,6 @@ in the CIFAR-10 network γ, β and biases, too). The Glorot scale of γ on MNIST
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -39,9 +38,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from binarynet.nn import (
     BinaryConv2d,
     BinaryLinear,
-    ByteInput,
     Quantizer,
-    Sequential,
     SteSign,
     StochasticSign,
     squared_hinge,
@@ -49,6 +46,7 @@ from binarynet.nn import (
 from binarynet.nn.papers.shift_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from binarynet.optim import latent_optimizer
 from binarynet.optim.shift_adamax import ShiftAdaMax
+from binarynet.recipes.networks import Modules, doubled, mlp, scaled, vgg
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive
 
@@ -81,12 +79,19 @@ class BnnTorch7(Recipe):
         """What stands behind a hidden norm."""
         return StochasticSign() if self.stochastic else SteSign()
 
-    def dense(self, k: int, features: int, width: int) -> dict[str, nn.Module]:
+    def dense(self, k: int, features: int, width: int) -> Modules:
         """Binary linear – shift-based norm – sign, as modules of number k."""
         return {
             f"linear{k}": BinaryLinear(features, width, bias=False),
             f"norm{k}": ShiftBatchNorm1d(width, momentum=MOMENTUM, rounding=self.rounding),
             f"sign{k}": self.sign(),
+        }
+
+    def answer(self, features: int, classes: int) -> Modules:
+        """Binary linear – BatchNorm."""
+        return {
+            "classes": BinaryLinear(features, classes, bias=False),
+            "logits": nn.BatchNorm1d(classes, momentum=MOMENTUM),
         }
 
 
@@ -100,14 +105,7 @@ class BnnTorch7Mlp(BnnTorch7):
     layers: Count = 3
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        features = shape[0] * shape[1] * shape[2]
-        net: dict[str, nn.Module] = {"flatten": nn.Flatten(), "bytes": ByteInput()}
-        for k in range(1, self.layers + 1):
-            net |= self.dense(k, features, self.width)
-            features = self.width
-        net["classes"] = BinaryLinear(features, classes, bias=False)
-        net["logits"] = nn.BatchNorm1d(classes, momentum=MOMENTUM)
-        return Sequential(OrderedDict(net))
+        return mlp(shape, classes, [self.width] * self.layers, self.dense, self.answer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,25 +123,17 @@ class BnnTorch7ConvNet(BnnTorch7):
     width_multiplier: Positive = 1.0
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        channels, height, width = shape
-        net: dict[str, nn.Module] = {"bytes": ByteInput()}
-        for k in range(1, 7):
-            filters = self._scaled(self.filters * 2 ** ((k - 1) // 2))
-            net[f"conv{k}"] = BinaryConv2d(channels, filters, 3, padding=1, bias=False)
-            if k % 2 == 0:
-                net[f"pool{k}"] = nn.MaxPool2d(2)
-            net[f"norm{k}"] = ShiftBatchNorm2d(filters, momentum=MOMENTUM, rounding=self.rounding)
-            net[f"sign{k}"] = self.sign()
-            channels = filters
-        net["flatten"] = nn.Flatten()
-        features, hidden = channels * (height // 8) * (width // 8), self._scaled(self.hidden)
-        net |= self.dense(7, features, hidden) | self.dense(8, hidden, hidden)
-        net["classes"] = BinaryLinear(hidden, classes, bias=False)
-        net["logits"] = nn.BatchNorm1d(classes, momentum=MOMENTUM)
-        return Sequential(OrderedDict(net))
+        filters, hidden = doubled(self.filters, self.width_multiplier), scaled(self.hidden, self.width_multiplier)
+        return vgg(shape, classes, filters, [hidden] * 2, self.conv, self.dense, self.answer)
 
-    def _scaled(self, filters: int) -> int:
-        return max(1, round(filters * self.width_multiplier))
+    def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
+        """Binary convolution – (pool) – shift-based norm – sign."""
+        return {
+            f"conv{k}": BinaryConv2d(channels, filters, 3, padding=1, bias=False),
+            **pool,
+            f"norm{k}": ShiftBatchNorm2d(filters, momentum=MOMENTUM, rounding=self.rounding),
+            f"sign{k}": self.sign(),
+        }
 
 
 RECIPES: dict[str, Recipe] = {

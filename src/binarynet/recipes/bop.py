@@ -25,17 +25,17 @@ not use, are ours: they have fewer steps, so γ and τ are larger.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, SteSign
+from binarynet.nn import BinaryConv2d, BinaryLinear, SteSign
 from binarynet.optim.bop import bop_optimizer
+from binarynet.recipes.networks import Modules, doubled, mlp, scaled, vgg
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, NotNegative, Positive
 
@@ -63,6 +63,21 @@ class BopNet(Recipe):
         rest, flips = (lambda epoch: 1.0), (lambda epoch: self.gamma_decay ** (epoch * self.stages // self.epochs))
         return optimizer, LambdaLR(optimizer, [rest, flips])
 
+    def dense(self, k: int, features: int, width: int) -> Modules:
+        """Binary linear – BatchNorm – sign."""
+        return {
+            f"linear{k}": BinaryLinear(features, width, bias=False),
+            f"norm{k}": unscaled(nn.BatchNorm1d(width, EPSILON, MOMENTUM)),
+            f"sign{k}": SteSign(),
+        }
+
+    def answer(self, features: int, classes: int) -> Modules:
+        """Binary linear – BatchNorm."""
+        return {
+            "classes": BinaryLinear(features, classes, bias=False),
+            "logits": unscaled(nn.BatchNorm1d(classes, EPSILON, MOMENTUM)),
+        }
+
 
 def unscaled(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
     """The norm without γ: y = (x − mean) / deviation + β."""
@@ -78,16 +93,7 @@ class BopMlp(BopNet):
     layers: Count = 3
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        features = shape[0] * shape[1] * shape[2]
-        net: dict[str, nn.Module] = {"flatten": nn.Flatten(), "bytes": ByteInput()}
-        for k in range(1, self.layers + 1):
-            net[f"linear{k}"] = BinaryLinear(features, self.width, bias=False)
-            net[f"norm{k}"] = unscaled(nn.BatchNorm1d(self.width, EPSILON, MOMENTUM))
-            net[f"sign{k}"] = SteSign()
-            features = self.width
-        net["classes"] = BinaryLinear(features, classes, bias=False)
-        net["logits"] = unscaled(nn.BatchNorm1d(classes, EPSILON, MOMENTUM))
-        return Sequential(OrderedDict(net))
+        return mlp(shape, classes, [self.width] * self.layers, self.dense, self.answer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +101,7 @@ class BopConvNet(BopNet):
     """2 × 128C3 – P2 – 2 × 256C3 – P2 – 2 × 512C3 – P2 – 1024FC – 1024FC – 10FC, each with BatchNorm and sign.
 
     Order: convolution (3 × 3, zeros outside) – pool – BatchNorm – sign. ``filters`` is the first pair's number;
-    ``width_multiplier`` shrinks or widens the whole net.
+    ``width_multiplier`` shrinks or widens the whole net; ``augmented`` images are padded by 4, cropped and flipped.
     """
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 8.7}
@@ -106,38 +112,17 @@ class BopConvNet(BopNet):
     augmented: bool = True
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        channels, height, width = shape
-        net: dict[str, nn.Module] = {"bytes": ByteInput()}
-        for k in range(1, 7):
-            filters = self._scaled(self.filters * 2 ** ((k - 1) // 2))
-            net[f"conv{k}"] = BinaryConv2d(channels, filters, 3, padding=1, bias=False)
-            if k % 2 == 0:
-                net[f"pool{k}"] = nn.MaxPool2d(2)
-            net[f"norm{k}"] = unscaled(nn.BatchNorm2d(filters, EPSILON, MOMENTUM))
-            net[f"sign{k}"] = SteSign()
-            channels = filters
-        net["flatten"] = nn.Flatten()
-        features = channels * (height // 8) * (width // 8)
-        for k in range(7, 9):
-            hidden = self._scaled(self.hidden)
-            net[f"linear{k}"] = BinaryLinear(features, hidden, bias=False)
-            net[f"norm{k}"] = unscaled(nn.BatchNorm1d(hidden, EPSILON, MOMENTUM))
-            net[f"sign{k}"] = SteSign()
-            features = hidden
-        net["classes"] = BinaryLinear(features, classes, bias=False)
-        net["logits"] = unscaled(nn.BatchNorm1d(classes, EPSILON, MOMENTUM))
-        return Sequential(OrderedDict(net))
+        filters, hidden = doubled(self.filters, self.width_multiplier), scaled(self.hidden, self.width_multiplier)
+        return vgg(shape, classes, filters, [hidden] * 2, self.conv, self.dense, self.answer)
 
-    def augment(self, images: Any, rng: Any) -> Any:
-        """Pad by 4, crop, flip, if ``augmented``."""
-        if not self.augmented:
-            return images
-        from binarynet.data import pad_crop_flip
-
-        return pad_crop_flip(images, rng)
-
-    def _scaled(self, filters: int) -> int:
-        return max(1, round(filters * self.width_multiplier))
+    def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
+        """Binary convolution – (pool) – BatchNorm – sign."""
+        return {
+            f"conv{k}": BinaryConv2d(channels, filters, 3, padding=1, bias=False),
+            **pool,
+            f"norm{k}": unscaled(nn.BatchNorm2d(filters, EPSILON, MOMENTUM)),
+            f"sign{k}": SteSign(),
+        }
 
 
 RECIPES: dict[str, Recipe] = {

@@ -43,6 +43,7 @@ from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Qua
 from binarynet.nn.papers.gradient import GradientQuantizer
 from binarynet.nn.quantizers import DorefaActivation, DorefaWeight
 from binarynet.optim import Adam, latent_optimizer
+from binarynet.recipes.networks import Modules, mlp
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive, Share
 
@@ -95,9 +96,9 @@ class Dorefa(Recipe):
             return nn.Hardtanh(0.0, 1.0)
         return self.activation()
 
-    def behind(self, k: int, features: int, norm: Callable[..., nn.Module]) -> dict[str, nn.Module]:
+    def behind(self, k: int, features: int, norm: Callable[..., nn.Module]) -> Modules:
         """What stands behind layer k: gradient quantizer (not behind the first), norm."""
-        gradient: dict[str, nn.Module] = {}
+        gradient: Modules = {}
         if self.gradient_bits != FLOAT and k > 1:
             gradient = {f"gradient{k}": GradientQuantizer(self.gradient_bits)}
         return gradient | {f"norm{k}": norm(features, EPSILON, MOMENTUM)}
@@ -112,15 +113,18 @@ class DorefaMlp(Dorefa):
     ends: Literal["float", "quantized"] = "quantized"
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        features = shape[0] * shape[1] * shape[2]
-        net: dict[str, nn.Module] = {"flatten": nn.Flatten(), "bytes": ByteInput(scale=1 / 255)}
-        for k in range(1, self.layers + 1):
-            net[f"linear{k}"] = linear(features, self.width, self.weights(end=k == 1))
-            net |= self.behind(k, self.width, nn.BatchNorm1d)
-            net[f"activation{k}"] = self.activation() if k < self.layers else self.before_classes()
-            features = self.width
-        net["classes"] = linear(features, classes, self.weights(end=True), bias=True)
-        return Sequential(OrderedDict(net))
+        head: Modules = {"bytes": ByteInput(scale=1 / 255)}
+        return mlp(shape, classes, [self.width] * self.layers, self.dense, self.answer, head=head)
+
+    def dense(self, k: int, features: int, width: int) -> Modules:
+        return {
+            f"linear{k}": linear(features, width, self.weights(end=k == 1)),
+            **self.behind(k, width, nn.BatchNorm1d),
+            f"activation{k}": self.activation() if k < self.layers else self.before_classes(),
+        }
+
+    def answer(self, features: int, classes: int) -> Modules:
+        return {"classes": linear(features, classes, self.weights(end=True), bias=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +141,7 @@ class DorefaConvNet(Dorefa):
         # 36 → P2 → 18, 18, 18 → P2 → 9, 7, 7, 5, 1 from images of 32 × 32
         widths = [round(n * thirds / 3) for thirds in (3, 4, 4, 8, 8, 8, 32)]
         kernels, paddings, pools = (5, 3, 3, 3, 3, 3, 5), (4, 1, 1, 0, 1, 0, 0), (1, 3)
-        net: dict[str, nn.Module] = {"bytes": ByteInput(scale=1 / 255)}
+        net: Modules = {"bytes": ByteInput(scale=1 / 255)}
         channels, last = shape[0], len(widths)
         for k, (width, kernel, padding) in enumerate(zip(widths, kernels, paddings, strict=True), 1):
             if k == last:

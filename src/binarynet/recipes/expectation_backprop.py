@@ -31,7 +31,6 @@ Two wide hidden layers, as validation preferred them to three of 512.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -40,10 +39,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from binarynet.nn import ByteInput, Sequential
 from binarynet.nn.papers.expectation_backprop import ExpectationLinear, probit_loss
 from binarynet.nn.quantizers import ExpectedSign
 from binarynet.optim import geometric_decay
+from binarynet.recipes.networks import Modules, mlp
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Positive
 
@@ -65,14 +64,16 @@ class ExpectationBackprop(Recipe):
     rate_end: Positive = 0.1
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        features = shape[0] * shape[1] * shape[2]
-        net: dict[str, nn.Module] = {"flatten": nn.Flatten(), "bytes": ByteInput()}
-        for k in range(1, self.layers + 1):
-            net[f"linear{k}"] = self.linear(features, self.width, first=k == 1)
-            net[f"sign{k}"] = ExpectedSign(self.evaluation)
-            features = self.width
-        net["classes"] = self.linear(features, classes, first=self.layers == 0)
-        return Sequential(OrderedDict(net))
+        return mlp(shape, classes, [self.width] * self.layers, self.dense, self.answer)
+
+    def dense(self, k: int, features: int, width: int) -> Modules:
+        return {
+            f"linear{k}": self.linear(features, width, first=k == 1),
+            f"sign{k}": ExpectedSign(self.evaluation),
+        }
+
+    def answer(self, features: int, classes: int) -> Modules:
+        return {"classes": self.linear(features, classes, first=self.layers == 0)}
 
     def linear(self, features: int, width: int, first: bool) -> ExpectationLinear:
         layer = ExpectationLinear(

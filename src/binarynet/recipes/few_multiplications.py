@@ -45,6 +45,7 @@ from binarynet.nn import BinaryLayer, ByteInput, Sequential, squared_hinge
 from binarynet.nn.papers.few_multiplications import FewMultiplicationsConv2d, FewMultiplicationsLinear
 from binarynet.nn.quantizers import BinaryConnect, TernaryConnect
 from binarynet.optim import SGD, geometric_decay, glorot_scale, latent_optimizer
+from binarynet.recipes.networks import Modules, mlp
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive
 
@@ -88,6 +89,18 @@ class FewMultiplications(Recipe):
         at_test = self.weights if self.test_weights == "quantized" else self.test_weights
         return quantizer(True, at_test, limit=w0, seed=seed)
 
+    def dense(self, k: int, features: int, width: int) -> Modules:
+        """Linear – BatchNorm – ReLU."""
+        return {
+            f"linear{k}": self.linear(features, width),
+            f"norm{k}": nn.BatchNorm1d(width),
+            f"relu{k}": nn.ReLU(),
+        }
+
+    def answer(self, features: int, classes: int) -> Modules:
+        """Linear – BatchNorm."""
+        return {"classes": self.linear(features, classes), "logits": nn.BatchNorm1d(classes)}
+
     def linear(self, features: int, width: int) -> nn.Module:
         exponents = self.exponents if self.quantized_backprop else None
         return FewMultiplicationsLinear(features, width, bias=False, exponents=exponents)
@@ -107,17 +120,9 @@ class FewMultiplicationsMlp(FewMultiplications):
     layers: Count = 3
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        features = shape[0] * shape[1] * shape[2]
         # Inputs in [-1, 1], as the exponents are made for numbers of the size of 1.
-        net: dict[str, nn.Module] = {"flatten": nn.Flatten(), "bytes": ByteInput(scale=1 / 255)}
-        for k in range(1, self.layers + 1):
-            net[f"linear{k}"] = self.linear(features, self.width)
-            net[f"norm{k}"] = nn.BatchNorm1d(self.width)
-            net[f"relu{k}"] = nn.ReLU()
-            features = self.width
-        net["classes"] = self.linear(features, classes)
-        net["logits"] = nn.BatchNorm1d(classes)
-        return self.connect(Sequential(OrderedDict(net)))
+        head: Modules = {"bytes": ByteInput(scale=1 / 255)}
+        return self.connect(mlp(shape, classes, [self.width] * self.layers, self.dense, self.answer, head=head))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +140,7 @@ class FewMultiplicationsConvNet(FewMultiplications):
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape
-        net: dict[str, nn.Module] = {"bytes": ByteInput(scale=1 / 255)}
+        net: Modules = {"bytes": ByteInput(scale=1 / 255)}
         for k in range(1, 8):
             filters, kernel = self.filters * 2 ** ((k - 1) // 2), 3 if k <= 2 else 2
             net[f"conv{k}"] = self.conv(channels, filters, kernel)
@@ -147,11 +152,7 @@ class FewMultiplicationsConvNet(FewMultiplications):
             net[f"relu{k}"] = nn.ReLU()
             channels = filters
         net["flatten"] = nn.Flatten()
-        net["linear8"] = self.linear(channels * height * width, self.hidden)
-        net["norm8"] = nn.BatchNorm1d(self.hidden)
-        net["relu8"] = nn.ReLU()
-        net["classes"] = self.linear(self.hidden, classes)
-        net["logits"] = nn.BatchNorm1d(classes)
+        net |= self.dense(8, channels * height * width, self.hidden) | self.answer(self.hidden, classes)
         return self.connect(Sequential(OrderedDict(net)))
 
 

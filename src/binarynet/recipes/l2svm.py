@@ -41,6 +41,7 @@ from binarynet.data import principal_components
 from binarynet.errors import RecipeError
 from binarynet.nn import ByteInput, GaussianNoise, Sequential, squared_hinge
 from binarynet.optim import Adam
+from binarynet.recipes.networks import Modules, mlp
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, NotNegative, Positive, Share
 
@@ -67,6 +68,20 @@ class L2Svm(Recipe):
         optimizer = Adam(groups, lr=self.lr_start)
         return optimizer, LambdaLR(optimizer, lambda epoch: max(0.0, 1 - epoch / self.epochs))
 
+    def head(self) -> Modules:
+        return {"bytes": ByteInput(scale=1 / 255)}
+
+    def dense(self, k: int, features: int, width: int) -> Modules:
+        """Linear – ReLU – drop."""
+        return {
+            f"linear{k}": nn.Linear(features, width),
+            f"relu{k}": nn.ReLU(),
+            f"drop{k}": nn.Dropout(self.dropout),
+        }
+
+    def answer(self, features: int, classes: int) -> Modules:
+        return {"classes": nn.Linear(features, classes)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class L2SvmMlp(L2Svm):
@@ -80,24 +95,14 @@ class L2SvmMlp(L2Svm):
     noise: NotNegative = 0.0
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        features = shape[0] * shape[1] * shape[2]
-        net: dict[str, nn.Module] = {
-            "flatten": nn.Flatten(),
-            "bytes": ByteInput(scale=1 / 255),
-        }
-        if self.components > features:
-            raise RecipeError(f"components={self.components}: images of {features} pixels have no more than {features}")
+        head, pixels = self.head(), shape[0] * shape[1] * shape[2]
+        if self.components > pixels:
+            raise RecipeError(f"components={self.components}: images of {pixels} pixels have no more than {pixels}")
         if self.components:
-            net["components"] = nn.Linear(features, self.components).requires_grad_(False)
-            features = self.components
-        net |= {"noise": GaussianNoise(self.noise), "drop": nn.Dropout(self.input_dropout)}
-        for k in range(1, self.layers + 1):
-            net[f"linear{k}"] = nn.Linear(features, self.width)
-            net[f"relu{k}"] = nn.ReLU()
-            net[f"drop{k}"] = nn.Dropout(self.dropout)
-            features = self.width
-        net["classes"] = nn.Linear(features, classes)
-        return Sequential(OrderedDict(net))
+            shape = (self.components, 1, 1)
+            head["components"] = nn.Linear(pixels, self.components).requires_grad_(False)
+        head |= {"noise": GaussianNoise(self.noise), "drop": nn.Dropout(self.input_dropout)}
+        return mlp(shape, classes, [self.width] * self.layers, self.dense, self.answer, head=head)
 
     @torch.no_grad()
     def prepare(self, model: nn.Module, images: np.ndarray) -> None:
@@ -125,17 +130,14 @@ class L2SvmConvNet(L2Svm):
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape
-        net: dict[str, nn.Module] = {"bytes": ByteInput(scale=1 / 255), "drop": nn.Dropout(self.input_dropout)}
+        net: Modules = {**self.head(), "drop": nn.Dropout(self.input_dropout)}
         for k in (1, 2):
             net[f"conv{k}"] = nn.Conv2d(channels, self.filters * k, 5, padding=2)
             net[f"relu{k}"] = nn.ReLU()
             net[f"pool{k}"] = nn.MaxPool2d(2)
             channels = self.filters * k
         net["flatten"] = nn.Flatten()
-        net["linear3"] = nn.Linear(channels * (height // 4) * (width // 4), self.hidden)
-        net["relu3"] = nn.ReLU()
-        net["drop3"] = nn.Dropout(self.dropout)
-        net["classes"] = nn.Linear(self.hidden, classes)
+        net |= self.dense(3, channels * (height // 4) * (width // 4), self.hidden) | self.answer(self.hidden, classes)
         return Sequential(OrderedDict(net))
 
 

@@ -26,16 +26,16 @@ other departures are those of BNN.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import nn
 
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Quantizer, Sequential
+from binarynet.nn import BinaryConv2d, BinaryLinear, Quantizer
 from binarynet.nn.papers.gradient import GradientQuantizer
 from binarynet.nn.quantizers import LinearQuant, LogQuant
 from binarynet.recipes.bnn import EPSILON, MOMENTUM, Bnn
+from binarynet.recipes.networks import Modules, doubled, mlp, vgg
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count
 
@@ -65,11 +65,11 @@ class Qnn(Bnn):
     def quantized(self, bits: int) -> Quantizer:
         return LinearQuant(bits) if self.quantizer == "linear" else LogQuant(bits)
 
-    def gradient(self, k: int) -> dict[str, nn.Module]:
+    def gradient(self, k: int) -> Modules:
         return {} if self.gradient_bits == 32 else {f"gradient{k}": GradientQuantizer(self.gradient_bits)}
 
-    def linear(self, k: int, features: int, width: int) -> dict[str, nn.Module]:
-        """linear – BatchNorm – activation, or without the activation for the classes."""
+    def dense(self, k: int, features: int, width: int) -> Modules:
+        """Linear – BatchNorm – activation."""
         return {
             f"linear{k}": self._weights(features, width),
             **self.gradient(k),
@@ -77,7 +77,8 @@ class Qnn(Bnn):
             f"activation{k}": self.quantized(self.activation_bits),
         }
 
-    def classes(self, features: int, classes: int) -> dict[str, nn.Module]:
+    def answer(self, features: int, classes: int) -> Modules:
+        """Linear – BatchNorm."""
         return {
             "classes": self._weights(features, classes),
             "logits": nn.BatchNorm1d(classes, EPSILON, MOMENTUM),
@@ -95,12 +96,7 @@ class QnnMlp(Qnn):
     layers: Count = 3
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        features = shape[0] * shape[1] * shape[2]
-        net: dict[str, nn.Module] = {"flatten": nn.Flatten(), "bytes": ByteInput()}
-        for k in range(1, self.layers + 1):
-            net |= self.linear(k, features, self.width)
-            features = self.width
-        return Sequential(OrderedDict(net | self.classes(features, classes)))
+        return mlp(shape, classes, [self.width] * self.layers, self.dense, self.answer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,24 +107,18 @@ class QnnConvNet(Qnn):
     hidden: Count = 1024
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        channels, height, width = shape
-        net: dict[str, nn.Module] = {"bytes": ByteInput()}
-        for k in range(1, 7):
-            filters = self.filters * 2 ** ((k - 1) // 2)
-            weights = self.quantized(self.weight_bits)
-            net[f"conv{k}"] = BinaryConv2d(channels, filters, 3, padding=1, bias=False, weight_quantizer=weights)
-            net |= self.gradient(k)
-            if k % 2 == 0:
-                net[f"pool{k}"] = nn.MaxPool2d(2)
-            net[f"norm{k}"] = nn.BatchNorm2d(filters, EPSILON, MOMENTUM)
-            net[f"activation{k}"] = self.quantized(self.activation_bits)
-            channels = filters
-        net["flatten"] = nn.Flatten()
-        features = channels * (height // 8) * (width // 8)
-        for k in (7, 8):
-            net |= self.linear(k, features, self.hidden)
-            features = self.hidden
-        return Sequential(OrderedDict(net | self.classes(features, classes)))
+        return vgg(shape, classes, doubled(self.filters), [self.hidden] * 2, self.conv, self.dense, self.answer)
+
+    def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
+        """Convolution – (pool) – BatchNorm – activation."""
+        weights = self.quantized(self.weight_bits)
+        return {
+            f"conv{k}": BinaryConv2d(channels, filters, 3, padding=1, bias=False, weight_quantizer=weights),
+            **self.gradient(k),
+            **pool,
+            f"norm{k}": nn.BatchNorm2d(filters, EPSILON, MOMENTUM),
+            f"activation{k}": self.quantized(self.activation_bits),
+        }
 
 
 RECIPES: dict[str, Recipe] = {

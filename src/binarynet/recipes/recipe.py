@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from binarynet.data import pad_crop_flip
 from binarynet.errors import RecipeError, closest
 from binarynet.recipes.settings import Count, as_text, check, read
 
@@ -69,8 +70,9 @@ class Recipe(ABC):
         return 0
 
     def augment(self, images: Any, rng: Any) -> Any:
-        """Change a training batch of uint8 images (n, c, h, w); none of the papers before 2019 does."""
-        return images
+        """A training batch of uint8 images (n, c, h, w), changed: padded by 4, cropped and flipped where the recipe has
+        a setting ``augmented`` that is on, else as it is."""
+        return pad_crop_flip(images, rng) if getattr(self, "augmented", False) else images
 
     def settings(self) -> dict[str, Any]:
         """All settings by name."""

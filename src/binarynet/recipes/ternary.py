@@ -26,17 +26,17 @@ hearsay. TTQ's first and last layer are float in the paper: `ends=float`.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Quantizer, Sequential, latent_weights
+from binarynet.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteInput, Quantizer, latent_weights
 from binarynet.nn.quantizers import DorefaActivation, TtqTernary, TwnTernary, UniformLevels
 from binarynet.optim import Adam, latent_optimizer
+from binarynet.recipes.networks import Modules, doubled, mlp, vgg
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Positive, Share
 
@@ -103,6 +103,17 @@ class Ternary(Recipe):
         bits = self.activation_bits or (3 if self.method == "hwang-sung" else 32)
         return nn.ReLU() if bits == 32 else DorefaActivation(bits)
 
+    def dense(self, k: int, features: int, width: int) -> Modules:
+        """Linear – BatchNorm – activation."""
+        return {
+            f"linear{k}": self.linear(features, width, end=k == 1),
+            f"norm{k}": nn.BatchNorm1d(width, EPSILON, MOMENTUM),
+            f"activation{k}": self.activation(),
+        }
+
+    def answer(self, features: int, classes: int) -> Modules:
+        return {"classes": self.linear(features, classes, end=True, bias=True)}
+
     def linear(self, features: int, width: int, end: bool = False, bias: bool = False) -> nn.Module:
         if end and self.ends == "float":
             return nn.Linear(features, width, bias)
@@ -120,25 +131,19 @@ class TernaryMlp(Ternary):
     dropout: tuple[Share, Share] = (0.0, 0.0)
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        features = shape[0] * shape[1] * shape[2]
-        net: dict[str, nn.Module] = {
-            "flatten": nn.Flatten(),
-            "bytes": ByteInput(scale=1 / 255),
-            "drop": nn.Dropout(self.dropout[0]),
-        }
-        for k in range(1, self.layers + 1):
-            net[f"linear{k}"] = self.linear(features, self.width, end=k == 1)
-            net[f"norm{k}"] = nn.BatchNorm1d(self.width, EPSILON, MOMENTUM)
-            net[f"activation{k}"] = self.activation()
-            net[f"drop{k}"] = nn.Dropout(self.dropout[1])
-            features = self.width
-        net["classes"] = self.linear(features, classes, end=True, bias=True)
-        return Sequential(OrderedDict(net))
+        head: Modules = {"bytes": ByteInput(scale=1 / 255), "drop": nn.Dropout(self.dropout[0])}
+        return mlp(shape, classes, [self.width] * self.layers, self.dense, self.answer, head=head)
+
+    def dense(self, k: int, features: int, width: int) -> Modules:
+        return super().dense(k, features, width) | {f"drop{k}": nn.Dropout(self.dropout[1])}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TernaryConvNet(Ternary):
-    """2 × 128C3 – P2 – 2 × 256C3 – P2 – 2 × 512C3 – P2 – 1024FC – 10FC: TWN's VGG-7, as commonly described."""
+    """2 × 128C3 – P2 – 2 × 256C3 – P2 – 2 × 512C3 – P2 – 1024FC – 10FC: TWN's VGG-7, as commonly described.
+
+    ``augmented`` images are padded by 4, cropped and flipped.
+    """
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 7.44}
 
@@ -147,30 +152,17 @@ class TernaryConvNet(Ternary):
     augmented: bool = True
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        channels, height, width = shape
-        net: dict[str, nn.Module] = {"bytes": ByteInput(scale=1 / 255)}
-        for k in range(1, 7):
-            filters = self.filters * 2 ** ((k - 1) // 2)
-            net[f"conv{k}"] = self._conv(channels, filters, end=k == 1)
-            if k % 2 == 0:
-                net[f"pool{k}"] = nn.MaxPool2d(2)
-            net[f"norm{k}"] = nn.BatchNorm2d(filters, EPSILON, MOMENTUM)
-            net[f"activation{k}"] = self.activation()
-            channels = filters
-        net["flatten"] = nn.Flatten()
-        net["linear7"] = self.linear(channels * (height // 8) * (width // 8), self.hidden)
-        net["norm7"] = nn.BatchNorm1d(self.hidden, EPSILON, MOMENTUM)
-        net["activation7"] = self.activation()
-        net["classes"] = self.linear(self.hidden, classes, end=True, bias=True)
-        return Sequential(OrderedDict(net))
+        head: Modules = {"bytes": ByteInput(scale=1 / 255)}
+        return vgg(shape, classes, doubled(self.filters), [self.hidden], self.conv, self.dense, self.answer, head=head)
 
-    def augment(self, images: Any, rng: Any) -> Any:
-        """Pad by 4, crop, flip, if ``augmented``."""
-        if not self.augmented:
-            return images
-        from binarynet.data import pad_crop_flip
-
-        return pad_crop_flip(images, rng)
+    def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
+        """Convolution – (pool) – BatchNorm – activation."""
+        return {
+            f"conv{k}": self._conv(channels, filters, end=k == 1),
+            **pool,
+            f"norm{k}": nn.BatchNorm2d(filters, EPSILON, MOMENTUM),
+            f"activation{k}": self.activation(),
+        }
 
     def _conv(self, channels: int, filters: int, end: bool) -> nn.Module:
         if end and self.ends == "float":

@@ -1,0 +1,81 @@
+"""The two networks that most papers share, with what is the paper's own, the block, as an argument.
+
+A block is a function that returns the modules of one layer by name: layer, norm, activation, dropout, in the order in
+which they are run. Modules are made in the order of the network, since each draws its first weights when it is made.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from binarynet.nn import ByteInput, Sequential
+
+Modules = dict[str, nn.Module]
+Dense = Callable[[int, int, int], Modules]
+"""(k, features, width) → the modules of the k-th layer, from 1 on: (n, features) → (n, width)."""
+Conv = Callable[[int, int, int, Modules], Modules]
+"""(k, channels, filters, pool) → the modules of the k-th layer; ``pool`` is empty, or the pool that belongs in it."""
+Answer = Callable[[int, int], Modules]
+"""(features, classes) → the last layer and what stands behind it."""
+
+
+def mlp(
+    shape: tuple[int, int, int],
+    classes: int,
+    widths: Sequence[int],
+    block: Dense,
+    answer: Answer,
+    *,
+    head: Modules | None = None,
+) -> Sequential:
+    """Flatten – head – a block for each of ``widths`` – answer. ``head`` reads the bytes; by default as 2x − 255."""
+    net: Modules = {"flatten": nn.Flatten(), **(head or {"bytes": ByteInput()})}
+    features = shape[0] * shape[1] * shape[2]
+    for k, width in enumerate(widths, 1):
+        net |= block(k, features, width)
+        features = width
+    return Sequential(OrderedDict(net | answer(features, classes)))
+
+
+def vgg(
+    shape: tuple[int, int, int],
+    classes: int,
+    filters: Sequence[int],
+    hidden: Sequence[int],
+    conv: Conv,
+    dense: Dense,
+    answer: Answer,
+    *,
+    head: Modules | None = None,
+) -> Sequential:
+    """Head – convolutions with a 2 × 2 pool in every second – flatten – a dense block for each of ``hidden`` – answer.
+
+    Convolutions keep the size of the image, each pool halves it, and a row or column left over is dropped. Dense blocks
+    count on from the convolutions: 7, 8 after six of them.
+    """
+    net: Modules = dict(head or {"bytes": ByteInput()})
+    channels, height, width = shape
+    for k, count in enumerate(filters, 1):
+        pool: Modules = {f"pool{k}": nn.MaxPool2d(2)} if k % 2 == 0 else {}
+        net |= conv(k, channels, count, pool)
+        channels = count
+    net["flatten"] = nn.Flatten()
+    halved = 2 ** (len(filters) // 2)
+    features = channels * (height // halved) * (width // halved)
+    for k, count in enumerate(hidden, len(filters) + 1):
+        net |= dense(k, features, count)
+        features = count
+    return Sequential(OrderedDict(net | answer(features, classes)))
+
+
+def doubled(filters: int, multiplier: float = 1.0) -> list[int]:
+    """The six numbers of filters of the papers' ConvNet, 128 128 256 256 512 512 for 128, times ``multiplier``."""
+    return [scaled(filters * 2 ** (k // 2), multiplier) for k in range(6)]
+
+
+def scaled(count: int, multiplier: float) -> int:
+    """A number of filters or neurons, times ``multiplier``; one at least."""
+    return max(1, round(count * multiplier))
