@@ -24,8 +24,9 @@ from typing import Any
 import torch
 
 from binarynet import recipes
-from binarynet.cli.app import console, human_bytes, table
-from binarynet.cli.train import write_model
+from binarynet.cli.lower import write_model
+from binarynet.cli.printing import console, human_bytes
+from binarynet.cli.table import Table
 from binarynet.data import DataSet, load
 from binarynet.errors import LoweringError
 from binarynet.format import load as load_graph
@@ -99,7 +100,7 @@ def main() -> None:
             rows.append(row)
             console.print(f"{row['recipe']}: {row['test_error']:.2f} %, {row['seconds']:.0f} s", highlight=False)
             (arguments.out / "papers.json").write_text(json.dumps(rows, indent=2))
-    shown = table("recipe", ">test error", ">file", ">native = oracle", ">torch = oracle", "")
+    shown = Table("recipe", ">test error", ">file", ">native = oracle", ">torch = oracle", "")
     for row in sorted(rows, key=lambda row: (recipes.get(row["recipe"]).data, row["recipe"])):
         n = row.get("images")
         shown.add_row(

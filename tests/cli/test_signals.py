@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from binarynet.cli import app, main
+from binarynet.cli import main, verbs
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 TRAIN = ["train", "bnn-digits", "--set", "width=32", "--epochs", "4000", "--threads", "1"]
@@ -73,7 +73,7 @@ STOPPED = {
 
 
 @pytest.mark.parametrize("command", STOPPED)
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, app.Terminated])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, verbs.Terminated])
 def test_every_verb_ends_in_one_line(stop, command, tmp_path, monkeypatch, capsys):
     def stopped(*arguments, **options):
         raise stop

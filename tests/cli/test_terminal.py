@@ -12,7 +12,7 @@ from typer.main import get_command
 from binarynet import data, models, recipes
 from binarynet.cli import app, complete, main
 from binarynet.cli.table import Table
-from binarynet.cli.train import _fitted
+from binarynet.cli.recipes import _fitted
 from binarynet.export import TARGETS
 from binarynet.runtime import isa
 
@@ -69,7 +69,7 @@ def test_a_cell_that_is_wider_than_the_terminal_is_wrapped_at_words():
 def test_no_line_is_wider_than_the_terminal(command, width, monkeypatch, capsys):
     text = io.StringIO()
     console = Console(file=text, width=width, markup=False, highlight=False, emoji=False)
-    for module in ("app", "model", "train"):
+    for module in ("inspect", "recipes", "verify"):
         monkeypatch.setattr(f"binarynet.cli.{module}.console", console)
     assert main(command.split()) == 0
     lines = text.getvalue().splitlines()

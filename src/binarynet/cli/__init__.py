@@ -1,5 +1,5 @@
 """The command line: ``demo · recipes · train · eval · lower · inspect · run · verify · export · import · bench``."""
 
-from binarynet.cli.streams import main
+from binarynet.cli.main import main
 
 __all__ = ["main"]

@@ -1,5 +1,5 @@
 """``python -m binarynet.cli``."""
 
-from binarynet.cli.streams import main
+from binarynet.cli.main import main
 
 main()

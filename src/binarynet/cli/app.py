@@ -1,31 +1,17 @@
-"""The command line's frame: one Typer app, one way to print, one way to fail.
-
-Bad input ends with one line on standard error and exit code 2, never with a traceback.
-"""
+"""The Typer app that every verb joins, and the group of ``bench``."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 from typer.core import TyperGroup
-from typer.exceptions import TyperException
 
-from binarynet.cli.install import missing
-from binarynet.errors import BinarynetError, closest, printable
+from binarynet.errors import closest
 from binarynet.models import find
 
 
-class _Stopped(BaseException):
+class Stopped(BaseException):
     """Carries a KeyboardInterrupt past Typer, which would end it without its text."""
 
 
@@ -36,7 +22,7 @@ class _Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise _Stopped from error
+            raise Stopped from error
 
 
 app = typer.Typer(
@@ -63,17 +49,6 @@ bench = typer.Typer(cls=_ModelFirst, no_args_is_help=True, help="Time a model (b
 app.add_typer(bench, name="bench")
 
 
-class _Plain(Console):
-    """Prints text as it is: names out of files are no markup, no emoji, and steer no terminal."""
-
-    def render_str(self, text: str, **how: Any) -> Text:
-        return super().render_str(printable(text), **how)
-
-
-# Into a pipe or a file nothing is wrapped.
-console = _Plain(width=None if sys.stdout.isatty() else 10**6, markup=False, highlight=False, emoji=False)
-
-
 def _show_version(asked: bool) -> None:
     if asked:
         from binarynet import __version__
@@ -89,105 +64,3 @@ def _options(
     ] = False,
 ) -> None:
     """What can be said before the verb."""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point. Returns (and exits with) 0, 1 for a check that failed, 2 for bad input, 130 after Ctrl-C, 143 after
-    SIGTERM."""
-    # Waiting threads that spin make torch ten times slower as soon as another process wants a core. Read at its import.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with _terminable():
-        code = _run(arguments)
-    if arguments is None:
-        sys.exit(code)
-    return code
-
-
-def _run(arguments: Sequence[str] | None) -> int:
-    try:
-        from binarynet.cli import (  # noqa: F401  (each adds its verbs)
-            bench_gpu,
-            bench_model,
-            bench_suite,
-            bench_train,
-            demo,
-            export,
-            importing,
-            model,
-            run,
-            train,
-        )
-
-        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except TyperException as error:
-        # Without arguments Typer raises its own help text, which is no mistake.
-        return 0 if type(error).__name__ == "NoArgsIsHelpError" else fail(error.format_message())
-    except BinarynetError as error:
-        return fail(str(error))
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("binarynet"):
-            raise
-        return fail(missing(str(error.name)))
-    except OSError as error:
-        return fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "))
-    except typer.Abort:
-        return _stopped(KeyboardInterrupt())
-    except _Stopped as error:
-        return _stopped(error.__cause__)
-    except KeyboardInterrupt as error:
-        return _stopped(error)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: it ends a verb as Ctrl-C does, with the exit code that shells know it by."""
-
-    exit_code = 128 + signal.SIGTERM
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM raises `Terminated` in the main thread, so that files, processes and run folders are left in order."""
-
-    def terminate(number: int, frame: Any) -> None:
-        raise Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _stopped(error: BaseException | None) -> int:
-    """Say that it was stopped (training says how to go on); the exit code."""
-    fail(str(error or "") or "stopped")
-    return int(getattr(error, "exit_code", 128 + signal.SIGINT))
-
-
-def fail(message: str) -> int:
-    """One line on standard error; returns the exit code for bad input."""
-    if sys.stderr is not None:  # as it is where a process was started without one
-        print("binarynet: " + " ".join(printable(message).split()), file=sys.stderr)
-    return 2
-
-
-def show_json(document: Any) -> None:
-    """The document on standard output, one object, for programs."""
-    print(json.dumps(document, indent=2))
-
-
-def human_time(seconds: float) -> str:
-    """0.00123 → '1.23 ms'."""
-    return f"{seconds * 1e3:,.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.1f} µs"
-
-
-def human_bytes(count: int) -> str:
-    """1234567 → '1.23 MB' (10⁶ bytes)."""
-    for unit, size in (("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return f"{count / size:.2f} {unit}"
-    return f"{count} B"

@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 
 from binarynet.atomic import write
-from binarynet.cli.app import bench, console, show_json
-from binarynet.cli.model import AsJson
-from binarynet.errors import InputError
+from binarynet.cli.app import bench
+from binarynet.cli.options import AsJson, numbers
+from binarynet.cli.printing import console, show_json
 
 
 @bench.command("gpu")
@@ -31,7 +31,7 @@ def gpu(
 
     device = find_gpu()
     found = measure(
-        device, papers_networks(), _numbers("sizes", sizes), batches=_numbers("batches", batches), seconds=seconds
+        device, papers_networks(), numbers("sizes", sizes), batches=numbers("batches", batches), seconds=seconds
     )
     import torch
     import triton
@@ -49,13 +49,3 @@ def gpu(
     else:
         console.print(markdown(document), markup=False, highlight=False)
         console.print(f"{target}.json, {target}.md", style="dim")
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 1:
-        raise InputError(f"--{option} {text}: give positive whole numbers separated by commas")
-    return numbers

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from binarynet.cli.app import bench, console, human_time, show_json
+from binarynet.cli.app import bench
 from binarynet.cli.install import TORCH
-from binarynet.cli.model import AsJson, Isa, Kernel, ModelFile
+from binarynet.cli.options import AsJson, Isa, Kernel, ModelFile, numbers
+from binarynet.cli.printing import console, human_time, show_json
 from binarynet.cli.table import Table
 from binarynet.errors import InputError
 
@@ -36,12 +37,7 @@ def model(
     from binarynet.runtime import Session
     from binarynet.runtime import isa as isas
 
-    try:
-        sizes = [int(size) for size in batch.split(",")]
-    except ValueError:
-        sizes = []
-    if not sizes or min(sizes) < 1:
-        raise InputError(f"--batch {batch}: give positive whole numbers separated by commas")
+    sizes = numbers("batch", batch)
     graph = load(file)
     if every_isa and isa:
         raise InputError("--isa and --every-isa exclude each other")

@@ -13,10 +13,12 @@ from typing import Annotated, Any
 
 import typer
 
-from binarynet.cli.app import bench, console, show_json
-from binarynet.cli.model import AsJson
+from binarynet.atomic import write
+from binarynet.cli.app import bench
+from binarynet.cli.options import AsJson, numbers, words
+from binarynet.cli.printing import console, show_json
 from binarynet.cli.table import Table
-from binarynet.errors import InputError, RuntimeUnavailable
+from binarynet.errors import RuntimeUnavailable
 
 RESULTS = Path("benchmarks/results")
 
@@ -47,13 +49,13 @@ def suite(
     from binarynet.report.suite.roofline import draw
     from binarynet.runtime import isa
 
-    counts = _numbers(threads)
+    counts = numbers("threads", threads)
     command = ["binarynet", "bench", "suite", *(["--peers", peers] if peers else []), "--workloads", workloads]
     command += ["--threads", threads, "--seconds", str(seconds), *(["--quick"] if quick else [])]
     begin = datetime.datetime.now().astimezone()
     found = run(
-        _words(peers),
-        _words(workloads),
+        words(peers),
+        words(workloads),
         counts,
         seconds,
         tiny=quick,
@@ -69,27 +71,17 @@ def suite(
     stem = f"{begin:%Y-%m-%d}-{_slug(setting['processor'])}-{isa.active()}"
     target = (out or (Path("runs/bench-quick") if quick else RESULTS)) / stem
     told = document(found, setting)
-    _write(target.with_name(f"{stem}.json"), json.dumps(told, indent=1).encode())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write(target.with_name(f"{stem}.json"), json.dumps(told, indent=1))
     picture = _picture(draw, found)
     if picture:
-        _write(target.with_name(f"{stem}.png"), picture)
-    _write(target.with_name(f"{stem}.md"), page(found, setting, f"{stem}.png" if picture else None).encode())
+        write(target.with_name(f"{stem}.png"), picture)
+    write(target.with_name(f"{stem}.md"), page(found, setting, f"{stem}.png" if picture else None))
     if as_json:
         show_json(told)
         return
     _show(found)
     console.print(f"{target}.md, .json{', .png' if picture else ''}", style="dim", highlight=False)
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _numbers(text: str) -> list[int]:
-    words = _words(text)
-    if not words or not all(word.isdigit() and int(word) for word in words):
-        raise InputError(f"--threads {text}: give positive whole numbers separated by commas")
-    return list(dict.fromkeys(map(int, words)))
 
 
 def _slug(processor: str) -> str:
@@ -106,14 +98,6 @@ def _picture(draw: Callable[[Any, io.BytesIO], None], found: Any) -> bytes | Non
         console.print(str(error), style="dim", highlight=False)
         return None
     return made.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of it or nothing: readers never see half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
 
 
 def _show(found: Any) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from binarynet.cli import complete
-from binarynet.cli.app import bench, console, human_bytes, show_json
-from binarynet.cli.model import AsJson
+from binarynet.cli.app import bench
+from binarynet.cli.options import AsJson, DataDir, Gradients, pairs
+from binarynet.cli.printing import console, human_bytes, show_json
 from binarynet.cli.table import Table
-from binarynet.cli.train import DataDir, Gradients, pairs
 from binarynet.errors import InputError
 
 

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from binarynet.cli import complete
-from binarynet.cli.app import app, console, human_bytes
+from binarynet.cli.app import app
+from binarynet.cli.lower import write_model
+from binarynet.cli.printing import console, human_bytes
 from binarynet.cli.table import Table
 
 
@@ -29,7 +31,6 @@ def _demo(name: str, seed: int, folder: Path, kept: Path | None) -> None:
     import torch
 
     from binarynet import recipes
-    from binarynet.cli.train import write_model
     from binarynet.data import load
     from binarynet.format import load as load_graph
     from binarynet.report import interleaved, machine, oracle_logits, summarise, with_native, with_torch

@@ -13,9 +13,9 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from binarynet.cli import complete
-from binarynet.cli.app import app, console, human_bytes, show_json
-from binarynet.cli.model import AsJson, ModelFile
-from binarynet.cli.train import DataDir
+from binarynet.cli.app import app
+from binarynet.cli.options import AsJson, DataDir, ModelFile
+from binarynet.cli.printing import console, human_bytes, show_json
 from binarynet.errors import InputError
 from binarynet.export import TARGETS, options_of
 

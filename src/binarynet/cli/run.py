@@ -14,8 +14,9 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from binarynet.cli.app import app, fail
-from binarynet.cli.model import Isa, ModelFile, Threads
+from binarynet.cli.app import app
+from binarynet.cli.options import Isa, ModelFile, Threads
+from binarynet.cli.printing import fail
 from binarynet.data.pictures import read_picture
 from binarynet.errors import DataError, InputError, printable
 

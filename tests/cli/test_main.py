@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from binarynet.cli import app, main
+from binarynet.cli import main, verbs
 
 VERBS = (["inspect", "digits"], ["recipes", "--json"])
 
@@ -53,6 +53,6 @@ def test_no_memory_is_said(monkeypatch, capsys):
     def full(arguments):
         raise MemoryError
 
-    monkeypatch.setattr(app, "main", full)
+    monkeypatch.setattr(verbs, "run", full)
     assert main(["recipes"]) == 2
     assert capsys.readouterr().err == "binarynet: there is not enough memory for this\n"

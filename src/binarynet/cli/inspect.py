@@ -11,41 +11,12 @@ from typing import Annotated
 import typer
 
 from binarynet.atomic import write
-from binarynet.cli import complete
-from binarynet.cli.app import app, console, human_bytes, human_time, show_json
+from binarynet.cli.app import app
+from binarynet.cli.options import AsJson, Isa, Kernel, ModelFile
+from binarynet.cli.printing import console, human_bytes, human_time, show_json
 from binarynet.cli.table import Table
 from binarynet.graph import Graph
-from binarynet.models import find
 from binarynet.report import Layer
-
-ModelFile = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MODEL.bnn",
-        callback=find,
-        autocompletion=complete.models,
-        help="A model file, a run folder, or the name of a model that comes along.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
-Isa = Annotated[
-    str | None,
-    typer.Option(
-        help="Instruction set to use.",
-        metavar="NAME",
-        show_default="BINARYNET_ISA, or the best that this CPU has",
-        autocompletion=complete.instruction_sets,
-    ),
-]
-Kernel = Annotated[
-    str | None,
-    typer.Option(
-        help="What every Linear and Conv2d must run on: popcount, tiles, vertical, counters, lookup or multiply.",
-        metavar="NAME",
-        show_default="BINARYNET_KERNEL, or the cheapest for each",
-    ),
-]
-Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 stands for BINARYNET_NUM_THREADS, or all cores.")]
 
 
 @app.command()
@@ -156,15 +127,3 @@ def _analyse(graph: Graph, target: Path, as_json: bool) -> None:
     )
     console.print(shown)
     console.print(f"{target}.json, {target}.png; the energy is a model (45 nm), not a measurement", style="dim")
-
-
-@app.command()
-def verify(file: ModelFile, as_json: AsJson = False) -> None:
-    """Check a model file: checksum, structure, shapes, encodings, sizes. Exit code 2 says what is wrong and where."""
-    from binarynet.format import load
-
-    graph = load(file)
-    if as_json:
-        show_json({"file": str(file), "valid": True, "ops": len(graph.ops)})
-    else:
-        console.print(f"{file}: valid, {len(graph.ops)} ops, {human_bytes(file.stat().st_size)}")

@@ -9,9 +9,9 @@ import numpy as np
 import typer
 
 from binarynet.cli import complete
-from binarynet.cli.app import app, console, human_bytes, show_json
-from binarynet.cli.model import AsJson
-from binarynet.cli.train import DataDir
+from binarynet.cli.app import app
+from binarynet.cli.options import AsJson, DataDir
+from binarynet.cli.printing import console, human_bytes, show_json
 
 
 @app.command("import")

@@ -22,11 +22,11 @@ def _run(arguments: Sequence[str]) -> int:
     if sys.stdout is None:
         return _fail("standard output is closed: let it be a file, a pipe or a terminal")
     try:
-        from binarynet.cli import app  # here: it asks how wide standard output is, and Ctrl-C may come meanwhile
+        from binarynet.cli import verbs  # here: it asks how wide standard output is, and Ctrl-C may come meanwhile
     except KeyboardInterrupt:
         return 130
     try:
-        code = app.main(arguments)
+        code = verbs.run(arguments)
         sys.stdout.flush()
     except MemoryError:
         return _fail("there is not enough memory for this")

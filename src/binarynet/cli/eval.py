@@ -1,0 +1,82 @@
+"""``binarynet eval``: the accuracy of a model, and the proof that the engines agree."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from binarynet.cli import complete
+from binarynet.cli.app import app
+from binarynet.cli.options import AsJson, DataDir, Isa, ModelFile, Threads
+from binarynet.cli.printing import console, show_json
+from binarynet.errors import InputError, closest
+
+
+@app.command(name="eval")
+def evaluate(
+    file: ModelFile,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data set.", show_default="the one it was trained on", autocompletion=complete.data_sets),
+    ] = None,
+    data_dir: DataDir = None,
+    split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    engine: Annotated[str, typer.Option(help="native, or oracle (slow and obvious).")] = "native",
+    isa: Isa = None,
+    threads: Threads = 0,
+    check: Annotated[
+        str,
+        typer.Option(
+            help="oracle: every ISA of this CPU must equal it; torch: predictions of the run's module.",
+            show_default="no comparison",
+        ),
+    ] = "",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            help="How many images --check takes at most; the accuracy is that of all.", min=1, show_default="all"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model's accuracy, and with --check prove that the engines agree. Exit code 1 if they do not."""
+    from binarynet.data import load_split
+    from binarynet.format import load as load_graph
+    from binarynet.report import Agreement, oracle_logits, with_native, with_torch
+    from binarynet.runtime import Session
+
+    wanted = [part.strip() for part in check.split(",") if part.strip()]
+    for part in wanted:
+        if part not in ("oracle", "torch"):
+            also = closest(part, ("oracle", "torch"))
+            raise InputError(f"--check {part}:{also} Choose oracle, torch, or both separated by a comma.")
+    graph = load_graph(file)
+    name = data or graph.meta.get("data")
+    if not name:
+        raise InputError(f"{file} does not say what it was trained on: give --data")
+    images = load_split(name, split, data_dir)  # type: ignore[arg-type]
+    session = Session(graph, engine=engine, isa=isa, threads=threads)
+    right = int((session.predict(images.images) == images.labels).sum())
+    agreements: list[Agreement] = []
+    if wanted:
+        compared = images.images[:limit]
+        expected = oracle_logits(graph, compared)
+        agreements += with_native(graph, compared, expected)
+        if "torch" in wanted:
+            from binarynet.train import load_run
+
+            _, model = load_run(file.parent)
+            agreements.append(with_torch(model, compared, expected))
+    accuracy = 100 * right / len(images)
+    if as_json:
+        document: dict[str, Any] = {"data": name, "split": split, "images": len(images), "right": right}
+        document |= {"accuracy": accuracy, "engine": engine, "isa": session.isa}
+        document["agreement"] = [vars(agreement) for agreement in agreements]
+        show_json(document)
+    else:
+        console.print(f"{name} {split}: {right}/{len(images)} right, accuracy {accuracy:.2f} % ({session.engine})")
+        for agreement in agreements:
+            console.print(f"{agreement} with the oracle")
+    if not all(agreement.holds for agreement in agreements):
+        raise typer.Exit(1)
