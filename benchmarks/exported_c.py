@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from binarynet.bench import machine
 from binarynet.data import load_split
 from binarynet.errors import ExportError
 from binarynet.export import Options, write
@@ -28,7 +29,7 @@ from binarynet.export.c.check import answers, compiled
 from binarynet.format import load
 from binarynet.graph import Encoding, Graph
 from binarynet.models import find
-from binarynet.report import compared, machine, oracle_logits
+from binarynet.report import compared, oracle_logits
 from binarynet.runtime import Session
 from binarynet.runtime.images import adapt
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import onnxruntime
 
+from binarynet.bench import interleaved, machine
 from binarynet.data import load_split
 from binarynet.export import Options, write
 from binarynet.export.onnx.dialect import to_onnx
 from binarynet.format import load
 from binarynet.graph import Encoding
-from binarynet.report import interleaved, machine
 from binarynet.runtime import Session
 from binarynet.runtime.images import adapt
 

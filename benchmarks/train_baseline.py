@@ -11,9 +11,9 @@ import time
 import torch
 
 from binarynet import recipes
+from binarynet.bench.train.plain import PlainTraining
 from binarynet.data import load
 from binarynet.train.loader import TrainingBatches
-from binarynet.train.plain import PlainTraining
 
 
 def main() -> None:

@@ -11,15 +11,16 @@ SOURCE = Path(__file__).parents[1] / "src" / "binarynet"
 
 MAY_IMPORT = {
     "errors": set(),
+    "environment": set(),
     "pixels": set(),
     "atomic": set(),
-    "data": {"errors", "atomic"},
+    "data": {"errors", "atomic", "environment"},
     "models": {"errors"},
-    "nn": {"errors", "pixels", "_training"},
+    "nn": {"errors", "environment", "pixels", "_training"},
     "optim": {"errors", "nn"},
     "recipes": {"errors", "data", "nn", "optim"},
     "train": {"errors", "atomic", "recipes", "data", "nn", "optim"},
-    "graph": {"errors"},
+    "graph": {"errors", "environment"},
     "fold": {"errors", "graph"},
     "lower": {"errors", "nn", "graph", "fold"},
     "format": {"errors", "atomic", "graph", "models"},
@@ -28,10 +29,23 @@ MAY_IMPORT = {
     "importer": {"errors", "graph", "fold"},
     "gpu": {"errors", "graph", "format"},
     "report": {"errors", "atomic", "graph", "runtime"},
+    "bench": {"errors", "atomic", "graph", "runtime", "report", "data", "nn", "optim", "recipes", "train"},
     "cli": None,  # all
     "__init__": {"errors", "graph", "format", "runtime"},
 }
-TORCH_FREE = {"errors", "atomic", "pixels", "data", "models", "graph", "fold", "format", "runtime", "export"} | {
+TORCH_FREE = {
+    "errors",
+    "environment",
+    "atomic",
+    "pixels",
+    "data",
+    "models",
+    "graph",
+    "fold",
+    "format",
+    "runtime",
+    "export",
+} | {
     "importer",
     "__init__",
 }
@@ -70,6 +84,44 @@ def test_imports_go_downstream_only(file):
             assert package not in TORCH_FREE, f"{package} must work without {root}"
 
 
+def dependencies() -> dict[str, set[str]]:
+    """Module → the modules of ours that it imports, wherever in it the import stands.
+
+    An import of a package for its own names counts as one of its `__init__`; that a module's import runs the `__init__`
+    above it does not count.
+    """
+    modules = {".".join(("binarynet", *file.relative_to(SOURCE).with_suffix("").parts)): file for file in FILES}
+    modules = {name.removesuffix(".__init__"): file for name, file in modules.items()}
+    found = {}
+    for name, file in modules.items():
+        found[name] = set()
+        for imported_name in imported(file):
+            known = imported_name if imported_name in modules else imported_name.rpartition(".")[0]
+            extension = imported_name in ("binarynet._native", "binarynet._training")
+            if known in modules and known != name and not extension:
+                found[name].add(known)
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = dependencies()
+    state: dict[str, int] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        state[name] = 1
+        for other in sorted(graph[name]):
+            if state.get(other) == 1:
+                circle = [*path[path.index(other) :], other] if other in path else [name, other]
+                pytest.fail("a circle of imports: " + " → ".join(circle))
+            if other not in state:
+                visit(other, (*path, other))
+        state[name] = 2
+
+    for name in sorted(graph):
+        if name not in state:
+            visit(name, (name,))
+
+
 def test_the_table_on_the_architecture_page_is_this_one():
     page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
     rows = [row.split("|")[1:3] for row in page.splitlines() if row.startswith("| `")]
@@ -77,7 +129,7 @@ def test_the_table_on_the_architecture_page_is_this_one():
     for package, allowed in MAY_IMPORT.items():
         if allowed is None or package == "__init__" or not (SOURCE / package).exists():
             continue
-        for other in allowed - {"errors", "atomic", "_native", "_training"}:
+        for other in allowed - {"errors", "environment", "atomic", "_native", "_training"}:
             assert other in told[package], f"docs/architecture.md: {package} may import {other}"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from binarynet.bench.twin import float_twin
 from binarynet.errors import BinarynetError, ExportError, GraphError, RuntimeUnavailable
 from binarynet.export import write
 from binarynet.format.packed import packed
@@ -23,7 +24,6 @@ from binarynet.graph.rules import ENGINES, Rules
 from binarynet.graph.weights import held
 from binarynet.report.analysis import analyse
 from binarynet.report.summary import summarise
-from binarynet.report.twin import float_twin
 from binarynet.runtime import Session
 from binarynet.runtime.plan import build
 from tests.export.graphs import MAKERS

@@ -65,7 +65,7 @@ STOPPED = {
     "import x.onnx --out x.bnn": "binarynet.importer.import_onnx",
     "bench digits": "binarynet.format.load",
     "bench train bnn-digits": "binarynet.data.load",
-    "bench suite --quick": "binarynet.report.suite.run",
+    "bench suite --quick": "binarynet.bench.suite.run",
     "recipes": "binarynet.recipes.names",
     "lower x": "binarynet.train.load_run",
     "demo": "binarynet.data.load",

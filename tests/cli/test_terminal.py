@@ -11,8 +11,8 @@ from typer.main import get_command
 
 from binarynet import data, models, recipes
 from binarynet.cli import app, complete, main
-from binarynet.cli.table import Table
 from binarynet.cli.recipes import _fitted
+from binarynet.cli.table import Table
 from binarynet.export import TARGETS
 from binarynet.runtime import isa
 

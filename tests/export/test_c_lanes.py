@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from binarynet.export.c import build
+from binarynet.export.c.network import build
 from binarynet.export.c.options import Options
 from binarynet.graph.ir import Linear
 from tests.export.building import CHECKED, STRICT, assert_c_equals_the_oracle

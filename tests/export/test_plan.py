@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from binarynet.export.c import build
 from binarynet.export.c.memory import Block, places
+from binarynet.export.c.network import build
 from binarynet.export.c.options import Options
 from tests.runtime.graphs import Maker
 

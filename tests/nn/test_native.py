@@ -35,15 +35,6 @@ def test_an_environment_that_means_nothing_is_refused_in_one_line(name: str, tex
     assert done.stderr.count("\n") == 1
 
 
-def test_the_setting_that_is_gone_names_the_new_one() -> None:
-    command = [sys.executable, "-m", "binarynet.cli", "train", "bnn-digits"]
-    done = subprocess.run(
-        command, env={**os.environ, "BINARYNET_GRADIENT_PIECES": "1"}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "BINARYNET_GRADIENTS=bf16" in done.stderr
-
-
 @pytest.mark.parametrize("rule", [SteSign(), SteSign(0.5), ApproxSign()], ids=["ste_sign", "half", "approx_sign"])
 @pytest.mark.parametrize("count", [1, 15, 17, 1000])
 def test_signs_and_their_pseudo_gradients_equal_torchs(count: int, rule: Quantizer) -> None:

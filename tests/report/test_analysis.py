@@ -27,7 +27,9 @@ from binarynet.graph.ir import (
     SumPool2d,
     Threshold,
 )
-from binarynet.report.analysis import analyse, plot, repetition
+from binarynet.report.analysis import analyse
+from binarynet.report.filters import repetition
+from binarynet.report.picture import plot
 
 ONE_BIT = 2 * 0.03 / 8 + 0.1 / 64  # pJ of one product of two digits
 FLOAT_MAC = 3.7 + 0.9

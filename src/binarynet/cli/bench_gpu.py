@@ -26,8 +26,8 @@ def gpu(
     as_json: AsJson = False,
 ) -> None:
     """Binary products and the papers' nets: xnor and tensor-core kernels, the naive kernel, cuBLAS, in one run."""
+    from binarynet.bench import machine
     from binarynet.gpu.bench import find_gpu, markdown, measure, papers_networks
-    from binarynet.report import machine
 
     device = find_gpu()
     found = measure(

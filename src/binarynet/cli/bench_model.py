@@ -32,8 +32,8 @@ def model(
     """Time a model against the same net in torch float32 (if torch is installed): median, spread, ratio."""
     import numpy as np
 
+    from binarynet.bench import interleaved, machine
     from binarynet.format import load
-    from binarynet.report import interleaved, machine
     from binarynet.runtime import Session
     from binarynet.runtime import isa as isas
 
@@ -84,7 +84,7 @@ def _layers(session: Any, graph: Any, sizes: list[int], seconds: float, file: st
     """Print what each step is expected to take and what it took."""
     import numpy as np
 
-    from binarynet.report import machine, timed_steps
+    from binarynet.bench import machine, timed_steps
 
     rng = np.random.default_rng(0)
     steps = [step for size in sizes for step in timed_steps(session, _images(rng, size, graph), seconds)]
@@ -115,7 +115,7 @@ def _twin(graph: Any, threads: int) -> Any:
         import torch
     except ModuleNotFoundError:
         return None
-    from binarynet.report.twin import float_twin
+    from binarynet.bench.twin import float_twin
 
     torch.set_num_threads(threads)
     module = float_twin(graph)

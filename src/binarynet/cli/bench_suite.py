@@ -43,10 +43,10 @@ def suite(
     as_json: AsJson = False,
 ) -> None:
     """Time fixed workloads here and in other libraries: ratios, and the distance to what the machine can do."""
-    from binarynet.report import machine
-    from binarynet.report.suite import run
-    from binarynet.report.suite.page import document, page
-    from binarynet.report.suite.roofline import draw
+    from binarynet.bench import machine
+    from binarynet.bench.suite import run
+    from binarynet.bench.suite.page import document, page
+    from binarynet.bench.suite.roofline import draw
     from binarynet.runtime import isa
 
     counts = numbers("threads", threads)
@@ -101,8 +101,8 @@ def _picture(draw: Callable[[Any, io.BytesIO], None], found: Any) -> bytes | Non
 
 
 def _show(found: Any) -> None:
-    from binarynet.report.suite.page import Table as Cells
-    from binarynet.report.suite.page import percent, time, times
+    from binarynet.bench.suite.page import Table as Cells
+    from binarynet.bench.suite.page import percent, time, times
 
     cells = Cells(found)
     shown = Table(

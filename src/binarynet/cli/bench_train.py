@@ -37,10 +37,10 @@ def train(
 ) -> None:
     """Train in turn in two processes, our way and as the public repositories do; time, ratio, loss curves."""
     from binarynet import recipes as catalogue
+    from binarynet.bench import machine
+    from binarynet.bench.train.speed import compare
     from binarynet.data import load
     from binarynet.nn import native
-    from binarynet.report import machine
-    from binarynet.train.speed import compare
 
     if gradients is not None:
         native.checked_gradients(gradients, "--gradients")

@@ -31,10 +31,11 @@ def _demo(name: str, seed: int, folder: Path, kept: Path | None) -> None:
     import torch
 
     from binarynet import recipes
+    from binarynet.bench import interleaved, machine
+    from binarynet.bench.twin import float_twin
     from binarynet.data import load
     from binarynet.format import load as load_graph
-    from binarynet.report import interleaved, machine, oracle_logits, summarise, with_native, with_torch
-    from binarynet.report.twin import float_twin
+    from binarynet.report import oracle_logits, summarise, with_native, with_torch
     from binarynet.runtime import Session
     from binarynet.train import Interrupted, fit
 

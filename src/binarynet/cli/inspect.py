@@ -93,7 +93,8 @@ def _kernels(layer: Layer, batch: int) -> str:
 
 def _analyse(graph: Graph, target: Path, as_json: bool) -> None:
     """Show the analysis, and leave it beside the model as JSON and PNG."""
-    from binarynet.report.analysis import analyse, plot
+    from binarynet.report.analysis import analyse
+    from binarynet.report.picture import plot
 
     found = analyse(graph)
     document = found.document()

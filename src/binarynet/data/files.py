@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from binarynet import environment
 from binarynet.data import download
 from binarynet.data.source import Layout, Part, Source
 from binarynet.errors import DataError
@@ -55,7 +55,7 @@ def locate(
         if not why and not missing:
             return found
         why = why or "downloading is switched off"
-    if not os.environ.get("BINARYNET_DATA"):
+    if not environment.read("BINARYNET_DATA"):
         looked.append("BINARYNET_DATA is not set")
     gz = " (each may be compressed, as .gz)" if layout.gz else ""
     raise DataError(
@@ -102,7 +102,7 @@ def _roots(data_dir: Path | str | None) -> list[tuple[str, Path]]:
         if not root.is_dir():
             raise DataError(f"the data directory {root} does not exist or is not a directory")
         roots.append(("data_dir", root))
-    if variable := os.environ.get("BINARYNET_DATA"):
+    if variable := environment.read("BINARYNET_DATA"):
         roots.append(("BINARYNET_DATA", Path(variable).expanduser()))
     return roots
 

@@ -6,11 +6,11 @@ A few hundred bytes can describe an image of two billion numbers. Whoever loads 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import prod
 
+from binarynet import environment
 from binarynet.errors import GraphError
 from binarynet.graph.encoding import Encoding
 from binarynet.graph.ir import Conv2d, Graph, Linear, MaxPool2d, Op, SumPool2d, Threshold, Value
@@ -42,7 +42,7 @@ class Limits:
         Raises:
             GraphError: the variable names no limit, or its value is no number.
         """
-        text = os.environ.get(VARIABLE, "")
+        text = environment.read(VARIABLE)
         known = [entry.name for entry in fields(cls)]
         found = {}
         for part in filter(None, (part.strip() for part in text.split(","))):

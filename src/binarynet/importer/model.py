@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import ImportedModelError
+from binarynet.importer import domains
 
 Array = NDArray[Any]
 _IMAGE, _NODES = 1 << 23, 1 << 14  # numbers of an image, nodes of a file
@@ -121,12 +122,9 @@ def _import_domains(proto: Any) -> None:
     """Say that the file uses the domains whose nodes we read: exporters forget it, and the checker insists."""
     import onnx
 
-    from binarynet.importer.quantizers import DOMAINS
-    from binarynet.importer.run import LAST
-
     said = {one.domain for one in proto.opset_import}
     for domain in sorted({node.domain for node in proto.graph.node} - said):
-        if domain in (*DOMAINS, LAST):
+        if domain in (*domains.QUANTIZERS, domains.LAST):
             proto.opset_import.append(onnx.helper.make_opsetid(domain, 1))
 
 

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from binarynet.fold.quantizer import smallest
 from binarynet.graph import Encoding
+from binarynet.importer import domains
 from binarynet.importer.model import Array, Node
 
-DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 _ROUNDINGS: dict[str, Callable[[Array], Array]] = {
     "ROUND": np.round,
     "HALF_EVEN": np.round,
@@ -57,7 +57,7 @@ class Quantizer:
 def is_quantizer(node: Node) -> bool:
     if not node.domain:
         return node.kind in ("Sign", "QuantizeLinear")
-    return node.domain in DOMAINS and node.kind in _READERS and node.kind not in ("Sign", "QuantizeLinear")
+    return node.domain in domains.QUANTIZERS and node.kind in _READERS and node.kind not in ("Sign", "QuantizeLinear")
 
 
 def quantizer(

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from binarynet.fold import Pending
 from binarynet.importer import elementwise as each
 from binarynet.importer import structure
+from binarynet.importer.domains import LAST
 from binarynet.importer.model import Node
 from binarynet.importer.quantizers import is_quantizer
-from binarynet.importer.run import LAST, known
+from binarynet.importer.run import known
 from binarynet.importer.walk import Walk
 
 Rule = Callable[[Walk, Node], Pending]

@@ -14,10 +14,10 @@ import numpy as np
 from binarynet.errors import ImportedModelError
 from binarynet.importer import budget
 from binarynet.importer.arithmetic import Arithmetic
+from binarynet.importer.domains import LAST
 from binarynet.importer.model import Array, Constant, Model, Node, constant
 from binarynet.importer.quantizers import is_quantizer, quantizer
 
-LAST = "qonnx.custom_op.channels_last"
 _KEEPS = ("Transpose", "Reshape", "Identity", "Squeeze", "Unsqueeze", "Flatten")
 
 

@@ -11,8 +11,8 @@ from binarynet.fold import Pending, Weight, pools, products, shapes
 from binarynet.fold.link import division
 from binarynet.fold.products import Window
 from binarynet.graph.ir import Padding, Pair
+from binarynet.importer.domains import LAST
 from binarynet.importer.model import Array, Constant, Node
-from binarynet.importer.run import LAST
 from binarynet.importer.walk import Walk
 
 _FLOATS = (1, 11)  # float32 and float64 in ONNX's numbering: what float32 holds stays as it is

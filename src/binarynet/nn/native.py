@@ -10,7 +10,6 @@ which leaves everything to torch, as `with native.off()` does. Unset, it is the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from binarynet import environment
 from binarynet.errors import InputError
 
 try:
@@ -36,7 +36,7 @@ RUNS = tuple(
     name for name in KERNELS if (engine.products_supported() if name == "amx" else engine.runs(name))
 )  # on this CPU
 
-_by = os.environ.get("BINARYNET_TRAINING", "")
+_by = environment.read("BINARYNET_TRAINING")
 if _by not in ("", "torch", *RUNS):
     there = ", ".join((*RUNS, "torch"))
     raise InputError(f"BINARYNET_TRAINING={_by}: choose {there}, or leave it unset: the first is taken.")
@@ -51,11 +51,9 @@ def checked_gradients(text: str, where: str) -> str:
     return text
 
 
-_gradients = os.environ.get("BINARYNET_GRADIENTS", "")
+_gradients = environment.read("BINARYNET_GRADIENTS")
 if _gradients:
     checked_gradients(_gradients, "BINARYNET_GRADIENTS")
-if "BINARYNET_GRADIENT_PIECES" in os.environ:
-    raise InputError("BINARYNET_GRADIENT_PIECES is gone: say BINARYNET_GRADIENTS=bf16 for 1, =float32 for 2 or 3.")
 
 # Numbers from which a call pays: a few microseconds of Python against a pass over memory.
 ELEMENTS = 1 << 14

@@ -1,8 +1,4 @@
-"""Analyses that the papers make of a network: repeated filters, and memory and energy against float32.
-
-**Filters.** A 3 × 3 filter of ±1 has only 2⁹ = 512 patterns (256 if a filter and its negative count as one), so of the
-many filters that read one input channel some are equal. Courbariaux et al., arXiv 1602.02830, count them, since a
-repeated 2-D convolution need not be computed again.
+"""Analyses that the papers make of a network: repeated filters (`report/filters.py`), memory and energy.
 
 **Energy.** A model, not a measurement: the operations and memory accesses of one image at the prices of a 45 nm chip
 (M. Horowitz, "Computing's energy problem", ISSCC 2014), in pJ:
@@ -26,11 +22,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from binarynet.graph import Encoding, Graph, Op, Value, verify
 from binarynet.graph.ir import (
@@ -48,6 +42,7 @@ from binarynet.graph.ir import (
     Threshold,
 )
 from binarynet.graph.rules import Rules
+from binarynet.report.filters import FilterRepetition, repetition
 from binarynet.report.summary import macs
 
 INT8_ADD, INT32_ADD, FLOAT_ADD, FLOAT_MULTIPLY = 0.03, 0.1, 0.9, 3.7  # pJ
@@ -56,26 +51,6 @@ BIT_PRODUCT = 2 * BIT_ADD + INT32_ADD / 64
 FLOAT_MAC = FLOAT_MULTIPLY + FLOAT_ADD
 MEMORIES = ((8 * 1024, 10.0), (32 * 1024, 20.0), (1024 * 1024, 100.0))  # (bytes, pJ for an access of 64 bits)
 DRAM = 1300.0
-
-
-@dataclass(frozen=True)
-class FilterRepetition:
-    """The 2-D filters of one convolution, kh × kw numbers each; there are (channels in) × (channels out) / groups.
-
-    patterns: how many different filters its encoding allows. unique: how many there are in the layer;
-    unique_up_to_sign: if a filter and its negative count as one.
-    share, share_up_to_sign: of the filters that read one input channel, how many differ, as a part of 1, and the
-        mean of that over the input channels: the part of the 2-D convolutions that has to be computed.
-    """
-
-    layer: str
-    kernel: tuple[int, int]
-    filters: int
-    patterns: int
-    unique: int
-    unique_up_to_sign: int
-    share: float
-    share_up_to_sign: float
 
 
 @dataclass(frozen=True)
@@ -141,40 +116,6 @@ def analyse(graph: Graph) -> Analysis:
             float32 = _cost(in_float, list(_parameters(op, in_float=True)), stored)
             layers.append(LayerCost(op.name, type(op).__name__, macs(op, made), cost, float32))
     return Analysis(tuple(map(repetition, convolutions)), tuple(layers))
-
-
-def repetition(op: Conv2d) -> FilterRepetition:
-    """Count the 2-D filters of a convolution; exact, by sorting them."""
-    out, height, width, channels = op.weight.shape
-    encoding = Encoding.parse(op.weight_encoding)
-    filters = op.weight.transpose(0, 3, 1, 2)  # (out, in, height, width)
-    filters = filters.reshape(op.groups, out // op.groups, channels, height * width)
-    unique, share = _distinct(filters)
-    unique_up_to_sign, share_up_to_sign = _distinct(_first_positive(filters))
-    return FilterRepetition(
-        op.name,
-        (height, width),
-        out * channels,
-        encoding.count ** (height * width),
-        unique,
-        unique_up_to_sign,
-        share,
-        share_up_to_sign,
-    )
-
-
-def _first_positive(filters: NDArray[Any]) -> NDArray[Any]:
-    """(…, taps): each filter or its negative, whichever has a positive first number that is not 0."""
-    first = np.take_along_axis(filters, (filters != 0).argmax(axis=-1)[..., None], axis=-1)
-    return np.where(first < 0, -filters, filters)
-
-
-def _distinct(filters: NDArray[Any]) -> tuple[int, float]:
-    """filters (groups, out of a group, in of a group, taps) → how many differ in all, and `share`."""
-    different, number = np.unique(filters.reshape(-1, filters.shape[-1]), axis=0, return_inverse=True)
-    beside = np.sort(number.reshape(filters.shape[:3]), axis=1)  # equal ones of an input channel stand together
-    per_input = 1 + (np.diff(beside, axis=1) != 0).sum(axis=1)  # (groups, in of a group)
-    return len(different), float(per_input.mean()) / filters.shape[1]
 
 
 Price = tuple[float, float]  # pJ of the arithmetic of one image, as the graph has it and in float32
@@ -281,38 +222,3 @@ def _total(costs: list[Cost]) -> Cost:
         sum(cost.operations_pj for cost in costs),
         sum(cost.accesses_pj for cost in costs),
     )
-
-
-def plot(analysis: Analysis, path: Path | str) -> None:
-    """Write a PNG: parameters and energy per layer against float32, and the shares of unique filters.
-
-    Raises:
-        ModuleNotFoundError: matplotlib is not installed.
-    """
-    from matplotlib.figure import Figure  # without pyplot: no window, no global state
-
-    layers, filters = analysis.layers[::-1], analysis.filters[::-1]
-    panels = 3 if filters else 2
-    figure = Figure(figsize=(4.6 * panels, 1.6 + 0.32 * max(len(layers), 2 * len(filters))), layout="constrained")
-    memory, energy, *rest = figure.subplots(1, panels)
-    names, places = [layer.layer for layer in layers], np.arange(len(layers))
-    for shift, label, costs in (
-        (0.2, "float32", [layer.float32 for layer in layers]),
-        (-0.2, "this network", [layer.cost for layer in layers]),
-    ):
-        memory.barh(places + shift, [cost.parameter_bytes for cost in costs], 0.4, label=label)
-        energy.barh(places + shift, [cost.energy_pj / 1000 for cost in costs], 0.4, label=label)
-    memory.set(title="parameters", xlabel="bytes", xscale="log", yticks=places, yticklabels=names)
-    energy.set(title="energy of one image, 45 nm model", xlabel="nJ", xscale="log", yticks=places, yticklabels=[])
-    energy.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
-    if filters:
-        places = np.arange(len(filters))
-        for shift, label, shares in (
-            (0.2, "different", [one.share for one in filters]),
-            (-0.2, "different up to sign", [one.share_up_to_sign for one in filters]),
-        ):
-            rest[0].barh(places + shift, [100 * share for share in shares], 0.4, label=label)
-        rest[0].set(title="2-D filters of one input channel", xlabel="%", xlim=(0, 100))
-        rest[0].set(yticks=places, yticklabels=[one.layer for one in filters])
-        rest[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
-    figure.savefig(path, format="png", dpi=120)

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.export.c import build, check
+from binarynet.export.c import check
 from binarynet.export.c.files import header, source
+from binarynet.export.c.network import build
 from binarynet.export.c.options import Options as COptions
 from binarynet.export.c.parts import renamed, renamed_text
 from binarynet.export.c.writer import Table, Writer

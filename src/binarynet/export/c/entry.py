@@ -12,7 +12,7 @@ from binarynet.export.c.plan import Stored
 from binarynet.export.c.writer import Writer, note
 
 if TYPE_CHECKING:
-    from binarynet.export.c import Network
+    from binarynet.export.c.network import Network
 
 
 def logits(network: Network) -> str:

@@ -12,7 +12,7 @@ from binarynet.export.c.writer import Writer, head, note
 from binarynet.export.emit import provenance, quoted
 
 if TYPE_CHECKING:
-    from binarynet.export.c import Network
+    from binarynet.export.c.network import Network
 
 
 _AVR_TABLE, _AVR_TABLES = 32767, 60000  # bytes; code and other data share the first 64 KiB of flash
