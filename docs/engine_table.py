@@ -12,7 +12,7 @@ from binarynet.graph import OPS
 from binarynet.graph.rules import ENGINES, Rules
 
 # Packages whose modules do something with a graph, in the order of the columns; importing them fills ENGINES.
-PACKAGES = ("graph", "runtime", "gpu", "export", "report")
+PACKAGES = ("graph", "runtime", "gpu", "export", "report", "bench")
 
 
 def engines() -> list[Rules]:

@@ -117,4 +117,4 @@ _LAYERS: dict[type[Op], Callable[..., nn.Module]] = {
     PRelu: lambda op, x: nn.PReLU(x.channels),
     Flatten: lambda op, x: nn.Flatten(),
 }
-RULES = Rules("report/twin", _LAYERS)
+RULES = Rules("bench/twin", _LAYERS)
