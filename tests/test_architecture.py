@@ -1,6 +1,7 @@
 """The import rule of docs/architecture.md, held over the syntax tree of every module."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -152,3 +153,23 @@ def test_running_a_model_needs_no_torch(tmp_path):
         "print(session.predict(np.zeros((2, 3, 6, 6), np.uint8)).shape)"
     )
     assert run_python(code).stdout.strip() == "(2,)"
+
+
+LONGEST = 300
+NATIVE = [file for file in sorted((SOURCE.parents[1] / "native").rglob("*")) if file.suffix in (".cpp", ".h", ".inc")]
+
+
+def test_no_python_module_has_more_than_300_lines_and_no_native_file_more_than_350():
+    sizes = {file: (len(file.read_text(encoding="utf-8").splitlines()), LONGEST) for file in FILES}
+    sizes |= {file: (len(file.read_text(encoding="utf-8").splitlines()), 350) for file in NATIVE}
+    assert {str(file): lines for file, (lines, most) in sizes.items() if lines > most} == {}
+
+
+def test_the_trees_of_the_pages_are_those_of_the_sources():
+    spec = importlib.util.spec_from_file_location("tree", SOURCE.parents[1] / "docs" / "tree.py")
+    assert spec is not None
+    assert spec.loader is not None
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    for file in page.PAGES:
+        assert page.tree() in file.read_text(encoding="utf-8"), f"{file}: run python docs/tree.py --write"

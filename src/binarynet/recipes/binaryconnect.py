@@ -10,11 +10,16 @@ the latent weights that training updates, BatchNorm. Inputs are bytes.
 ``weights=deterministic``: Wb = sign(W). ``weights=stochastic``: Wb = +1 with probability clip((W + 1) / 2, 0, 1).
 **Backward**  the gradient of Wb is applied to W. W ← clip(W + scale · step, −1, 1) with Glorot's scale.
 
-**At test time** the texts mean three different things, so it is a setting. ``test_weights=binary``: sign(W), one
-bit. ``real``: W itself, 32 bits, as the authors' code does after stochastic training, so that its 8.27 % and 2.15 %
-below are not those of a binary network. ``sampled``: one binary network, drawn once. BatchNorm has seen the weights
-of training, sign(W) if deterministic, else draws whose mean is W: `real` misfits the former; in short runs, in which
-few weights have reached ±1, `binary` and `sampled` lose with the latter, see Departures.
+**At test time** ``test_weights`` chooses one of three networks, since the paper's texts mean different ones:
+
+``binary``   sign(W), one bit a weight.
+``real``     W itself, 32 bits. The authors' code uses it after stochastic training, so the 8.27 % and 2.15 % below are
+             not of a binary network.
+``sampled``  one binary network, drawn once.
+
+BatchNorm's statistics are those of the weights of training. Deterministic training shows it sign(W), so ``real`` does
+not fit. Stochastic training shows it draws whose mean is W, so ``binary`` and ``sampled`` do not fit as long as few
+weights have reached ±1, as in short runs; see Departures.
 
 ===================== ======================= ===============
 recipe                reported, deterministic stochastic

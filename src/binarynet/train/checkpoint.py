@@ -1,16 +1,18 @@
 """Checkpoints that are either whole or not there, and that run no code when they are read.
 
-`last.ckpt` is the state of training after the last full epoch (Lightning's dictionary: weights, optimizer,
-schedule, progress, rows of metrics). `best.ckpt` is the network with the lowest validation error so far:
-`epoch`, `validation_error`, `model`. Both are read with torch's `weights_only=True`, which refuses everything
-but tensors and plain containers.
+There are two. `last.ckpt` resumes training: it is Lightning's dictionary after the last full epoch (weights, optimizer,
+schedule, progress, rows of metrics). `best.ckpt` is what is kept: the network of the epoch with the lowest validation
+error so far, with `epoch`, `validation_error` and `model`.
 
-Each ends with the SHA-256 of what stands before it, as the comment of the zip file that torch writes: torch itself
-looks at no checksum, so a flipped bit would go on as a slightly different network. Both reach the disk before they
-get their name.
+Both are read with torch's `weights_only=True`, which takes tensors and plain containers and refuses code.
 
-No generator state is stored: every epoch seeds its own random numbers (`loader.torch_seed`), and checkpoints
-are written between epochs.
+Both end with a SHA-256 of all that stands before it. Torch checks no sum, so without it a flipped bit would go on as a
+slightly different network. The digest is the comment of the zip file that torch writes, which torch passes over.
+
+Both reach the disk before they get their name.
+
+Neither holds the state of a random generator. Every epoch seeds its own (`loader.torch_seed`), and checkpoints are
+written between epochs.
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@ from binarynet.export.emit import put
 from binarynet.export.verilog import check
 from binarynet.export.verilog.bench import bench, write_vectors
 from binarynet.export.verilog.options import Options
-from binarynet.export.verilog.plan import SUPPORTED, Folds, design, refuses
+from binarynet.export.verilog.plan import Folds, design
 from binarynet.export.verilog.report import report as costs
+from binarynet.export.verilog.takes import SUPPORTED, refuses
 from binarynet.export.verilog.text import KEYWORDS, Top
 from binarynet.graph import Encoding, Graph, verify
 

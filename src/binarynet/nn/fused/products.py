@@ -1,12 +1,16 @@
-"""The products of binary layers: forwards exact on bits and bytes, gradients rounded as asked, else torch's float32.
+"""The products of binary layers in training.
 
-Weights that a quantizer made are small integers times a scale, of each filter or of the layer; so are most inputs: ±1,
-bytes, k-bit codes, all of them after dropout or pooling. Their products are integers, computed without rounding: ±1 by
-xor and popcount, others as bytes. What a tensor holds is read off its values (native/training/codes.h), so every
-quantizer, stochastic ones too, and every layer between it and the product is served.
+**Forwards** they are exact. A quantizer makes small integers times a scale, and most inputs are such: ±1, bytes, k-bit
+codes, also behind dropout or a pool. Their dot products are integers. ±1 times ±1 is multiplied by xor and popcount,
+anything else as bytes.
 
-Backwards a real gradient meets these integers, as `native.gradients` says: as float32, as bfloat16, or rounded at
-random to a byte or to fewer bits (native/training/multiply.h). What was ±1 is kept as bits for it.
+Whether a tensor holds integers is read off its values (native/training/codes.h), never off the type of the layer that
+made it. So every quantizer is served, the stochastic ones too, and every layer between it and the product.
+
+**Backwards** the gradient is real. `native.gradients` says how it is multiplied: as float32, as bfloat16, or rounded at
+random to a byte or to fewer bits (native/training/multiply.h). Of an operand that was ±1 only the bits are kept for it.
+
+Torch multiplies in float32 whatever does not fit.
 """
 
 from __future__ import annotations

@@ -17,9 +17,14 @@ real, first     h x + b                          Σ x² + 1
 real, others    h m + b                          (K + 1) + Σ h² (1 − m²) + 1
 =============== ================================ ===================================================
 
-The backward pass is the chain rule of −log Φ(y z) with one pseudo-gradient: z depends on h and on the layer below as
-if it were (h m + b) / (σ √(K+1)) with E[w] in the place of h towards below, and σ a constant. One step of plain
-gradient descent of length 1 then *is* the method's closed-form update; no optimizer has a say in it.
+The backward pass is the chain rule of the loss −log Φ(y z), where z counts as (w m + b) / (σ √(K+1)):
+
+* σ counts as a constant.
+* The derivative towards h is taken as if w were h itself.
+* The derivative towards the layer below is taken with w = E[w].
+
+One step of plain gradient descent of length 1 then is the method's closed-form update, so the recipe uses no optimizer
+but that.
 
 | EBP-P | evaluates the same μ and σ: the mean answer of all networks that the probabilities allow |
 | EBP-D | evaluates one network, the most probable one: weights and neurons are signs              |
