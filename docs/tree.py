@@ -1,4 +1,4 @@
-"""The tree of src/binarynet in CONTRIBUTING.md and docs/architecture.md: each room, and the first line of its docstring.
+"""The tree of src/binarynet for CONTRIBUTING.md and docs/architecture.md: rooms, and what their docstrings begin with.
 
 python docs/tree.py            prints it
 python docs/tree.py --write    puts it into both pages

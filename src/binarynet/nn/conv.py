@@ -16,10 +16,12 @@ PAD_VALUES = (0.0, 1.0, -1.0)
 
 
 class _BinaryConv(BinaryLayer):
-    """Padding of `BinaryConv1d` and `BinaryConv2d`."""
+    """Padding and product of `BinaryConv1d` and `BinaryConv2d`."""
 
     kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
     dilation: tuple[int, ...]
+    groups: int
     padding: str | tuple[int, ...]
     pad_value: float
 
@@ -53,6 +55,11 @@ class _BinaryConv(BinaryLayer):
         # F.pad counts from the last dimension backwards.
         flat = [width for pair in reversed(widths) for width in pair]
         return F.pad(x, flat, value=self.pad_value), (0,) * len(widths)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, padding = self._padded(self._quantized_input(x))
+        window = self.stride, padding, self.dilation
+        return products.convolution(x, self.weight, self.weight_quantizer, self.bias, window, self.groups)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, pad_value={self.pad_value:g}"
@@ -112,11 +119,6 @@ class BinaryConv2d(_BinaryConv, nn.Conv2d):
         self._set_quantizers(input_quantizer, weight_quantizer)
         self._set_pad_value(pad_value)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x, padding = self._padded(self._quantized_input(x))
-        window = self.stride, padding, self.dilation
-        return products.convolution(x, self.weight, self.weight_quantizer, self.bias, window, self.groups)
-
 
 class BinaryConv1d(_BinaryConv, nn.Conv1d):
     """1-D convolution of the quantized input with the quantized weight, arguments as in `torch.nn.Conv1d`.
@@ -158,11 +160,6 @@ class BinaryConv1d(_BinaryConv, nn.Conv1d):
         )
         self._set_quantizers(input_quantizer, weight_quantizer)
         self._set_pad_value(pad_value)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x, padding = self._padded(self._quantized_input(x))
-        window = self.stride, padding, self.dilation
-        return products.convolution(x, self.weight, self.weight_quantizer, self.bias, window, self.groups)
 
 
 class BinaryConvTranspose2d(BinaryLayer, nn.ConvTranspose2d):

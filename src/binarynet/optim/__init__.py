@@ -2,6 +2,7 @@
 
 | adam     | `Adam`, `AdamW`, torch's, which clip latent weights in the pass over memory that steps them |
 | sgd      | `SGD`, alike                                                                     |
+| one_pass | what both share                                                                  |
 | latent   | `latent_optimizer` (step scale and clip for any torch optimizer), `glorot_scale` |
 | schedule | `geometric_decay`                                                                |
 """

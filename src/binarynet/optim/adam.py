@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from binarynet.nn import native
-from binarynet.optim.clip import clip_groups, clip_of
+from binarynet.optim.clip import clip_of
+from binarynet.optim.one_pass import OnePass
 
 
-class _OnePass(torch.optim.Adam):
-    """The step of both: on a CPU one pass over memory for each float32 parameter, else torch's step and a clamp."""
+class _Adam(OnePass, torch.optim.Adam):
+    """The pass of both."""
 
-    clips = True
+    plain = torch.optim.Adam
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update of all parameters that have a gradient; returns what `closure` returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        stepped = [(group, parameter) for group in self.param_groups for parameter in group["params"]]
-        stepped = [(group, parameter) for group, parameter in stepped if parameter.grad is not None]
-        if all(_is_plain(group) and native.takes(parameter, parameter.grad) for group, parameter in stepped):
-            for group, parameter in stepped:
-                self._step(group, parameter)
-        else:
-            _torch_step(self)
-            clip_groups(self.param_groups)
-        return loss
+    def _is_plain(self, group: dict[str, Any]) -> bool:
+        added = group["weight_decay"] and not group.get("decoupled_weight_decay", False)  # to the gradient
+        special = group["amsgrad"] or added or group["maximize"] or group["differentiable"]
+        return not special and not isinstance(group["lr"], torch.Tensor)
 
     def _step(self, group: dict[str, Any], parameter: torch.Tensor) -> None:
         state = self.state[parameter]
@@ -58,7 +46,7 @@ class _OnePass(torch.optim.Adam):
         )
 
 
-class Adam(_OnePass):
+class Adam(_Adam):
     """`torch.optim.Adam`, arguments, state and state dict the same, that knows the `clip` of `latent_optimizer`.
 
     On a CPU each float32 parameter takes one pass over memory: 28 bytes a number for the step and the clip. Elsewhere,
@@ -68,20 +56,8 @@ class Adam(_OnePass):
     """
 
 
-class AdamW(_OnePass, torch.optim.AdamW):
+class AdamW(_Adam, torch.optim.AdamW):
     """`torch.optim.AdamW`, as `Adam` is torch's: the decay of the weights is part of the pass.
 
     Reference: Loshchilov, Hutter, "Decoupled Weight Decay Regularization", arXiv 1711.05101.
     """
-
-
-def _is_plain(group: dict[str, Any]) -> bool:
-    added = group["weight_decay"] and not group.get("decoupled_weight_decay", False)  # to the gradient
-    special = group["amsgrad"] or added or group["maximize"] or group["differentiable"]
-    return not special and not isinstance(group["lr"], torch.Tensor)
-
-
-def _torch_step(optimizer: torch.optim.Adam) -> None:
-    """Without the hooks, which torch puts around the step of every class that has been used, and we are inside ours."""
-    step = torch.optim.Adam.step
-    (step.__wrapped__ if hasattr(step, "hooked") else step)(optimizer)  # type: ignore[attr-defined]

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from binarynet.nn import native
-from binarynet.optim.clip import clip_groups, clip_of
+from binarynet.optim.clip import clip_of
+from binarynet.optim.one_pass import OnePass
 
 
-class SGD(torch.optim.SGD):
+class SGD(OnePass, torch.optim.SGD):
     """`torch.optim.SGD`, arguments, state and state dict the same, that knows the `clip` of `latent_optimizer`.
 
     On a CPU each float32 parameter takes one pass over memory: 20 bytes a number with momentum, 12 without, for decay,
     step and clip. Elsewhere, and with `maximize`, it is torch's step and a clamp behind it.
     """
 
-    clips = True
+    plain = torch.optim.SGD
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update of all parameters that have a gradient; returns what `closure` returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        stepped = [(group, parameter) for group in self.param_groups for parameter in group["params"]]
-        stepped = [(group, parameter) for group, parameter in stepped if parameter.grad is not None]
-        if all(_is_plain(group) and native.takes(parameter, parameter.grad) for group, parameter in stepped):
-            for group, parameter in stepped:
-                self._step(group, parameter)
-        else:
-            step = torch.optim.SGD.step  # without the hooks, which torch puts around it, and we are inside ours
-            (step.__wrapped__ if hasattr(step, "hooked") else step)(self)  # type: ignore[attr-defined]
-            clip_groups(self.param_groups)
-        return loss
+    def _is_plain(self, group: dict[str, Any]) -> bool:
+        return not (group["maximize"] or group["differentiable"] or isinstance(group["lr"], torch.Tensor))
 
     def _step(self, group: dict[str, Any], parameter: torch.Tensor) -> None:
         momentum, average, gain = group["momentum"], None, 1.0
@@ -58,7 +43,3 @@ class SGD(torch.optim.SGD):
             clip=clip_of(group),
             nesterov=group["nesterov"],
         )
-
-
-def _is_plain(group: dict[str, Any]) -> bool:
-    return not (group["maximize"] or group["differentiable"] or isinstance(group["lr"], torch.Tensor))
