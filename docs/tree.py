@@ -1,4 +1,4 @@
-"""The tree of src/binarynet for CONTRIBUTING.md and docs/architecture.md: rooms, and what their docstrings begin with.
+"""The tree of src/binarynet for CONTRIBUTING.md and docs/architecture.md: rooms, and how their docstrings begin.
 
 python docs/tree.py            prints it
 python docs/tree.py --write    puts it into both pages
