@@ -19,7 +19,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from binarynet.nn import ApproxSign, ByteInput, SteSign, StochasticSign, squared_hinge
+from binarynet.nn import ApproxSign, ByteInput, EdeSign, SteSign, StochasticSign, squared_hinge
 from binarynet.nn.ap2 import ap2
 from binarynet.nn.papers.expectation_backprop import log_normal_cdf
 from binarynet.nn.papers.few_multiplications import stochastic_power_of_two
@@ -178,6 +178,9 @@ FIGURES: dict[str, tuple[Row, ...]] = {
     ),
     "l2svm": (Row("loss of a right answer", {"max(0, 1 − y)²": hinge}),),
     "bop": (SIGN,),
+    "bold": (SIGN,),
+    "irnet": (Row("sign", {f"t = {t:g}": EdeSign(t) for t in (0.1, 1.0, 4.0)}),),
+    "recu": (Row("activation", {"ApproxSign": ApproxSign()}),),
     "bireal": (
         Row("activation", {"ApproxSign": ApproxSign(), "clipped (BNN)": SteSign()}),
         Row("weight", {"α sign(W)": one_filter(MagnitudeAwareSign())}, -1.5, 1.5),

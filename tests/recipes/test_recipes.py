@@ -13,7 +13,7 @@ from binarynet.errors import RecipeError
 from binarynet.recipes import Recipe
 
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "svhn": (3, 32, 32)}
-SMALL = {"width": "16", "filters": "4", "hidden": "16", "width_multiplier": "1"}
+SMALL = {"width": "16", "filters": "4", "hidden": "16", "width_multiplier": "1", "eta": "3"}
 
 
 def small(name: str) -> Recipe:

@@ -23,8 +23,8 @@ from torch.optim import Optimizer
 from binarynet.errors import InputError, takes
 from binarynet.nn import latent_weights
 from binarynet.nn.ap2 import ap2
-from binarynet.optim.bop import Bop
 from binarynet.optim.clip import clip_groups
+from binarynet.optim.flips import Flips
 
 # Their step is not proportional to lr, so a larger lr is not a larger step in the same direction.
 _NOT_LINEAR: dict[type[Optimizer], str] = {
@@ -32,7 +32,7 @@ _NOT_LINEAR: dict[type[Optimizer], str] = {
     torch.optim.Rprop: "its learning rate is only the first step size, later ones adapt by themselves",
     torch.optim.ASGD: "its step size decays by a rule that contains the learning rate",
     torch.optim.Adafactor: "its step is limited by 1 / sqrt(steps), whatever the learning rate",
-    Bop: "it has no latent weights, only signs that flip (see bop_optimizer)",
+    Flips: "it has no latent weights, only signs that flip (see bop_optimizer, bold_optimizer)",
 }
 
 

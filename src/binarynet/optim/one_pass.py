@@ -13,7 +13,7 @@ from binarynet.optim.clip import clip_groups
 
 
 class OnePass(torch.optim.Optimizer):
-    """Mixin in front of a torch optimizer: on a CPU a pass for each float32 parameter, else torch's step and a clamp."""
+    """Mixin in front of a torch optimizer: on a CPU one pass for a float32 parameter, else torch's step and a clamp."""
 
     clips = True
     plain: type[torch.optim.Optimizer]  # whose step is taken where one pass does not fit

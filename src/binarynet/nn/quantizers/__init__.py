@@ -9,6 +9,8 @@ same class serves weights and activations.
 | byte_input | `ByteInput`, in front of the first layer; reader: what the numbers of an image mean to it     |
 | scaled     | XNOR-Net's sign times a scale for each filter                                                 |
 | magnitude  | Bi-Real Net's                                                                                 |
+| standardized | IR-Net's and ReCU's signs of standardised filters                                           |
+| absmax     | weights of 8 bits, for the ends of a network                                                  |
 | connect    | BinaryConnect's and Few Multiplications' weights, drawn or not                                |
 | kbit       | DoReFa-Net's and QNN's k bits                                                                 |
 | ternary    | −1, 0, +1 in three ways                                                                       |
@@ -24,6 +26,7 @@ import pkgutil
 from importlib import import_module
 
 from binarynet.errors import InputError, closest
+from binarynet.nn.quantizers.absmax import AbsMaxWeight
 from binarynet.nn.quantizers.bitwise import BitwiseSign, BitwiseWeight
 from binarynet.nn.quantizers.byte_input import ByteInput
 from binarynet.nn.quantizers.connect import BinaryConnect, TernaryConnect
@@ -42,10 +45,12 @@ from binarynet.nn.quantizers.signs import (
     SwishSign,
     TanhSign,
 )
+from binarynet.nn.quantizers.standardized import LibraSign, RecuSign
 from binarynet.nn.quantizers.ternary import TtqTernary, TwnTernary, UniformLevels
 
 __all__ = [
     "QUANTIZERS",
+    "AbsMaxWeight",
     "ApproxSign",
     "BinaryConnect",
     "BitwiseSign",
@@ -57,10 +62,12 @@ __all__ = [
     "ExpectedSign",
     "GridQuantizer",
     "IdentitySign",
+    "LibraSign",
     "LinearQuant",
     "LogQuant",
     "MagnitudeAwareSign",
     "Quantizer",
+    "RecuSign",
     "ScaledSign",
     "SteSign",
     "StochasticSign",
