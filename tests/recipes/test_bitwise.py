@@ -15,7 +15,7 @@ from binarynet.errors import LoweringError, RecipeError
 from binarynet.graph import interpret
 from binarynet.graph.ir import Linear, Threshold
 from binarynet.lower import lower
-from binarynet.nn.papers.bitwise import BitwiseNet
+from binarynet.nn.papers.bitwise import BitwiseLinear, BitwiseNet
 from binarynet.nn.quantizers import BitwiseSign
 from binarynet.recipes.bitwise import Bitwise
 from binarynet.train import fit, load_run
@@ -76,6 +76,20 @@ def test_stage_2_lowers_to_integers_that_answer_what_torch_answers(sparsity: flo
     with torch.no_grad():
         expected = model(images).numpy()
     assert np.array_equal(interpret(graph, images.reshape(200, 64).numpy()), expected)
+
+
+def test_norms_fold_into_thresholds_and_keep_latent_weights_in_their_window() -> None:
+    one = recipe(norm=True, lr_bitwise=0.5)
+    model = two_steps(one, epoch=9).eval()
+    assert all(layer.weight.abs().max() <= 1 for layer in model.modules() if isinstance(layer, BitwiseLinear))
+    images = torch.randint(0, 256, (200, 1, 8, 8), dtype=torch.uint8)
+    graph = lower(model, (1, 8, 8))
+    assert [op.weight_encoding for op in graph.ops if isinstance(op, Linear)] == ["t2"] * 3
+    with torch.no_grad():
+        expected = model(images).numpy()
+    answers = interpret(graph, images.reshape(200, 64).numpy())
+    np.testing.assert_allclose(answers, expected, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(answers.argmax(1), expected.argmax(1))
 
 
 def test_stage_1_is_real_and_does_not_lower() -> None:

@@ -17,9 +17,11 @@ bitwise-mnist  1.33 %
 bitwise-digits (not in it)
 ============== ===========
 
-**Departures.** s is ``window`` · √K for K inputs, not 1: sums of K numbers ±1 are of that size, and with s = 1 next to
-no gradient reached the first of three layers of 512. Loss (cross-entropy of sums / √K), Adam, dropout, their rates and
-the share of the epochs that stage 1 gets (``compression``) are ours.
+**Departures.** ``norm=true`` puts a BatchNorm in the place of each bias, as the group's later code does; it is folded
+into the thresholds, and latent weights are kept in ±1. Sums are then of the size of 1, and s is ``window``. Without
+norms s is ``window`` · √K for K inputs, not 1: sums of K numbers ±1 are of that size, and with s = 1 next to no
+gradient reached the first of three layers of 512. Loss (cross-entropy, without norms of sums / √K), Adam, dropout, their rates
+and the share of the epochs that stage 1 gets (``compression``) are ours.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from binarynet.nn import ByteInput, IdentitySign
 from binarynet.nn.papers.bitwise import BitwiseLinear, BitwiseNet
 from binarynet.nn.quantizers import BitwiseSign
-from binarynet.optim import Adam
+from binarynet.optim import Adam, latent_optimizer
 from binarynet.recipes.networks import Modules, mlp
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Positive, Share
@@ -56,6 +58,7 @@ class Bitwise(Recipe):
     width: Count = 1024
     layers: Count = 3
     sparsity: Share = 0.3
+    norm: bool = False
     window: Positive = 0.7
     compression: Share = 0.5
     dropout: tuple[Share, Share] = (0.1, 0.1)
@@ -82,19 +85,24 @@ class Bitwise(Recipe):
 
     def dense(self, k: int, features: int, width: int) -> Modules:
         return {
-            f"linear{k}": BitwiseLinear(features, width, sparsity=self.sparsity),
-            f"sign{k}": BitwiseSign(self.window * math.sqrt(features)),
+            **self._linear(f"linear{k}", f"norm{k}", features, width),
+            f"sign{k}": BitwiseSign(self.window if self.norm else self.window * math.sqrt(features)),
             f"drop{k}": nn.Dropout(self.dropout[1]),
         }
 
     def answer(self, features: int, classes: int) -> Modules:
-        return {"classes": BitwiseLinear(features, classes, sparsity=self.sparsity)}
+        return self._linear("classes", "logits", features, classes)
+
+    def _linear(self, name: str, norm: str, features: int, width: int) -> Modules:
+        layer = BitwiseLinear(features, width, sparsity=self.sparsity, biased=not self.norm)
+        return {name: layer} | ({norm: nn.BatchNorm1d(width)} if self.norm else {})
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(logits / math.sqrt(self.width), target)
+        return nn.functional.cross_entropy(logits if self.norm else logits / math.sqrt(self.width), target)
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        optimizer = Adam(model.parameters(), lr=self.lr_compression)
+        clip = 1.0 if self.norm else None
+        optimizer = latent_optimizer(Adam, model, lr=self.lr_compression, step_scale=False, clip=clip)
         return optimizer, LambdaLR(optimizer, self._rate)
 
     def _rate(self, epoch: int) -> float:
@@ -110,5 +118,5 @@ RECIPES: dict[str, Recipe] = {
     "bitwise-digits": Bitwise(
         data="digits", epochs=40, batch_size=50, width=256, layers=2, dropout=(0.1, 0.3), lr_compression=5e-3
     ),
-    "bitwise-mnist": Bitwise(data="mnist", epochs=200, batch_size=100),
+    "bitwise-mnist": Bitwise(data="mnist", epochs=200, batch_size=100, norm=True, window=1.0, dropout=(0.0, 0.0)),
 }

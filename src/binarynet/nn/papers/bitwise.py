@@ -33,13 +33,16 @@ class BitwiseLinear(BinaryLinear):
     """A fully connected layer with bitwise weights −1, 0, +1 and bitwise biases ±1; real in stage 1.
 
     Shapes: x (…, in_features) → (…, out_features). `weight` and `latent_bias` are the latent parameters; `bias`
-    is what is added: tanh(latent_bias), or its sign.
+    is what is added: tanh(latent_bias), or its sign. With ``biased=False``, for a layer in front of a BatchNorm,
+    there is none.
     """
 
-    def __init__(self, in_features: int, out_features: int, *, sparsity: float = 0.0) -> None:
+    latent_bias: nn.Parameter | None
+
+    def __init__(self, in_features: int, out_features: int, *, sparsity: float = 0.0, biased: bool = True) -> None:
         super().__init__(in_features, out_features, bias=False, weight_quantizer=BitwiseWeight(sparsity))
         self.bias_quantizer = BitwiseWeight()
-        self.latent_bias = nn.Parameter(torch.zeros(out_features))
+        self.latent_bias = nn.Parameter(torch.zeros(out_features)) if biased else None
 
     def reset_parameters(self) -> None:
         """Glorot's uniform range, since stage 1 is a tanh network."""
@@ -47,7 +50,7 @@ class BitwiseLinear(BinaryLinear):
 
     @property
     def bias(self) -> Any:  # type: ignore[override]  # a parameter in torch's layers
-        return self.bias_quantizer(self.latent_bias)
+        return None if self.latent_bias is None else self.bias_quantizer(self.latent_bias)
 
 
 class BitwiseNet(nn.Sequential):
