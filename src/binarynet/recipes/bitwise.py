@@ -20,8 +20,8 @@ bitwise-digits (not in it)
 **Departures.** ``norm=true`` puts a BatchNorm in the place of each bias, as the group's later code does; it is folded
 into the thresholds, and latent weights are kept in ±1. Sums are then of the size of 1, and s is ``window``. Without
 norms s is ``window`` · √K for K inputs, not 1: sums of K numbers ±1 are of that size, and with s = 1 next to no
-gradient reached the first of three layers of 512. Loss (cross-entropy, without norms of sums / √K), Adam, dropout, their rates
-and the share of the epochs that stage 1 gets (``compression``) are ours.
+gradient reached the first of three layers of 512. Loss (cross-entropy, without norms of sums / √K), Adam, dropout,
+their rates and the share of the epochs that stage 1 gets (``compression``) are ours.
 """
 
 from __future__ import annotations
