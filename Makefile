@@ -1,11 +1,14 @@
 # make demo   train, lower, save, load, prove and time a small net, from nothing
 # make test   everything that must hold before a change is committed
 # make papers every recipe, small: trained, lowered, compared, in one table
+# make library        libbinarynet and bnn, in build/native (docs/embed.md)
+# make embed-check    the library installed, and both examples built against it, with two compilers
 # make check-isa        every instruction set of this machine, and those of AArch64 under emulation, with ==
 # make check-arm        those of AArch64 alone
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
 # make check-clang      the native tests as Clang compiles them
 # make fuzz SECONDS=600            files and graphs that nobody wrote, and a table of what became of them
+# make fuzz-reader SECONDS=600     the two readers of .bnn files against each other, the C++ one with ASan + UBSan
 # make fuzz-sanitized SECONDS=600  random graphs on the engine built with ASan + UBSan
 PYTHON ?= python3
 VENV   := .venv
@@ -16,7 +19,7 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test papers lint check-native check-isa check-arm check-sanitized check-clang fuzz fuzz-sanitized clean
+.PHONY: demo test papers lint library embed-check fuzz-reader check-native check-isa check-arm check-sanitized check-clang fuzz fuzz-sanitized clean
 
 demo: $(VENV)/installed
 	$(BIN)/binarynet demo
@@ -33,9 +36,11 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h native/*/*/*.cpp native/*/*/*.h src/binarynet/export/c/parts/*.[ch])
 
+# The library is built where its JSON header is, and once: emulated and sanitized builds have their own way to it.
+NLOHMANN := $(if $(shell $(or $(CXX),c++) -x c++ -fsyntax-only -include nlohmann/json.hpp /dev/null 2>&1),OFF,ON)
 # $(call configure,folder,what is different): the native code with its tests, warnings as errors.
 configure = $(BIN)/cmake -S . -B build/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
-	-DBINARYNET_TESTS=ON -DBINARYNET_WERROR=ON $(2) >build/$(1).log 2>&1 || { cat build/$(1).log; exit 1; }
+	-DBINARYNET_TESTS=ON -DBINARYNET_WERROR=ON -DBINARYNET_LIBRARY=OFF $(2) >build/$(1).log 2>&1 || { cat build/$(1).log; exit 1; }
 # $(call missing,tool:package …): what this machine lacks, as a sentence, or nothing.
 missing = $(foreach need,$(1),$(if $(shell command -v $(firstword $(subst :, ,$(need)))),,\
 	no $(firstword $(subst :, ,$(need))) (Debian package $(lastword $(subst :, ,$(need))));))
@@ -56,7 +61,14 @@ endif
 
 build/native/build.ninja: $(VENV)/installed
 	@mkdir -p build
-	$(call configure,native,-DBINARYNET_BENCH=ON)
+	$(call configure,native,-DBINARYNET_BENCH=ON -DBINARYNET_LIBRARY=$(NLOHMANN))
+
+# The C library with its tool, and what the tests of its reader talk to (docs/embed.md).
+library: build/native/build.ninja
+	$(BIN)/cmake --build build/native --target binarynet binarynet_static bnn reader_pipe >build/library.log || { cat build/library.log; exit 1; }
+
+embed-check: library
+	$(BIN)/python -m tests.library.embed
 
 # The lines of the native tests, one for each instruction set, stand in the output.
 check-isa: CTEST_FLAGS = --verbose
@@ -82,7 +94,7 @@ ifneq ($(strip $(CLANG_MISSING)),)
 	@echo "check-clang: 1 skipped: $(strip $(CLANG_MISSING))"
 else
 	@mkdir -p build
-	$(call configure,clang,-DBINARYNET_BENCH=ON -DCMAKE_CXX_COMPILER=clang++)
+	$(call configure,clang,-DBINARYNET_BENCH=ON -DBINARYNET_LIBRARY=$(NLOHMANN) -DCMAKE_CXX_COMPILER=clang++)
 	$(BIN)/cmake --build build/clang
 	$(call ctest,clang)
 endif
@@ -117,6 +129,16 @@ fuzz-sanitized: $(VENV)/installed
 	BINARYNET_NATIVE=build/fuzz ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
 		$(BIN)/python -m tests.fuzz --seconds $(SECONDS) engines bnn
+
+# The Python and the C++ reader on the same files, the second one built with ASan and UBSan.
+fuzz-reader: build/reader/build.ninja
+	$(BIN)/cmake --build build/reader --target reader_pipe
+	BINARYNET_READER=build/reader/reader_pipe $(BIN)/python -m tests.fuzz --seconds $(SECONDS) reader
+
+build/reader/build.ninja: $(VENV)/installed
+	@mkdir -p build
+	$(call configure,reader,-DBINARYNET_LIBRARY=ON -DBINARYNET_SANITIZE=address$(comma)undefined \
+		-DCMAKE_CXX_FLAGS_RELEASE=-O1)
 
 # torch by its exact version first: an open range would be answered with a build that carries gigabytes of CUDA.
 $(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)

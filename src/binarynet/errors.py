@@ -56,7 +56,15 @@ class TrainingError(BinarynetError):
 
 
 class FormatError(BinarynetError):
-    """A `.bnn` file, or the graph inside it, breaks the specification."""
+    """A `.bnn` file, or the graph inside it, breaks the specification.
+
+    ``kind`` says which of its parts, in the words of docs/format.md: ``file safetensors json version checksum fields
+    tensors rules limits``. The C library answers the same.
+    """
+
+    def __init__(self, message: str = "", kind: str = "file") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ExportError(BinarynetError):
@@ -80,7 +88,14 @@ class RecipeError(BinarynetError):
 
 
 class GraphError(BinarynetError):
-    """A graph breaks a rule of `binarynet.graph.verify`; the text names the op."""
+    """A graph breaks a rule of `binarynet.graph.verify`, or asks for more than its ``limits``; the text names the op.
+
+    ``kind``: ``rules`` or ``limits``.
+    """
+
+    def __init__(self, message: str = "", kind: str = "rules") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ArgumentError(BinarynetError, TypeError):

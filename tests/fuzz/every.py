@@ -1,6 +1,7 @@
 """All targets by name."""
 
-from tests.fuzz import bnn, engines, files, onnx_files
+from tests.fuzz import bnn, engines, files, onnx_files, reader
 from tests.fuzz.target import Target
 
-TARGETS: dict[str, Target] = {one.name: one for one in (bnn.TARGET, engines.TARGET, *files.TARGETS, onnx_files.TARGET)}
+_ALL = (bnn.TARGET, reader.TARGET, engines.TARGET, *files.TARGETS, onnx_files.TARGET)
+TARGETS: dict[str, Target] = {one.name: one for one in _ALL}

@@ -12,6 +12,7 @@ from tests.fuzz.target import Report, Target, drive, kept
 
 COUNTS = {
     "bnn": 2000,
+    "reader": 1500,
     "engines": 150,
     "idx": 400,
     "pickle": 500,

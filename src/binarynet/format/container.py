@@ -23,6 +23,7 @@ from binarynet.atomic import write
 from binarynet.errors import FormatError, GraphError, closest, takes
 from binarynet.format.bits import pack
 from binarynet.format.fields import hints_of, is_packed, is_unpacked, read_op, stored_words
+from binarynet.format.strict_json import parsed
 from binarynet.graph.ir import Conv2d, Graph, Linear
 from binarynet.graph.limits import Limits
 from binarynet.graph.verify import verify
@@ -81,7 +82,7 @@ def load(path: str | os.PathLike[str], *, sha256: str | None = None, limits: Lim
         why = getattr(error, "strerror", None) or error
         raise FormatError(f"{path}: cannot be read: {why}{'' if Path(path).suffix else known}") from None
     except (FormatError, GraphError) as error:
-        raise FormatError(f"{path}: {error}") from None
+        raise FormatError(f"{path}: {error}", error.kind) from None
 
 
 def _read(path: Path, most: int) -> bytes:
@@ -91,7 +92,7 @@ def _read(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise FormatError("is not a regular file")
         if found.st_size > most:
-            raise FormatError(f"has {found.st_size:,} bytes, the limit is {most:,}; see Limits(memory=…)")
+            raise FormatError(f"has {found.st_size:,} bytes, the limit is {most:,}; see Limits(memory=…)", "limits")
         return file.read(found.st_size)
 
 
@@ -146,30 +147,31 @@ def from_bytes(blob: bytes, limits: Limits | None = None) -> Graph:
         FormatError: as `load`, and nothing else whatever the bytes are.
     """
     text, stored = _open(blob)
-    document = _parsed(text, f"the graph under {KEY!r}")
+    document = parsed(text, f"the graph under {KEY!r}")
     if not isinstance(document, dict):
-        raise FormatError("the graph is not a JSON object")
+        raise FormatError("the graph is not a JSON object", "fields")
     version = document.get("version")
     if type(version) is not int or version != VERSION:
         raise FormatError(
             f"format version {version!r}; this release reads version {VERSION}: "
-            "write the file again, or upgrade binarynet"
+            "write the file again, or upgrade binarynet",
+            "version",
         )
     _check_digest(blob, document.get("sha256"))
     if set(document) != {"version", "sha256", "meta", "ops"} or not isinstance(document["ops"], list):
-        raise FormatError("the graph needs exactly the keys version, sha256, meta, ops")
+        raise FormatError("the graph needs exactly the keys version, sha256, meta, ops", "fields")
     meta = document["meta"]
     if not isinstance(meta, dict) or not all(isinstance(value, str) for value in meta.values()):
-        raise FormatError("meta must map names to texts")
+        raise FormatError("meta must map names to texts", "fields")
     try:
         limits = limits or Limits.of_environment()
         limits.check_ops(len(document["ops"]))
         graph = Graph(tuple(read_op(entry, stored) for entry in document["ops"]), meta)
         if stored:
-            raise FormatError(f"tensors that no op owns: {', '.join(sorted(stored))}")
+            raise FormatError(f"tensors that no op owns: {', '.join(sorted(stored))}", "tensors")
         limits.check(graph, verify(graph))
     except GraphError as error:
-        raise FormatError(str(error)) from None
+        raise FormatError(str(error), error.kind) from None
     return graph
 
 
@@ -177,55 +179,56 @@ def _open(blob: bytes) -> tuple[str, dict[str, NDArray[Any]]]:
     """The JSON text, and the tensors by name."""
     length = int.from_bytes(blob[:8], "little")
     if len(blob) < 8 or not 0 < length <= len(blob) - 8:
-        raise FormatError(f"not a safetensors file, or not whole ({len(blob)} bytes)")
+        raise _no_safetensors(f"or not whole ({len(blob)} bytes)")
     if length > _HEADER:
-        raise FormatError(f"the header has {length:,} bytes, the limit is {_HEADER:,}")
-    header = _parsed(bytes(blob[8 : 8 + length]), "not a safetensors file, or damaged: the header")
+        raise FormatError(f"the header has {length:,} bytes, the limit is {_HEADER:,}", "safetensors")
+    header = parsed(bytes(blob[8 : 8 + length]), "not a safetensors file, or damaged: the header", "safetensors")
+    if not isinstance(header, dict) or blob[8:9] != b"{":
+        raise _no_safetensors("the header is not a JSON object that begins at once")
+    for name, entry in header.items():
+        if name != "__metadata__":
+            _check_entry(name, entry)
     try:
         tensors = deserialize(bytes(blob))  # type: ignore[no-untyped-call]
     except (SafetensorError, ValueError) as error:
-        raise FormatError(f"not a safetensors file, or not whole ({len(blob)} bytes): {error}") from None
+        raise _no_safetensors(f"or not whole ({len(blob)} bytes): {error}") from None
     metadata = header.get("__metadata__")
     if not isinstance(metadata, dict) or set(metadata) != {KEY}:
         has = sorted(metadata) if isinstance(metadata, dict) else metadata
-        raise FormatError(f"no binarynet model: the metadata must hold the one key {KEY!r}, it has {has}")
+        raise FormatError(
+            f"no binarynet model: the metadata must hold the one key {KEY!r}, it has {has}", "safetensors"
+        )
     stored = {}
     for name, tensor in tensors:
-        shape = tensor["shape"]
-        if tensor["dtype"] not in _DTYPES:
-            raise FormatError(f"tensor {name!r} is {tensor['dtype']}; a .bnn holds {', '.join(_DTYPES)}")
-        if not 0 < len(shape) <= _RANK or min(shape) < 1:
-            raise FormatError(f"tensor {name!r} has the shape {shape}; it takes 1 to {_RANK} positive sizes")
-        stored[name] = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]]).reshape(shape)
+        stored[name] = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
     return metadata[KEY], stored
 
 
-def _parsed(text: str | bytes, what: str) -> Any:
-    """JSON as it is read by everyone alike: a key stands once in an object, numbers are numbers, text is UTF-8."""
-    try:
-        return json.loads(
-            text.decode() if isinstance(text, bytes) else text,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_once,
+def _no_safetensors(why: str) -> FormatError:
+    return FormatError(f"not a safetensors file, {why}", "safetensors")
+
+
+def _check_entry(name: str, entry: Any) -> None:
+    """The parts of a tensor in the header are there, of the right types. Whether they fit, safetensors says."""
+    keys = ["data_offsets", "dtype", "shape"]
+    if not isinstance(entry, dict) or sorted(entry) != keys:
+        raise _no_safetensors(f"tensor {name!r} needs exactly the keys {', '.join(keys)}")
+    for key in ("shape", "data_offsets"):
+        if not isinstance(entry[key], list) or not all(type(size) is int and size >= 0 for size in entry[key]):
+            raise _no_safetensors(f"tensor {name!r}: {key} is {entry[key]!r}, no list of whole numbers from 0 on")
+    if entry["dtype"] not in tuple(_DTYPES):
+        raise FormatError(f"tensor {name!r} is {entry['dtype']}; a .bnn holds {', '.join(_DTYPES)}", "safetensors")
+    if not 0 < len(entry["shape"]) <= _RANK or min(entry["shape"]) < 1:
+        raise FormatError(
+            f"tensor {name!r} has the shape {entry['shape']}; it takes 1 to {_RANK} positive sizes", "safetensors"
         )
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{what} is not JSON: {error}") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {key!r} stands twice in an object")
-        found[key] = value
-    return found
 
 
 def _around_digest(blob: bytes) -> tuple[memoryview, memoryview]:
     """What stands before and behind the 64 digits in the header."""
     place = _DIGEST.search(blob, 0, 8 + int.from_bytes(blob[:8], "little"))
     if place is None:
-        raise FormatError("the header has no sha256 of 64 hexadecimal digits")
+        raise FormatError("the header has no sha256 of 64 hexadecimal digits", "checksum")
     return memoryview(blob)[: place.start(1)], memoryview(blob)[place.end(1) :]
 
 
@@ -237,9 +240,6 @@ def _check_digest(blob: bytes, digest: Any) -> None:
     actual = content.hexdigest()
     if digest != actual:
         raise FormatError(
-            f"the checksum does not match (file says {digest}, content is {actual}): it was damaged or edited"
+            f"the checksum does not match (file says {digest}, content is {actual}): it was damaged or edited",
+            "checksum",
         )
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number that JSON knows")

@@ -50,10 +50,10 @@ class Limits:
             try:
                 found[name.strip()] = int(float(number))
             except (ValueError, OverflowError):
-                raise GraphError(f"{VARIABLE}={text}: {part!r} is not NAME=NUMBER, as in macs=1e12") from None
+                raise GraphError(f"{VARIABLE}={text}: {part!r} is not NAME=NUMBER, as in macs=1e12", "limits") from None
             if name.strip() not in known:
                 raise GraphError(
-                    f"{VARIABLE}={text}: no limit is called {name.strip()!r}; there are {', '.join(known)}"
+                    f"{VARIABLE}={text}: no limit is called {name.strip()!r}; there are {', '.join(known)}", "limits"
                 )
         return cls(**found)
 
@@ -91,7 +91,8 @@ def _past(where: str, asked: Mapping[str, int], limits: Limits) -> GraphError:
     raised = [f"{name}={count}" for name, count in past.items()]
     return GraphError(
         f"{where}: here the model asks for more than it may; in all, for one image, {what}. If you trust the file, "
-        f"load it with limits=Limits({', '.join(raised)}), or set {VARIABLE}={','.join(raised)}"
+        f"load it with limits=Limits({', '.join(raised)}), or set {VARIABLE}={','.join(raised)}",
+        "limits",
     )
 
 

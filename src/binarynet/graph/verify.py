@@ -38,6 +38,9 @@ I32, F32 = Encoding("i", 32), Encoding("f", 32)
 _LIMIT = 2**31 - 1  # accumulators are 32-bit; sizes stay below it too, so that no engine can overflow
 _SIDE = 2**16  # the largest kernel, stride, dilation or padding
 _NAME = 1000  # characters of a name
+# Unicode's categories; the block of Egyptian format controls is named beside them, since Unicode 15 has more of it
+# than 14, the one of Python 3.11, and a file is good or not in every Python alike.
+_CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 @takes(graph=(Graph, "a Graph"))
@@ -85,7 +88,7 @@ def _unfit(name: object) -> str:
         return f"has {len(name)} characters; {_NAME} are allowed"
     if name.isascii() and name.isprintable():
         return ""
-    bad = next((char for char in name if category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")), None)
+    bad = next((char for char in name if category(char) in _CONTROLS or "\U00013430" <= char <= "\U0001343f"), None)
     return "" if bad is None else f"holds the control character U+{ord(bad):04X}"
 
 

@@ -1,0 +1,75 @@
+"""Two readers of one file: the C++ reader of the library must say what the Python reader says.
+
+The C++ one runs in a process of its own, built with ASan and UBSan where ``BINARYNET_READER`` names such a build
+(``make fuzz-reader``), so that what it does to memory is a fault, too. Where the file is good and small, both answer.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from binarynet.errors import FormatError
+from binarynet.format import from_bytes
+from binarynet.graph.verify import verify
+from binarynet.runtime import Session
+from tests.fuzz import bnn
+from tests.fuzz.mutate import flipped
+from tests.fuzz.target import Target
+from tests.library.building import built
+from tests.library.corpus import CORPUS
+from tests.library.pipe import Died, Pipe, images
+
+
+def compared(content: bytes, pipe: Pipe) -> str:
+    """The verdict of both, or AssertionError."""
+    graph = None
+    try:
+        graph = from_bytes(content)
+        expected = "ok"
+    except FormatError as error:
+        expected = error.kind
+    found, answers = pipe.verdict(content)
+    assert found == expected, f"C++ says {found}, Python {expected}"
+    if answers is None or graph is None:
+        return expected
+    codes = images(graph.input.shape, graph.input.encoding)
+    made = verify(graph)[graph.output.name]
+    kind = np.float32 if made.encoding.is_float else np.int32
+    with np.errstate(all="ignore"):
+        wanted = Session(graph, threads=1).logits(codes, layout="nhwc" if codes.ndim == 4 else None)
+    got = np.frombuffer(answers, ">i4").astype(np.int32).view(kind).reshape(np.shape(wanted))
+    assert np.array_equal(got, wanted, equal_nan=kind is np.float32), "the answers differ"
+    return expected
+
+
+@cache
+def _seeds() -> list[bytes]:
+    return [file.read_bytes() for file in sorted(CORPUS.glob("*/*.bnn")) if file.stat().st_size < 20_000]
+
+
+def make(random: Random) -> tuple[str, bytes]:
+    if random.random() < 0.3:
+        return "bytes of the corpus", flipped(random.choice(_seeds()), random)
+    return bnn.make(random)
+
+
+_pipes: list[Pipe] = []
+
+
+def attempt(content: bytes, folder: Path) -> str:
+    if not _pipes:
+        program = os.environ.get("BINARYNET_READER")
+        _pipes.append(Pipe(Path(program) if program else built() / "reader_pipe"))
+    try:
+        return compared(content, _pipes[0])
+    except Died:
+        _pipes.clear()
+        raise
+
+
+TARGET = Target("reader", make, attempt)

@@ -1,0 +1,122 @@
+"""``make embed-check``: the library installed to a prefix, and programs of users built against it.
+
+Both examples, by CMake and by pkg-config, with every compiler that is here: each must give the answers of the Python
+session to all images, as bytes. Then the time and memory of a load and a first answer.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import binarynet
+from binarynet.data import load_split
+from binarynet.format import load as load_graph
+from binarynet.graph import interpret
+from binarynet.models import find
+from tests.library.building import ROOT, built
+
+EXAMPLES = ROOT / "examples"
+COMPILERS = (("gcc", "g++"), ("clang", "clang++"))
+LOADS = 21
+
+
+def install(prefix: Path) -> Path:
+    """The library under a prefix."""
+    _run("cmake", "--install", built(), "--prefix", prefix)
+    return prefix
+
+
+def built_by_cmake(example: str, compilers: tuple[str, str], prefix: Path, folder: Path) -> Path:
+    """An example as its CMakeLists.txt builds it."""
+    options = [f"-DCMAKE_C_COMPILER={compilers[0]}", f"-DCMAKE_CXX_COMPILER={compilers[1]}"]
+    _run("cmake", "-S", EXAMPLES / example, "-B", folder, f"-DCMAKE_PREFIX_PATH={prefix}", *options)
+    _run("cmake", "--build", folder)
+    return folder / example
+
+
+def built_by_pkg_config(compiler: str, prefix: Path, folder: Path) -> Path:
+    """The C example with nothing but a compiler, strictly, and what pkg-config says."""
+    (package,) = prefix.rglob("binarynet.pc")
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(package.parent)}
+    asked = ["pkg-config", "--cflags", "--libs", "binarynet"]
+    flags = subprocess.run(asked, env=environment, check=True, capture_output=True, text=True).stdout.split()
+    folder.mkdir(parents=True, exist_ok=True)
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-Wl,-rpath,{package.parents[1]}"]
+    _run(compiler, *strict, EXAMPLES / "embed_c" / "main.c", "-o", folder / "embed_c", *flags)
+    return folder / "embed_c"
+
+
+def answers(program: Path, model: Path, images: np.ndarray, folder: Path) -> bytes:
+    """What an example writes for these images."""
+    (folder / "images").write_bytes(b"16 bytes of head" + images.tobytes())
+    _run(program, model, folder / "images", "16", folder / "answers")
+    return (folder / "answers").read_bytes()
+
+
+def _run(*command: str | Path) -> str:
+    words = [str(word) for word in command]
+    if words[0] == "cmake":
+        words[0] = str(Path(sys.executable).parent / "cmake")
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert not done.returncode, f"{' '.join(words)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def main() -> int:
+    folder = ROOT / "build" / "embed"
+    shutil.rmtree(folder, ignore_errors=True)
+    prefix = install(folder / "prefix")
+    where = find("mnist-small")
+    data = load_split("mnist", "test", os.environ.get("BINARYNET_DATA"))
+    images = np.ascontiguousarray(data.images.transpose(0, 2, 3, 1))
+    expected = binarynet.load("mnist-small").logits(images, layout="nhwc")
+    sample = slice(0, 1000)
+    assert np.array_equal(expected[sample], interpret(load_graph("mnist-small"), images[sample])), "the oracle differs"
+    wrong = 0
+    for compilers in COMPILERS:
+        if not all(map(shutil.which, compilers)):
+            print(f"skipped  {' and '.join(compilers)}: not here")
+            continue
+        made = {
+            f"{name} by CMake": built_by_cmake(name, compilers, prefix, folder / f"{compilers[0]}-{name}")
+            for name in ("embed_c", "embed_cpp")
+        }
+        if shutil.which("pkg-config"):
+            made["embed_c by pkg-config"] = built_by_pkg_config(compilers[0], prefix, folder / f"{compilers[0]}-pc")
+        for name, program in made.items():
+            found = np.frombuffer(answers(program, where, images, folder), np.float32).reshape(expected.shape)
+            equal = int(np.all(found.view(np.int32) == expected.view(np.int32), axis=1).sum())
+            wrong += equal != len(images)
+            print(f"{compilers[0]}: {name}: {equal:,} of {len(images):,} images of mnist-small have equal logits")
+    _first_answer(prefix, where, images[:1], folder)
+    return 1 if wrong else 0
+
+
+def _first_answer(prefix: Path, model: Path, image: np.ndarray, folder: Path) -> None:
+    """Seconds and memory of load and first answer, by a program of its own."""
+    source = Path(__file__).with_name("first_answer.c")
+    libraries = next(prefix.rglob("libbinarynet.a")).parent
+    flags = ["-O2", f"-I{prefix / 'include'}", f"-L{libraries}", "-lbinarynet"]
+    with tempfile.TemporaryDirectory() as scratch:
+        program = Path(scratch) / "first_answer"
+        _run("gcc", source, "-o", program, f"-Wl,-rpath,{libraries}", *flags)
+        (folder / "image").write_bytes(image.tobytes())
+        rows = [[float(word) for word in _run(program, model, folder / "image").split()] for _ in range(LOADS)]
+    times = sorted(row[0] for row in rows)
+    grown, whole = (statistics.median(row[column] for row in rows) for column in (1, 2))
+    print(
+        f"load and first answer of mnist-small, median of {LOADS} processes: {statistics.median(times):.2f} ms "
+        f"({times[0]:.2f} to {times[-1]:.2f}), {grown / 1024:.2f} MB more than before, {whole / 1024:.2f} MB in all"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
