@@ -61,7 +61,11 @@ def signed(header: Any, graph: Any, data: bytes) -> bytes:
 
 
 def make(random: Random) -> tuple[str, bytes]:
-    blob = random.choice(seeds())
+    return mutated(random.choice(seeds()), random)
+
+
+def mutated(blob: bytes, random: Random) -> tuple[str, bytes]:
+    """A change of a file whose header and graph are JSON: its kind, and the file."""
     how = random.randrange(12)
     if how == 0:
         return "bytes, checksum as it was", flipped(blob, random)
