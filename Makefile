@@ -14,7 +14,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NATIVE := CMakeLists.txt $(wildcard native/*/* native/*/*/*)
-# Tests read real data sets from here when it is set; without it they use the digits that scikit-learn ships.
+# Tests read real data sets from here when it is set; without it they use the digits that come along.
 export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -146,7 +146,7 @@ $(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt $$(grep '^torch==' constraints.txt)
 	$(BIN)/pip install -q -c constraints.txt scikit-build-core nanobind cmake ninja
-	$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[train,dev]'
+	$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[train,data,plot,images,dev]'
 	touch $@
 
 clean:

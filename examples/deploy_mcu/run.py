@@ -17,6 +17,7 @@ import argparse
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,9 @@ from binarynet.export.c.options import Options
 from binarynet.graph import Encoding, Graph, interpret, verify
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import int8  # noqa: E402  (it stands beside this file, wherever that is run from)
+
 LOOP_INSTRUCTIONS = 200_000  # of the loop of calibrate()
 MEGABYTE = 1 << 20
 
@@ -135,7 +139,12 @@ def build(
 ) -> tuple[Path, Path]:
     """Export, compile and link; returns the ELF file, and one whose network does nothing. ``codes`` (n, …) uint8 go
     into the flash."""
-    write(graph, "c", folder, Options("net", word=how.get("word", 32), constant_time=how.get("constant_time", False)))
+    if how.get("int8"):
+        int8.write(graph, folder)
+    else:
+        write(
+            graph, "c", folder, Options("net", word=how.get("word", 32), constant_time=how.get("constant_time", False))
+        )
     one = ["-DCLASS_ALONE"] if how.get("class_alone") else []
     rows = ",\n".join("{" + ",".join(map(str, row)) + "}" for row in codes.reshape(len(codes), -1).tolist())
     images = f"#define IMAGES {len(codes)}\nstatic const IN_FLASH uint8_t images[IMAGES][NET_INPUTS] = {{\n{rows}}};\n"
@@ -204,7 +213,7 @@ def trained(folder: Path) -> Path:
 
 def table(graph: Graph, codes: np.ndarray, cores: list[Core], flags: tuple[str, ...], **how: Any) -> bool:
     """Print a row for each core; returns whether all answers equal the oracle's."""
-    expected = interpret(graph, codes)
+    expected = int8.reference(graph, codes) if how.get("int8") else interpret(graph, codes)
     if how.get("class_alone"):
         expected = np.arange(expected.shape[1]) == expected.argmax(axis=1)[:, None]
     whole, skipped = True, []
@@ -238,6 +247,9 @@ def main() -> int:
     parser.add_argument("--word", type=int, default=32, help="bits of a word: 16, 32 or 64")
     parser.add_argument("--constant-time", action="store_true", help="export with --constant-time")
     parser.add_argument("--class-alone", action="store_true", help="call net_class, which has no floats")
+    parser.add_argument(
+        "--int8", action="store_true", help="the same shapes as an int8 net instead, with drawn weights"
+    )
     parser.add_argument("--core", action="append", choices=[core.name for core in CORES], help="this one; repeatable")
     options = parser.parse_args()
     from binarynet.data import load_split
@@ -252,6 +264,7 @@ def main() -> int:
     cores = [core for core in CORES if not options.core or core.name in options.core]
     flags = tuple(options.flags.split())
     how = {"word": options.word, "constant_time": options.constant_time, "class_alone": options.class_alone}
+    how["int8"] = options.int8
     return 0 if table(graph, codes, cores, flags, **how) else 1
 
 

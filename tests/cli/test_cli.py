@@ -242,7 +242,9 @@ MISSING = {
     "torch": ("train bnn-digits", "CPU build first.*gigabytes of CUDA.*pip install 'binarynet\\[train\\]'$"),
     "lightning": ("train bnn-digits", r"pip install 'binarynet\[train\]'$"),
     "PIL": ("run digits picture.png", "pip install pillow$"),
-    "sklearn": ("eval digits", "pip install scikit-learn$"),
+    "typer": ("verify digits", r"the command line needs 'typer': pip install 'binarynet\[cli\]'$"),
+    "rich": ("verify digits", r"the command line needs 'rich': pip install 'binarynet\[cli\]'$"),
+    "pooch": ("eval digits --data cifar10 --data-dir nowhere", "nowhere|pip install pooch"),
     "onnx": ("export digits --to onnx --out x.onnx", r"pip install 'binarynet\[onnx\]'$"),
     "triton": ("run digits picture.npy --device cuda", r"pip install 'binarynet\[gpu\]'"),
 }

@@ -159,3 +159,31 @@ def test_instructions_grow_with_the_work(mcu, tmp_path):
     codes = lanes(32).codes(2)
     few, more = (mcu.measure(lanes(n).graph(), codes, core, tmp_path / str(n)).instructions for n in (32, 64))
     assert more - few > 64 * 8 / 2  # a word more for each bit that is set
+
+
+@pytest.mark.parametrize("name", ["Cortex-M3", "Cortex-M4", "RV32IMC"])  # with and without SMLAD
+def test_the_int8_net_that_it_is_measured_beside_answers_what_numpy_answers(mcu, name, tmp_path):
+    core = core_of(mcu, name)
+    make = Whole((7, 7, 1), "b8", seed=5)
+    for channels in (6, 8):
+        make.conv(channels, padding=SAME)
+        make.threshold()
+    make.max_pool((2, 2), (2, 2))
+    make.flatten()
+    make.linear(10)
+    make.threshold()
+    make.linear(4)
+    make.affine()
+    codes = make.codes(3)
+    found = mcu.measure(make.graph(), codes, core, tmp_path, int8=True)
+    expected = mcu.int8.reference(make.graph(), codes)
+    np.testing.assert_array_equal(found.answers, expected)
+    assert len(np.unique(expected)) > 6
+    assert found.instructions > mcu.int8.macs(make.graph())
+
+
+def test_an_int8_net_of_other_shapes_is_refused_by_name(mcu):
+    make = Whole((7, 7, 1), "b8", seed=6)
+    make.conv(5)
+    with pytest.raises(ValueError, match="conv1: --int8 takes"):
+        mcu.int8.layers(make.graph())

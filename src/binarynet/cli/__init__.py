@@ -1,4 +1,7 @@
-"""The command line: ``demo · recipes · train · eval · lower · inspect · run · verify · export · import · bench``."""
+"""The command line.
+
+``demo · recipes · train · eval · lower · inspect · run · verify · export · import · bench · doctor``.
+"""
 
 from binarynet.cli.main import main
 

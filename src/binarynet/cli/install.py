@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 # Module → package where they differ; and the extra whose packages are used together.
-_PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
-_EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "qonnx": "onnx", "lightning": "train", "tensorboard": "train"}
+_PACKAGES = {"PIL": "pillow"}
+_EXTRAS = {
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "qonnx": "onnx",
+    "lightning": "train",
+    "tensorboard": "train",
+    "pooch": "data",
+    "matplotlib": "plot",
+    "PIL": "images",
+}
 
 TORCH = (
     "install its CPU build first, as pytorch.org's 'Get started' says (what plain pip takes on Linux brings gigabytes "

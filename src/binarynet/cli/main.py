@@ -25,6 +25,11 @@ def _run(arguments: Sequence[str]) -> int:
         from binarynet.cli import verbs  # here: it asks how wide standard output is, and Ctrl-C may come meanwhile
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in ("typer", "rich"):
+            raise
+        return _fail(f"the command line needs {package!r}: pip install 'binarynet[cli]'")
     try:
         code = verbs.run(arguments)
         sys.stdout.flush()

@@ -38,6 +38,7 @@ def _run(arguments: Sequence[str]) -> int:
             bench_suite,
             bench_train,
             demo,
+            doctor,
             eval,
             export,
             import_,
