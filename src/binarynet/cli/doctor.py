@@ -37,7 +37,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     Exit code 1 if something that is installed does not work.
     """
-    found = {
+    found: dict[str, Any] = {
         "binarynet": _about(),
         "engine": _engine(),
         "training": _training(),
