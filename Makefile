@@ -64,11 +64,26 @@ build/native/build.ninja: $(VENV)/installed
 	$(call configure,native,-DBINARYNET_BENCH=ON -DBINARYNET_LIBRARY=$(NLOHMANN))
 
 # The C library with its tool, and what the tests of its reader talk to (docs/embed.md).
+LIBRARY_MISSING := $(DOCTEST_MISSING) $(if $(filter OFF,$(NLOHMANN)),\
+	no nlohmann-json (Debian package nlohmann-json3-dev);)
+ifneq ($(strip $(LIBRARY_MISSING)),)
+library embed-check fuzz-reader:
+	@echo "$@: 1 skipped: $(strip $(LIBRARY_MISSING))"
+else
 library: build/native/build.ninja
-	$(BIN)/cmake --build build/native --target binarynet binarynet_static bnn reader_pipe >build/library.log || { cat build/library.log; exit 1; }
+	$(BIN)/cmake --build build/native --target binarynet binarynet_static bnn reader_pipe \
+		>build/library.log || { cat build/library.log; exit 1; }
 
 embed-check: library
 	$(BIN)/python -m tests.library.embed
+
+# The Python and the C++ reader on the same files, the second one built with ASan and UBSan.
+fuzz-reader: $(VENV)/installed
+	@mkdir -p build
+	$(configure_asan)
+	$(BIN)/cmake --build build/asan --target reader_pipe
+	BINARYNET_READER=build/asan/reader_pipe $(BIN)/python -m tests.fuzz --seconds $(SECONDS) reader
+endif
 
 # The lines of the native tests, one for each instruction set, stand in the output.
 check-isa: CTEST_FLAGS = --verbose
@@ -105,13 +120,16 @@ ifneq ($(strip $(DOCTEST_MISSING)),)
 	@echo "check-sanitized: 1 skipped: $(strip $(DOCTEST_MISSING))"
 else
 	@mkdir -p build
-	$(call configure,asan,-DBINARYNET_SANITIZE=address$(comma)undefined -DCMAKE_CXX_FLAGS_RELEASE=-O1)
-	$(BIN)/cmake --build build/asan --target kernels_test network_test training_test
+	$(configure_asan)
+	$(BIN)/cmake --build build/asan --target kernels_test network_test training_test $(LIBRARY_TEST)
 	$(call ctest,asan) -j 2
-	$(call configure,tsan,-DBINARYNET_SANITIZE=thread -DCMAKE_CXX_FLAGS_RELEASE=-O1)
-	$(BIN)/cmake --build build/tsan --target network_test training_test
-	$(call ctest,tsan) -R 'network_test|training_test'
+	$(call configure,tsan,-DBINARYNET_LIBRARY=$(NLOHMANN) -DBINARYNET_SANITIZE=thread -DCMAKE_CXX_FLAGS_RELEASE=-O1)
+	$(BIN)/cmake --build build/tsan --target network_test training_test $(LIBRARY_TEST)
+	$(call ctest,tsan) -R 'network_test|training_test|library_test'
 endif
+LIBRARY_TEST := $(if $(filter ON,$(NLOHMANN)),library_test)
+configure_asan = $(call configure,asan,-DBINARYNET_LIBRARY=$(NLOHMANN) -DBINARYNET_SANITIZE=address$(comma)undefined \
+	-DCMAKE_CXX_FLAGS_RELEASE=-O1)
 comma := ,
 
 SECONDS ?= 600
@@ -129,16 +147,6 @@ fuzz-sanitized: $(VENV)/installed
 	BINARYNET_NATIVE=build/fuzz ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
 		$(BIN)/python -m tests.fuzz --seconds $(SECONDS) engines bnn
-
-# The Python and the C++ reader on the same files, the second one built with ASan and UBSan.
-fuzz-reader: build/reader/build.ninja
-	$(BIN)/cmake --build build/reader --target reader_pipe
-	BINARYNET_READER=build/reader/reader_pipe $(BIN)/python -m tests.fuzz --seconds $(SECONDS) reader
-
-build/reader/build.ninja: $(VENV)/installed
-	@mkdir -p build
-	$(call configure,reader,-DBINARYNET_LIBRARY=ON -DBINARYNET_SANITIZE=address$(comma)undefined \
-		-DCMAKE_CXX_FLAGS_RELEASE=-O1)
 
 # torch by its exact version first: an open range would be answered with a build that carries gigabytes of CUDA.
 $(VENV)/installed: pyproject.toml constraints.txt $(NATIVE)

@@ -18,15 +18,15 @@ BUILD = ROOT / "build" / "native"
 @cache
 def built() -> Path:
     """The folder with libbinarynet, bnn and reader_pipe. Skips the test where the library cannot be built."""
-    if shutil.which("make") is None or not Path("/usr/include/nlohmann/json.hpp").exists():
-        pytest.skip("libbinarynet needs make and nlohmann-json (Debian package nlohmann-json3-dev)")
-    if not Path("/usr/include/doctest").exists():
-        pytest.skip("the native tests need doctest (Debian package doctest-dev)")
+    if shutil.which("make") is None:
+        pytest.skip("the library is built by make (Debian package make)")
     (ROOT / "build").mkdir(exist_ok=True)
     with (ROOT / "build" / "library.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(["make", "-s", "library"], cwd=ROOT, capture_output=True, text=True, env=_plain())
     assert not done.returncode, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    if "skipped" in done.stdout:
+        pytest.skip(done.stdout.strip())
     return BUILD
 
 
