@@ -104,18 +104,22 @@ def _first_answer(prefix: Path, model: Path, image: np.ndarray, folder: Path) ->
     """Seconds and memory of load and first answer, by a program of its own."""
     source = Path(__file__).with_name("first_answer.c")
     libraries = next(prefix.rglob("libbinarynet.a")).parent
-    flags = ["-O2", f"-I{prefix / 'include'}", f"-L{libraries}", "-lbinarynet"]
-    with tempfile.TemporaryDirectory() as scratch:
-        program = Path(scratch) / "first_answer"
-        _run("gcc", source, "-o", program, f"-Wl,-rpath,{libraries}", *flags)
-        (folder / "image").write_bytes(image.tobytes())
-        rows = [[float(word) for word in _run(program, model, folder / "image").split()] for _ in range(LOADS)]
-    times = sorted(row[0] for row in rows)
-    grown, whole = (statistics.median(row[column] for row in rows) for column in (1, 2))
-    print(
-        f"load and first answer of mnist-small, median of {LOADS} processes: {statistics.median(times):.2f} ms "
-        f"({times[0]:.2f} to {times[-1]:.2f}), {grown / 1024:.2f} MB more than before, {whole / 1024:.2f} MB in all"
-    )
+    (folder / "image").write_bytes(image.tobytes())
+    for how, flags in {
+        "shared": [f"-L{libraries}", "-lbinarynet", f"-Wl,-rpath,{libraries}"],
+        "static": ["-static", libraries / "libbinarynet.a", "-lstdc++", "-lm", "-pthread"],
+    }.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            program = Path(scratch) / "first_answer"
+            _run("gcc", "-O2", source, "-o", program, f"-I{prefix / 'include'}", *flags)
+            rows = [[float(word) for word in _run(program, model, folder / "image").split()] for _ in range(LOADS)]
+        times = sorted(row[0] for row in rows)
+        grown, whole = (statistics.median(row[column] for row in rows) / 1024 for column in (1, 2))
+        print(
+            f"{how}: load and first answer of mnist-small, median of {LOADS} processes: "
+            f"{statistics.median(times):.2f} ms ({times[0]:.2f} to {times[-1]:.2f}), {grown:.2f} MB more than before, "
+            f"{whole:.2f} MB in all"
+        )
 
 
 if __name__ == "__main__":
