@@ -23,6 +23,7 @@
 
 #include "base/bits.h"
 #include "contract.h"
+#include "lookup.h"
 #include "shared.h"
 #include "vertical.h"
 
@@ -325,6 +326,9 @@ extern const KernelTable avx2_kernels = {
     .vertical_bits = vertical_bits,
     .vertical_i32 = vertical_i32,
     .vertical_bytes = kWide,
+    .lookup_bits = lookup_bits,
+    .lookup_i32 = lookup_i32,
+    .lookup = lookup_shape,
     .prices = &prices,
     .popcount_unit = "avx2 popcount",
     .vertical_unit = "avx2 adders",

@@ -18,6 +18,7 @@
 
 #include "base/bits.h"
 #include "contract.h"
+#include "lookup.h"
 #include "shared.h"
 #include "vertical.h"
 
@@ -241,6 +242,9 @@ extern const KernelTable avx512_kernels = {
     .vertical_bits = vertical_bits,
     .vertical_i32 = vertical_i32,
     .vertical_bytes = kWide,
+    .lookup_bits = lookup_bits,
+    .lookup_i32 = lookup_i32,
+    .lookup = lookup_shape,
     .prices = &prices,
     .popcount_unit = "avx512 popcount",
     .vertical_unit = "avx512 adders",

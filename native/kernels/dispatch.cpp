@@ -47,6 +47,11 @@ void complete(std::vector<Kernels>& list) {
             k->vertical_i32 = next->vertical_i32;
             k->vertical_bytes = next->vertical_bytes;
         }
+        if (next && !k->lookup.channels) {
+            k->lookup_bits = next->lookup_bits;
+            k->lookup_i32 = next->lookup_i32;
+            k->lookup = next->lookup;
+        }
         if (next && !k->prices) k->prices = next->prices;
         if (next && !k->gemm_select && k->panel.channels == next->panel.channels &&
             k->panel.bytes == next->panel.bytes)

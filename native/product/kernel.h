@@ -13,7 +13,7 @@ enum class Kernel {
     tiles,     // codes as bytes, on a matrix unit
     vertical,  // ±1 × ±1: outputs side by side, words of the set inputs added bitwise
     counters,  // depthwise convolutions of ±1: 64 channels in a word, counted bitwise
-    lookup,    // reals × weights of few bits: sums of four reals, looked up by four bits
+    lookup,    // reals or codes × weights of few bits: sums of a few of them, looked up by as many bits
     multiply,  // reals × numbers
 };
 

@@ -61,6 +61,10 @@ void Matmul::seal(const Kernels& kernels) {
                                     std::to_string(kernels.tile_depth) + "; it can run on popcount");
     terms_ = Terms(s, outside_, planes_, weight_, finish_, panels_[0].padded_channels());
     if (!forced_ || forced_ == Kernel::vertical) lay_out_vertical(kernels);
+    if (!forced_ || forced_ == Kernel::lookup) {
+        codes_ = CodesMatmul::plan(s, planes_, kernels);
+        if (codes_) codes_->seal(weight_, terms_, finish_);
+    }
     weight_.words = {};
 }
 
@@ -81,25 +85,32 @@ void Matmul::lay_out_vertical(const Kernels& kernels) {
 void Matmul::run(const Frame& frame) const {
     const Cut how = cut(frame);
     if (how.kernel == Kernel::vertical) return vertical_->run(frame, reads()[0], writes(), finish_);
+    if (how.kernel == Kernel::lookup)
+        return codes_->run(frame, reads()[0], writes(), rows_, terms_, finish_);
     if (implicit_) return run_implicit(frame);
     run_gathered(frame, how);
 }
 
 size_t Matmul::scratch_bytes() const {
-    const size_t bytes = implicit_ ? implicit_scratch_bytes() : gathered_scratch_bytes();
-    return vertical_ ? std::max(bytes, vertical_->scratch_bytes(finish_)) : bytes;
+    size_t bytes = implicit_ ? implicit_scratch_bytes() : gathered_scratch_bytes();
+    if (vertical_) bytes = std::max(bytes, vertical_->scratch_bytes(finish_));
+    if (codes_) bytes = std::max(bytes, codes_->scratch_bytes(finish_));
+    return bytes;
 }
 
 size_t Matmul::weight_bytes() const {
     size_t bytes = terms_.bytes();
     for (const Panels& panels : panels_) bytes += panels.bytes();
     if (vertical_) bytes += vertical_->weight_bytes();
+    if (codes_) bytes += codes_->weight_bytes();
     return bytes;
 }
 
 std::string Matmul::kernel(const Frame& frame) const {
     const Kernel kernel = cut(frame).kernel;
     if (kernel == Kernel::vertical) return vertical_->text() + finish_.text();
+    if (kernel == Kernel::lookup)
+        return codes_->text() + (terms_.has_classes() ? ", exact zero padding" : "") + finish_.text();
     std::string text = std::string(name_of(kernel)) + ", " + std::to_string(planes_.rows());
     if (!planes_.plain()) text += " × " + std::to_string(planes_.weights());
     text += planes_.rows() == 1 && planes_.plain() ? " plane" : " planes";

@@ -6,9 +6,11 @@
 //     finish      what is fused behind          choose.cpp  which kernel, and how threads share it
 //     gathered.cpp   rows gathered a tile at a time, by popcount or tiles
 //     tiles.cpp      pixels where they lie, by tiles (implicit)
+//     codes          codes by look-ups
 //     vertical       outputs side by side, by lists of the inputs that are set
 #pragma once
 
+#include "codes.h"
 #include "finish.h"
 #include "implicit.h"
 #include "kernel.h"
@@ -98,6 +100,7 @@ class Matmul final : public Product {
 
     std::optional<Implicit> implicit_;
     std::optional<VerticalMatmul> vertical_;
+    std::optional<CodesMatmul> codes_;
     Order order_;
     size_t lanes_ = 0;            // of a panel
     std::vector<Panels> panels_;  // (groups, weight planes)
