@@ -189,9 +189,42 @@ struct VerticalI32 : Vertical {
     size_t out_stride;
 };
 
-// Codes × ±1 by look-ups: a few codes of a row have so many sums over subsets of them, which stand in a table,
-// and the bits of a channel's weights say which of them it needs. With s[r][c] = Σ_{bit i of w[c] is 1}
-// code[r][i] and the sum of all codes,
+// Entries [begin, end) of words at `offset`.
+struct SlicedList {
+    uint32_t begin, end;
+    size_t offset;
+};
+constexpr size_t kSlicedCount = 1023, kSlicedPairs = 64;
+
+// Bitsliced: the vertical products turned round. Rows lie side by side, one bit of a vector each: a *lane*; a
+// word holds one input of as many rows, and the weights are what is listed, once and for all. Outputs come in
+// pairs, whose three lists say where words stand, in bytes from offsets[chunk]. With c = the listed inputs
+// that are set and m = all that are set,
+//
+//     bit[lane][output] = (2 c − m ≥ u[class of the lane][output]) ^ flip                (docs/kernels.md)
+struct Sliced {
+    size_t pairs, chunks;
+    const uint16_t* entries;
+    const uint32_t* begins;  // (pairs, chunks, 4)
+    const uint8_t* inputs;
+    const size_t* offsets;  // (chunks)
+    // Lists of all inputs, each of at most kSlicedCount.
+    const SlicedList* all;
+    size_t all_count;
+    int planes;         // digits of 2 c − m − u in two's complement, at least kVerticalPlanes + 2
+    uint8_t* counters;  // (2 · kSlicedPairs, planes, vertical_bytes): memory
+    // Lanes of the classes, four classes to a group: (groups, 16, vertical_bytes), entry n those of the
+    // classes that are the bits of n. starts: (outputs, planes, groups), digit by digit of −u, which of the
+    // four classes have it set.
+    size_t groups;
+    const uint8_t *classes, *starts;
+    const uint8_t* flip;  // (outputs): 0 or 255
+    uint8_t* out;         // (outputs, vertical_bytes)
+};
+
+// Codes × ±1 by look-ups: a few codes of a row have so many sums over subsets of them, which stand in a
+// table, and the bits of a channel's weights say which of them it needs. With s[r][c] = Σ_{bit i of w[c] is
+// 1} code[r][i] and the sum of all codes,
 //
 //     d[r][c] = Σ_i code[r][i] · (bit i of w[c] ? 1 : −1) = 2 s − Σ_i code[r][i]
 //
@@ -222,8 +255,8 @@ constexpr size_t kLookupRows = 4;
 // bit[r][c] = (d[r][c] ≥ terms[class of r][c]) ^ flip[c], whole panels.
 struct LookupBits : Lookup {
     const uint8_t* flip;
-    // Of rows of at most kShortLookup values, or null: (classes, 2, term_stride), where d ≥ t is s − ⌊all / 2⌋ ≥
-    // short_limits[class][all odd], with `all` the sum of the codes.
+    // Of rows of at most kShortLookup values, or null: (classes, 2, term_stride), where d ≥ t is s − ⌊all /
+    // 2⌋ ≥ short_limits[class][all odd], with `all` the sum of the codes.
     const int16_t* short_limits;
     uint8_t* out;
     size_t out_stride;
@@ -314,6 +347,9 @@ struct KernelTable {
     void (*vertical_bits)(const VerticalBits&) = nullptr;
     void (*vertical_i32)(const VerticalI32&) = nullptr;
     size_t vertical_bytes = 0;
+    // Bitsliced, with words as wide; and bit j of row i → bit i of row j, 64 × 64.
+    void (*sliced_bits)(const Sliced&) = nullptr;
+    void (*transpose)(const uint64_t* from, uint64_t* to) = nullptr;
     // Codes by look-ups, for panels of its own; not everywhere.
     void (*lookup_bits)(const LookupBits&) = nullptr;
     void (*lookup_i32)(const LookupI32&) = nullptr;

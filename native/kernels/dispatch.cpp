@@ -45,6 +45,8 @@ void complete(std::vector<Kernels>& list) {
             k->list_pair = next->list_pair;
             k->vertical_bits = next->vertical_bits;
             k->vertical_i32 = next->vertical_i32;
+            k->sliced_bits = next->sliced_bits;
+            k->transpose = next->transpose;
             k->vertical_bytes = next->vertical_bytes;
         }
         if (next && !k->lookup.channels) {

@@ -27,7 +27,7 @@ namespace {
 
 constexpr size_t kLookupChannels = 32, kLookupBytes = 64;
 #if defined(__AVX512F__)
-constexpr size_t kLookupUnits = kShortLookup / 15;  // whose sums fit 16 bits
+constexpr size_t kLookupUnits = kShortLookup / 15;      // whose sums fit 16 bits
 constexpr size_t kLookupGroups = 3, kLookupTable = 64;  // of a unit; of a group
 constexpr LookupShape lookup_shape = {kLookupChannels, 15, 2, kLookupGroups * kLookupTable};
 #else
@@ -101,9 +101,8 @@ inline int32_t fill_tables(const uint8_t* x, size_t left, uint8_t* table) {
         __m128i low = _mm_setzero_si128(), high = low;
         BINARYNET_UNROLL
         for (int k = 0; k < 4; ++k) {
-            const __m128i code =
-                _mm_and_si128(_mm_set1_epi8(static_cast<char>(x[k])),
-                              _mm_load_si128(reinterpret_cast<const __m128i*>(kBits.of[k])));
+            const __m128i code = _mm_and_si128(_mm_set1_epi8(static_cast<char>(x[k])),
+                                               _mm_load_si128(reinterpret_cast<const __m128i*>(kBits.of[k])));
             low = _mm_add_epi8(low, _mm_and_si128(code, half));
             high = _mm_add_epi8(high, _mm_and_si128(_mm_srli_epi16(code, 4), half));
         }
@@ -139,8 +138,8 @@ inline __attribute__((always_inline)) void look_up(const Lookup& g, const uint8_
                 const __m512i of_row = _mm512_load_si512(table + r * kLookupTable);
                 BINARYNET_UNROLL
                 for (int p = 0; p < P; ++p)
-                    sum[r][p].of = _mm512_add_epi16(
-                        sum[r][p].of, _mm512_maskz_permutexvar_epi16(kAll, index[p], of_row));
+                    sum[r][p].of = _mm512_add_epi16(sum[r][p].of,
+                                                    _mm512_maskz_permutexvar_epi16(kAll, index[p], of_row));
             }
             BINARYNET_UNROLL
             for (int p = 0; p < P; ++p) index[p] = _mm512_maskz_srli_epi16(kAll, index[p], 5);

@@ -16,6 +16,7 @@ double number(size_t n) {
 
 Matmul::Cut Matmul::cut(const Frame& frame) const {
     if (forced_ == Kernel::vertical) return {Kernel::vertical, 1, 1, vertical_->work(frame, finish_)};
+    if (forced_ == Kernel::bitsliced) return {Kernel::bitsliced, 1, 1, bitsliced_->work(frame)};
     if (forced_ == Kernel::lookup) return {Kernel::lookup, 1, 1, codes_->work(frame, finish_)};
     Cut best = implicit_ ? Cut{Kernel::tiles, 1, 1, count_implicit(frame)}
                          : cut(frame, forced_.value_or(Kernel::popcount));
@@ -24,6 +25,7 @@ Matmul::Cut Matmul::cut(const Frame& frame) const {
         if (frame.nanoseconds(other.work) < frame.nanoseconds(best.work)) best = other;
     };
     if (!implicit_ && order_.words() * kWord <= frame.kernels.tile_depth) take(cut(frame, Kernel::tiles));
+    if (bitsliced_) take({Kernel::bitsliced, 1, 1, bitsliced_->work(frame)});
     if (codes_) take({Kernel::lookup, 1, 1, codes_->work(frame, finish_)});
     if (vertical_) take({Kernel::vertical, 1, 1, vertical_->work(frame, finish_)});
     return best;

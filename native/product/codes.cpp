@@ -53,8 +53,8 @@ void CodesMatmul::seal(const PackedWeights& weight, const Terms& terms, const Fi
             terms_[k * padded() + c] = static_cast<int32_t>(static_cast<uint32_t>(turned));
             // 2 (s − ⌊all / 2⌋) ≥ t + (all odd); the left side is within ±2¹⁵.
             for (int odd = 0; odd < 2 && narrow; ++odd)
-                short_limits_[(2 * k + static_cast<size_t>(odd)) * padded() + c] = static_cast<int16_t>(
-                    std::clamp<int64_t>((turned + odd + 1) >> 1, INT16_MIN, INT16_MAX));
+                short_limits_[(2 * k + static_cast<size_t>(odd)) * padded() + c] =
+                    static_cast<int16_t>(std::clamp<int64_t>((turned + odd + 1) >> 1, INT16_MIN, INT16_MAX));
         }
         if (finish.compares() && !finish.threshold().rising[c])
             flip_[c / 8] = static_cast<uint8_t>(flip_[c / 8] | 1 << c % 8);

@@ -1,5 +1,5 @@
-// Linear and Conv2d of codes × ±1 by look-ups (kernels/lookup.h): first layers, whose rows are bytes. Rows are
-// read where they lie, or gathered under their window.
+// Linear and Conv2d of codes × ±1 by look-ups (kernels/lookup.h): first layers, whose rows are bytes. Rows
+// are read where they lie, or gathered under their window.
 #pragma once
 
 #include <optional>
@@ -45,7 +45,7 @@ class CodesMatmul {
     LookupShape lookup_;
     int largest_, shift_;
     Buffer panels_;
-    std::vector<int32_t> terms_;  // (classes, padded)
+    std::vector<int32_t> terms_;         // (classes, padded)
     std::vector<int16_t> short_limits_;  // (classes, 2, padded), of short rows that are compared
     std::vector<uint8_t> flip_;
 };

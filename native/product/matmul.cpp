@@ -61,6 +61,7 @@ void Matmul::seal(const Kernels& kernels) {
                                     std::to_string(kernels.tile_depth) + "; it can run on popcount");
     terms_ = Terms(s, outside_, planes_, weight_, finish_, panels_[0].padded_channels());
     if (!forced_ || forced_ == Kernel::vertical) lay_out_vertical(kernels);
+    if (!forced_ || forced_ == Kernel::bitsliced) lay_out_bitsliced(kernels);
     if (!forced_ || forced_ == Kernel::lookup) {
         codes_ = CodesMatmul::plan(s, planes_, kernels);
         if (codes_) codes_->seal(weight_, terms_, finish_);
@@ -72,21 +73,42 @@ void Matmul::lay_out_vertical(const Kernels& kernels) {
     vertical_ =
         VerticalMatmul::plan(shape_, outside_, rows_.direct(), order_, weight_, kernels, bool(forced_));
     if (!vertical_) return;
-    std::vector<std::vector<bool>> outside{std::vector<bool>(shape_.taps())};
+    std::vector<std::vector<bool>> outside;
     std::vector<uint32_t> classes;
-    if (outside_.corrected) {
-        PaddingClasses padding(*shape_.window);
-        classes = std::move(padding.of);
-        outside = std::move(padding.outside);
-    }
+    find_padding(&outside, &classes);
     vertical_->seal(weight_, finish_, outside, std::move(classes));
+}
+
+// Answers that are not bits would have to be turned back digit by digit.
+void Matmul::lay_out_bitsliced(const Kernels& kernels) {
+    if (finish_.compares())
+        bitsliced_ = BitslicedMatmul::plan(shape_, outside_, rows_.direct(), order_, kernels, bool(forced_));
+    if (!bitsliced_) {
+        if (!forced_) return;
+        throw std::invalid_argument(op() +
+                                    ": its answers are not bits, which the kernel 'bitsliced' makes; it can "
+                                    "run on popcount");
+    }
+    std::vector<std::vector<bool>> outside;
+    std::vector<uint32_t> classes;
+    find_padding(&outside, &classes);
+    bitsliced_->seal(weight_, finish_, outside, std::move(classes));
+}
+
+// Classes of positions: which taps lie outside, where the number 0 stands there.
+void Matmul::find_padding(std::vector<std::vector<bool>>* outside, std::vector<uint32_t>* classes) const {
+    *outside = {std::vector<bool>(shape_.taps())};
+    if (!outside_.corrected) return;
+    PaddingClasses padding(*shape_.window);
+    *classes = std::move(padding.of);
+    *outside = std::move(padding.outside);
 }
 
 void Matmul::run(const Frame& frame) const {
     const Cut how = cut(frame);
     if (how.kernel == Kernel::vertical) return vertical_->run(frame, reads()[0], writes(), finish_);
-    if (how.kernel == Kernel::lookup)
-        return codes_->run(frame, reads()[0], writes(), rows_, terms_, finish_);
+    if (how.kernel == Kernel::bitsliced) return bitsliced_->run(frame, reads()[0], writes());
+    if (how.kernel == Kernel::lookup) return codes_->run(frame, reads()[0], writes(), rows_, terms_, finish_);
     if (implicit_) return run_implicit(frame);
     run_gathered(frame, how);
 }
@@ -94,6 +116,7 @@ void Matmul::run(const Frame& frame) const {
 size_t Matmul::scratch_bytes() const {
     size_t bytes = implicit_ ? implicit_scratch_bytes() : gathered_scratch_bytes();
     if (vertical_) bytes = std::max(bytes, vertical_->scratch_bytes(finish_));
+    if (bitsliced_) bytes = std::max(bytes, bitsliced_->scratch_bytes());
     if (codes_) bytes = std::max(bytes, codes_->scratch_bytes(finish_));
     return bytes;
 }
@@ -102,6 +125,7 @@ size_t Matmul::weight_bytes() const {
     size_t bytes = terms_.bytes();
     for (const Panels& panels : panels_) bytes += panels.bytes();
     if (vertical_) bytes += vertical_->weight_bytes();
+    if (bitsliced_) bytes += bitsliced_->weight_bytes();
     if (codes_) bytes += codes_->weight_bytes();
     return bytes;
 }
@@ -109,6 +133,7 @@ size_t Matmul::weight_bytes() const {
 std::string Matmul::kernel(const Frame& frame) const {
     const Kernel kernel = cut(frame).kernel;
     if (kernel == Kernel::vertical) return vertical_->text() + finish_.text();
+    if (kernel == Kernel::bitsliced) return bitsliced_->text() + finish_.text();
     if (kernel == Kernel::lookup)
         return codes_->text() + (terms_.has_classes() ? ", exact zero padding" : "") + finish_.text();
     std::string text = std::string(name_of(kernel)) + ", " + std::to_string(planes_.rows());

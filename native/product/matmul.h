@@ -6,10 +6,12 @@
 //     finish      what is fused behind          choose.cpp  which kernel, and how threads share it
 //     gathered.cpp   rows gathered a tile at a time, by popcount or tiles
 //     tiles.cpp      pixels where they lie, by tiles (implicit)
+//     bitsliced      rows side by side, by lists of the weights
 //     codes          codes by look-ups
 //     vertical       outputs side by side, by lists of the inputs that are set
 #pragma once
 
+#include "bitsliced.h"
 #include "codes.h"
 #include "finish.h"
 #include "implicit.h"
@@ -40,6 +42,8 @@ class Matmul final : public Product {
  private:
     struct Scratch;
     void lay_out_vertical(const Kernels& kernels);
+    void lay_out_bitsliced(const Kernels& kernels);
+    void find_padding(std::vector<std::vector<bool>>* outside, std::vector<uint32_t>* classes) const;
     // How a run is shared: blocks of rows × splits of channels, each a task.
     struct Cut {
         Kernel kernel;
@@ -100,6 +104,7 @@ class Matmul final : public Product {
 
     std::optional<Implicit> implicit_;
     std::optional<VerticalMatmul> vertical_;
+    std::optional<BitslicedMatmul> bitsliced_;
     std::optional<CodesMatmul> codes_;
     Order order_;
     size_t lanes_ = 0;            // of a panel

@@ -86,7 +86,7 @@ void Rows::gather_patch(const uint8_t* image, size_t oy, size_t ox, size_t group
     const size_t channels = shape_.from.channels / shape_.groups, line = w.kernel_width * channels;
     const bool whole = shape_.groups == 1 && w.dilation_x == 1 && w.column(ox, 0) < w.width &&
                        w.column(ox, w.kernel_width - 1) < w.width;
-    const uint8_t* const end = image + shape_.from.bytes();
+    const uint8_t* const end = image + image_bytes_;
     for (size_t ky = 0; ky < w.kernel_height; ++ky, patch += line) {
         const size_t iy = w.row(oy, ky);
         if (iy >= w.height) {
@@ -142,9 +142,8 @@ void Rows::gather_codes(const uint8_t* source, size_t first, size_t count, uint8
 
 template <class Body>
 void Rows::each_position(const void* source, size_t first, size_t count, Body&& body) const {
-    const size_t columns = shape_.window->out_width(), positions = shape_.window->positions(),
-                 image_bytes = shape_.from.bytes();
-    const uint8_t* image = static_cast<const uint8_t*>(source) + first / positions * image_bytes;
+    const size_t columns = shape_.window->out_width(), positions = shape_.window->positions();
+    const uint8_t* image = static_cast<const uint8_t*>(source) + first / positions * image_bytes_;
     size_t oy = first % positions / columns, ox = first % columns;
     for (size_t r = 0; r < count; ++r) {
         body(image, oy, ox, r);
@@ -152,7 +151,7 @@ void Rows::each_position(const void* source, size_t first, size_t count, Body&& 
         ox = 0;
         if (++oy < shape_.window->out_height()) continue;
         oy = 0;
-        image += image_bytes;
+        image += image_bytes_;
     }
 }
 

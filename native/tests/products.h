@@ -67,7 +67,8 @@ inline void build(Network& network, const Case& c) {
         }
         x = network.add_threshold("end", x, std::move(table));
         // Who reads whole words finds nothing behind the last output.
-        if (c.ending == Ending::bits && c.dense && largest == 1) x = network.add_linear("reader", x, weights(20, c.filters));
+        if (c.ending == Ending::bits && c.dense && largest == 1)
+            x = network.add_linear("reader", x, weights(20, c.filters));
     }
     network.finish(x);
 }
@@ -75,11 +76,11 @@ inline void build(Network& network, const Case& c) {
 // One product on a kernel against popcount in portable C++, whose own oracle is a loop over single bits.
 inline void compare(const Kernels& k, const char* kernel, const Case& c, size_t images) {
     char where[200];
-    std::snprintf(
-        where, sizeof where,
-        "%s %s of %s %zux%zux%zu -> %zu, kernel %zux%zu stride %zu dilation %zu padding %zu of %d, %zu images", k.name, kernel, c.encoding,
-        c.height, c.width, c.channels, c.filters, c.kernel_height, c.kernel_width, c.stride, c.dilation,
-        c.padding, c.pad_value, images);
+    std::snprintf(where, sizeof where,
+                  "%s %s of %s %zux%zux%zu -> %zu, kernel %zux%zu stride %zu dilation %zu padding %zu of %d, "
+                  "%zu images",
+                  k.name, kernel, c.encoding, c.height, c.width, c.channels, c.filters, c.kernel_height,
+                  c.kernel_width, c.stride, c.dilation, c.padding, c.pad_value, images);
     Network expected("portable", 1, "popcount");
     build(expected, c);
     std::vector<uint8_t> input(images * expected.input_numbers());
