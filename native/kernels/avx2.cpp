@@ -328,6 +328,7 @@ extern const KernelTable avx2_kernels = {
     .vertical_bytes = kWide,
     .sliced_bits = sliced_bits,
     .transpose = transpose,
+    .slide = slide,
     .lookup_bits = lookup_bits,
     .lookup_i32 = lookup_i32,
     .lookup = lookup_shape,

@@ -52,6 +52,10 @@ struct Gemm {
     const uint64_t* rows;  // row r, plane n: rows + r · row_stride + n · words, `words` words
     size_t row_count;
     size_t row_stride;  // in words, ≥ planes · words
+    // Where the table says `segments`, and P = 1: row r in pieces where they lie, piece s at starts[r] + s ·
+    // segment_stride, each with as many units. Else null.
+    const uint64_t* const* starts;
+    size_t segments, segment_stride;
     size_t words;
     int planes;             // P, 1 … 8
     const uint8_t* panels;  // 64-byte aligned; panel p: panels + p · units · shape.channels · shape.bytes
@@ -187,6 +191,17 @@ struct VerticalI32 : Vertical {
     size_t base_stride, channels;
     int32_t* out;
     size_t out_stride;
+};
+
+// Strings of bits, moved by `down` < 64: bit i of string k of out, `words` words each, is bit i + down of
+// string k of `strings`, or where the mask's bit is 0 that of `outside`. Of each string words + 1 words are
+// there, and a vector behind the last may be read.
+struct Slide {
+    const uint64_t* strings;  // (channels, stride)
+    size_t channels, stride, words, down;
+    const uint64_t* mask;
+    uint64_t outside;  // all ones or 0
+    uint8_t* out;      // (channels, words)
 };
 
 // Entries [begin, end) of words at `offset`.
@@ -350,10 +365,12 @@ struct KernelTable {
     // Bitsliced, with words as wide; and bit j of row i → bit i of row j, 64 × 64.
     void (*sliced_bits)(const Sliced&) = nullptr;
     void (*transpose)(const uint64_t* from, uint64_t* to) = nullptr;
+    void (*slide)(const Slide&) = nullptr;
     // Codes by look-ups, for panels of its own; not everywhere.
     void (*lookup_bits)(const LookupBits&) = nullptr;
     void (*lookup_i32)(const LookupI32&) = nullptr;
     LookupShape lookup = {};
+    bool segments = false;  // rows in pieces, for popcount
     size_t tile_depth = 0;  // values of the longest row that the matrix unit takes; 0: there is none
     const Prices* prices = nullptr;
     // Units of native/bench/peaks.h that the products run on, for benchmarks.

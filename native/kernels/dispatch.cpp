@@ -47,6 +47,7 @@ void complete(std::vector<Kernels>& list) {
             k->vertical_i32 = next->vertical_i32;
             k->sliced_bits = next->sliced_bits;
             k->transpose = next->transpose;
+            k->slide = next->slide;
             k->vertical_bytes = next->vertical_bytes;
         }
         if (next && !k->lookup.channels) {

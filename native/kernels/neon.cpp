@@ -209,6 +209,7 @@ extern const KernelTable neon_kernels = {
     .vertical_bytes = kWide,
     .sliced_bits = sliced_bits,
     .transpose = transpose,
+    .slide = slide,
 };
 
 }  // namespace binarynet

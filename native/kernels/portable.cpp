@@ -160,6 +160,7 @@ extern const KernelTable portable_kernels = {
     .vertical_bytes = kWide,
     .sliced_bits = sliced_bits,
     .transpose = transpose,
+    .slide = slide,
     .prices = &prices,
 };
 

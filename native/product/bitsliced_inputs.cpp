@@ -43,8 +43,8 @@ BitslicedMatmul::Scratch BitslicedMatmul::scratch(uint8_t* memory) const {
     s.positions = reinterpret_cast<uint32_t*>(take(lanes() * 4));
     if (!direct_) {
         s.pixels = reinterpret_cast<const uint64_t**>(take(words * kWord * sizeof(uint64_t*)));
-        s.strings = reinterpret_cast<uint64_t*>(take(words * kWord * 8));
-        s.masks = reinterpret_cast<uint64_t*>(take(columns() * words * 8));
+        s.strings = reinterpret_cast<uint64_t*>(take(words * kWord * 8 + wide_));
+        s.masks = reinterpret_cast<uint64_t*>(take(columns() * words * 8 + wide_));
     }
     s.end = next;
     return s;
@@ -125,20 +125,19 @@ void BitslicedMatmul::load_strings(const Frame& frame, const uint64_t* source, s
             }
             const size_t channels = std::min(kWord, channels_ - word * kWord);
             for (size_t kx = 0; kx < columns(); ++kx) {
-                const uint64_t* const mask = s.masks + kx * words;
                 const auto move = static_cast<ptrdiff_t>(kx * w.dilation_x) - static_cast<ptrdiff_t>(w.left);
                 // Bits from `move` on, in two words.
-                const size_t skip = move < 0 ? 0 : 1, down = static_cast<size_t>(move < 0 ? move + 64 : move);
-                uint8_t* at = s.inputs + region.offset + place(region, 0, kx, word * kWord);
-                for (size_t i = 0; i < channels; ++i, at += span_) {
-                    const uint64_t* string = s.strings + i * words + skip;
-                    for (size_t q = 0; q < span_ / 8; ++q) {
-                        // Twice, as a shift by 64 is none.
-                        const uint64_t moved = string[q] >> down | string[q + 1] << 1 << (63 - down);
-                        const uint64_t bits = (moved & mask[q]) | (outside & ~mask[q]);
-                        std::memcpy(at + 8 * q, &bits, 8);
-                    }
-                }
+                const size_t skip = move < 0 ? 0 : 1;
+                Slide slide{};
+                slide.strings = s.strings + skip;
+                slide.channels = channels;
+                slide.stride = words;
+                slide.words = span_ / 8;
+                slide.down = static_cast<size_t>(move < 0 ? move + 64 : move);
+                slide.mask = s.masks + kx * words;
+                slide.outside = outside;
+                slide.out = s.inputs + region.offset + place(region, 0, kx, word * kWord);
+                frame.kernels.slide(slide);
             }
         }
 }

@@ -49,7 +49,8 @@ Matmul::Cut Matmul::cut(const Frame& frame, Kernel kernel) const {
 Work Matmul::count(const Frame& frame, const Cut& cut) const {
     const Value& from = shape_.from;
     const size_t rows = frame.images * positions(), block = (rows + cut.blocks - 1) / cut.blocks;
-    const double tiles = number(cut.blocks * ((block + tile_rows() - 1) / tile_rows()));
+    const size_t tile = pieces_ ? std::min(tile_rows(), positions()) : tile_rows();
+    const double tiles = number(cut.blocks * ((block + tile - 1) / tile));
     const double rows_of_tile = number(rows) / tiles;
     const double groups = number(shape_.groups), planes = planes_.rows(), weight_planes = planes_.weights();
     const size_t parts = finish_.compares() || shape_.groups > 1
@@ -75,7 +76,9 @@ Work Matmul::count(const Frame& frame, const Cut& cut) const {
         work[Work::popcounts] = number(rows) * planes * weights * 8;
     }
     work[finish_.compares() ? Work::bits : Work::stored] = sums;
-    if (!rows_.direct()) {
+    if (pieces_) {
+        work[Work::gathered] = number(frame.images * cut.splits * from.bytes()) / 1024;
+    } else if (!rows_.direct()) {
         const double gathers = number(rows * cut.splits) * groups, depth = number(shape_.depth);
         const bool bits = from.store == Value::bits;
         if (!bits) work[Work::digits] = gathers * depth * planes / 1024;

@@ -45,6 +45,7 @@ void Matmul::seal(const Kernels& kernels) {
         implicit_ = Implicit::plan(s.from, *s.window, outside_.code, kernels);
     const size_t pixels = s.window ? s.window->taps() : s.from.pixels();
     const bool pixel_rows = s.window ? implicit_ && implicit_->whole_words() : s.from.store == Value::bits;
+    if (!implicit_ && planes_.plain() && Pieces::takes(s, kernels)) pieces_.emplace(s, outside_.code);
     order_ = pixel_rows && pixels > 1 && s.from.channels % kWord ? Order::by_pixel(s, pixels) : Order(s);
     const size_t per_group = s.channels_of_group(), planes = static_cast<size_t>(planes_.weights());
     panels_.resize(s.groups * planes);
@@ -140,7 +141,8 @@ std::string Matmul::kernel(const Frame& frame) const {
     if (!planes_.plain()) text += " × " + std::to_string(planes_.weights());
     text += planes_.rows() == 1 && planes_.plain() ? " plane" : " planes";
     if (shape_.window)
-        text += implicit_ ? std::string(", implicit ") + implicit_->text() : std::string(", ") + rows_.text();
+        text += implicit_ ? std::string(", implicit ") + implicit_->text()
+                          : std::string(pieces_ ? ", pixels in place" : ", ") + (pieces_ ? "" : rows_.text());
     if (shape_.groups > 1) text += ", " + std::to_string(shape_.groups) + " groups";
     if (terms_.has_classes()) text += ", exact zero padding";
     return text + finish_.text();

@@ -17,6 +17,7 @@
 #include "implicit.h"
 #include "kernel.h"
 #include "kernels/panels.h"
+#include "pieces.h"
 #include "rows.h"
 #include "terms.h"
 #include "vertical.h"
@@ -97,6 +98,7 @@ class Matmul final : public Product {
     Shape shape_;
     Outside outside_;
     Rows rows_;
+    std::optional<Pieces> pieces_;  // of what popcount reads where it lies
     Planes planes_;
     Finish finish_;
     PackedWeights weight_;  // until seal()
