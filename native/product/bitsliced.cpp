@@ -210,9 +210,8 @@ Work BitslicedMatmul::work(const Frame& frame) const {
     const double blocks = number(this->blocks(frame.images)), chunks = number(offsets_.size());
     const double outputs = number(2 * pairs()), words = number(lanes() / kWord);
     Work work(Work::calls, blocks);
-    work[Work::vertical_words] = blocks * number(entries_.size()) / 1024;
-    work[Work::vertical_counters] = blocks * outputs * chunks;
-    work[Work::vertical_compared] = blocks * outputs;
+    work[Work::sliced_words] = blocks * number(entries_.size()) / 1024;
+    work[Work::sliced_outputs] = blocks * outputs * (chunks > 1 ? 1 + chunks / 2 : 1);
     const double strings = direct_ ? words : number(span_ / 8 + 2) + 2 * number(columns());
     work[Work::transposed] =
         blocks * (number(pixel_words_) * strings + number(words_for(shape_.channels)) * words);

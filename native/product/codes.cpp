@@ -91,7 +91,8 @@ Work CodesMatmul::work(const Frame& frame, const Finish& finish) const {
     work[finish.compares() ? Work::bits : Work::stored] = sums;
     if (!direct()) {
         work[Work::gathered] = rows * depth / 1024;
-        work[Work::taps] = rows * number(shape_.taps());
+        const Window& w = *shape_.window;  // lines of a window are copied at once
+        work[Work::taps] = rows * number(w.dilation_x == 1 ? w.kernel_height : w.taps());
     }
     if (finish.reads()) work[Work::finished] = sums * number(finish.levels());
     return work;

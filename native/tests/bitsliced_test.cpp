@@ -1,5 +1,5 @@
-// Products by the bitsliced kernels against those by popcount: every window and padding, at the edges of words,
-// blocks of rows, regions, pairs and counters; and the transposition alone.
+// Products by the bitsliced kernels against those by popcount: every window and padding, at the edges of
+// words, blocks of rows, regions, pairs and counters; and the transposition alone.
 #include "products.h"
 
 using namespace binarynet;

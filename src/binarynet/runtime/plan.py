@@ -37,8 +37,8 @@ Network = _native.Network
 class Planned:
     """A step of the engine: the op it runs, ops that became part of it, and what that is expected to cost.
 
-    ``seconds`` are those of the prices in native/kernels/costs, which one machine has measured; `kernel` says how it is
-    computed, the first word being one of ``popcount tiles vertical counters lookup multiply`` for a Linear or a Conv2d.
+    ``seconds`` are those of the price list (`binarynet.runtime.prices`); `kernel` says how it is computed, the first
+    word being one of ``popcount tiles vertical bitsliced counters lookup multiply`` for a Linear or a Conv2d.
     ``weight_bytes`` are those in memory, laid out for the kernel.
     """
 
