@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "fold": {"errors", "graph"},
     "lower": {"errors", "nn", "graph", "fold"},
     "format": {"errors", "atomic", "graph", "models"},
-    "runtime": {"errors", "pixels", "format", "graph", "_native", "gpu"},
+    "runtime": {"errors", "atomic", "pixels", "format", "graph", "_native", "gpu"},
     "export": {"errors", "atomic", "graph", "format"},
     "importer": {"errors", "graph", "fold"},
     "gpu": {"errors", "graph", "format"},

@@ -1,10 +1,12 @@
 // The Python module binarynet._native. Its typed face is src/binarynet/_native.pyi.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <map>
 #include <stdexcept>
 
 #include "base/memory.h"
@@ -96,6 +98,26 @@ nb::list plan(const Network& network, size_t images) {
     return list;
 }
 
+std::map<std::string, double> prices(const std::string& isa) {
+    std::map<std::string, double> found;
+    for (size_t i = 0; i < binarynet::Work::kCounts; ++i)
+        found[binarynet::Work::kNames[i]] = binarynet::kernels_named(isa).prices->of[i];
+    return found;
+}
+
+void use_prices(const std::string& isa, const std::map<std::string, double>& wanted) {
+    binarynet::Prices prices{};
+    for (size_t i = 0; i < binarynet::Work::kCounts; ++i) {
+        const auto price = wanted.find(binarynet::Work::kNames[i]);
+        if (price == wanted.end() || !(price->second >= 0 && price->second < 1e12))
+            throw std::invalid_argument(std::string("no price of '") + binarynet::Work::kNames[i] + "'");
+        prices.of[i] = price->second;
+    }
+    if (wanted.size() != binarynet::Work::kCounts)
+        throw std::invalid_argument("a price of what is not counted");
+    binarynet::use_prices(isa, prices);
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -119,6 +141,8 @@ NB_MODULE(_native, m) {
         "Those that this CPU supports, best first.");
     m.def("active", [] { return std::string(binarynet::active_kernels().name); });
     m.def("use", &binarynet::use_kernels, "name"_a);
+    m.def("prices", &prices, "isa"_a);
+    m.def("use_prices", &use_prices, "isa"_a, "prices"_a);
     m.def("default_threads", &binarynet::default_threads);
     m.def("buffers_allocated", &binarynet::buffers_allocated);
     m.def("arithmetic_units", &binarynet::arithmetic_units);

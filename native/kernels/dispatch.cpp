@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <deque>
+#include <mutex>
 #include <stdexcept>
 
 #include "base/cpu.h"
@@ -72,8 +74,10 @@ std::atomic<const Kernels*> chosen{nullptr};
 
 }  // namespace
 
-const std::vector<Kernels>& compiled_kernels() {
-    static const std::vector<Kernels> all = [] {
+namespace {
+
+std::vector<Kernels>& kernels_with_prices() {
+    static std::vector<Kernels> all = [] {
         std::vector<Kernels> list;
 #define KERNELS(name, title, condition) list.push_back({name##_kernels, #name, title, name##_supported});
 #include "kernels.inc"
@@ -82,6 +86,12 @@ const std::vector<Kernels>& compiled_kernels() {
         return list;
     }();
     return all;
+}
+
+}  // namespace
+
+const std::vector<Kernels>& compiled_kernels() {
+    return kernels_with_prices();
 }
 
 const std::vector<const Kernels*>& available_kernels() {
@@ -120,6 +130,16 @@ const Kernels& active_kernels() {
 
 void use_kernels(const std::string& name) {
     chosen.store(name.empty() ? nullptr : &kernels_named(name));
+}
+
+void use_prices(const std::string& name, const Prices& prices) {
+    const Kernels* const wanted = &kernels_named(name);
+    static std::mutex lock;
+    static std::deque<Prices> kept;  // those of before may be in use
+    const std::lock_guard<std::mutex> guard(lock);
+    kept.push_back(prices);
+    for (Kernels& k : kernels_with_prices())
+        if (&k == wanted) __atomic_store_n(&k.prices, &kept.back(), __ATOMIC_RELEASE);
 }
 
 }  // namespace binarynet

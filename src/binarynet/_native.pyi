@@ -16,6 +16,12 @@ def available() -> list[str]:
 
 def active() -> str: ...
 def use(name: str) -> None: ...
+def prices(isa: str) -> dict[str, float]:
+    """What one of each count of native/kernels/counts.inc takes there, in nanoseconds of one thread."""
+
+def use_prices(isa: str, prices: dict[str, float]) -> None:
+    """From now on. ValueError for other counts, or a price that is none."""
+
 def default_threads() -> int: ...
 def buffers_allocated() -> int:
     """How often the engine has taken memory for weights, tables or activations since the process began."""

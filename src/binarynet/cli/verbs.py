@@ -46,6 +46,7 @@ def _run(arguments: Sequence[str]) -> int:
             recipes,
             run,
             train,
+            tune,
             verify,
         )
 

@@ -29,6 +29,7 @@ from binarynet.graph.ir import (
 )
 from binarynet.graph.rules import Rules
 from binarynet.graph.weights import held
+from binarynet.runtime import prices
 
 Network = _native.Network
 
@@ -55,6 +56,7 @@ def build(graph: Graph, isa: str | None, threads: int | None, kernel: str | None
     Raises:
         RuntimeUnavailable: there is no such instruction set or kernel here, or an op cannot run on that kernel.
     """
+    prices.use()
     try:
         network = Network(isa or "", threads or 0, kernel or "")
         numbers: dict[str, int] = {}
