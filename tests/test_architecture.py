@@ -30,7 +30,20 @@ MAY_IMPORT = {
     "importer": {"errors", "graph", "fold"},
     "gpu": {"errors", "graph", "format"},
     "report": {"errors", "atomic", "graph", "runtime"},
-    "bench": {"errors", "atomic", "graph", "runtime", "report", "data", "nn", "optim", "recipes", "train"},
+    "bench": {
+        "errors",
+        "atomic",
+        "graph",
+        "format",
+        "models",
+        "runtime",
+        "report",
+        "data",
+        "nn",
+        "optim",
+        "recipes",
+        "train",
+    },
     "cli": None,  # all
     "__init__": {"errors", "graph", "format", "runtime"},
 }

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "base/threads.h"
+#include "bench/naive.h"
 #include "bench/peaks.h"
 #include "kernels/dispatch.h"
 #include "network/network.h"
@@ -150,6 +151,22 @@ NB_MODULE(_native, m) {
           nb::call_guard<nb::gil_scoped_release>());
     m.def("read_rate", &binarynet::read_rate, "bytes"_a, "threads"_a,
           nb::call_guard<nb::gil_scoped_release>());
+
+    m.def(
+        "naive_conv3x3",
+        [](nb::ndarray<const float, nb::ndim<3>, nb::c_contig, nb::device::cpu> image,
+           nb::ndarray<const float, nb::ndim<4>, nb::c_contig, nb::device::cpu> weight,
+           nb::ndarray<float, nb::ndim<3>, nb::c_contig, nb::device::cpu> out) {
+            const size_t height = image.shape(0), width = image.shape(1), channels = image.shape(2);
+            const size_t filters = weight.shape(0);
+            if (weight.shape(1) != 3 || weight.shape(2) != 3 || weight.shape(3) != channels ||
+                out.shape(0) != height || out.shape(1) != width || out.shape(2) != filters)
+                throw std::invalid_argument("shapes that do not belong together");
+            nb::gil_scoped_release release;
+            binarynet::naive_conv3x3(image.data(), height, width, channels, weight.data(), filters,
+                                     out.data());
+        },
+        "image"_a, "weight"_a, "out"_a);
 
     nb::class_<Network>(m, "Network")
         .def(nb::init<const std::string&, int, const std::string&>(), "isa"_a = "", "threads"_a = 0,

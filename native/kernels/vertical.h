@@ -98,8 +98,8 @@ struct Count {
     }
 };
 
-// Sixteen listed words, entries in units of `Scale` bytes, into four digits; what counts 16 is returned. The words meet each other first, the
-// digits last, so that sixteen words wait only once for those before them.
+// Sixteen listed words, entries in units of `Scale` bytes, into four digits; what counts 16 is returned. The
+// words meet each other first, the digits last, so that sixteen words wait only once for those before them.
 template <size_t Scale>
 BINARYNET_INLINE Word sixteen(const uint16_t* entries, const uint8_t* weights, Word& d1, Word& d2, Word& d4,
                               Word& d8) {
@@ -127,7 +127,7 @@ BINARYNET_INLINE Word sixteen(const uint16_t* entries, const uint8_t* weights, W
 // A list on top of what was counted before. Not inline: three of them would share the registers of one.
 template <size_t Scale = 8>
 __attribute__((noinline)) void count_list(const uint16_t* entries, const uint16_t* end,
-                                                 const uint8_t* weights, const Count* before, Count* after) {
+                                          const uint8_t* weights, const Count* before, Count* after) {
     Count count = *before;
     const auto next = [&](size_t k) {
         return sixteen<Scale>(entries + k, weights, count.d1, count.d2, count.d4, count.d8);

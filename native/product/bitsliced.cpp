@@ -47,7 +47,6 @@ BitslicedMatmul::BitslicedMatmul(const Shape& shape, const Outside& outside, boo
       wide_(kernels.vertical_bytes),
       pixel_words_(direct ? order.words() : shape.from.row_words()),
       channels_(direct ? order.used() : shape.from.channels),
-      flattened_(direct && order.used() != shape.depth),
       order_(order) {
     if (!direct) {
         const Window& w = *shape.window;
@@ -83,16 +82,6 @@ size_t BitslicedMatmul::lanes_of(size_t images) const {
 
 size_t BitslicedMatmul::place(const Region& region, size_t ky, size_t kx, size_t channel) const {
     return (kx * region.words * kWord + channel - region.word * kWord) * span_ + ky * row_step();
-}
-
-bool BitslicedMatmul::bit(const PackedWeights& weight, size_t output, size_t ky, size_t kx,
-                          size_t channel) const {
-    const size_t pixel = flattened_ ? shape_.from.channels : channels_;
-    const size_t words = words_for(pixel);
-    const size_t tap = flattened_ ? channel / (words * kWord) : ky * columns() + kx;
-    const size_t within = flattened_ ? channel % (words * kWord) : channel;
-    const uint64_t* row = weight.row(0, output, shape_.depth);
-    return within < pixel && read_bits(row, tap * pixel + within, 1);
 }
 
 void BitslicedMatmul::seal(const PackedWeights& weight, const Finish& finish,
@@ -135,27 +124,68 @@ void BitslicedMatmul::seal(const PackedWeights& weight, const Finish& finish,
             }
         }
     }
+    list_weights(direct_ ? order_.lay_out(listed, 0, depth) : std::move(listed.words));
+    list_all();
+}
+
+// Words of the weights under a tap, of the outputs a and b or, where there is no b, a alone.
+void BitslicedMatmul::list_weights(const std::vector<uint64_t>& rows) {
+    const size_t row_words = direct_ ? order_.words() : words_for(shape_.depth);
+    const auto read = [&](size_t output, size_t ky, size_t kx, size_t word) {
+        if (output >= shape_.channels) return uint64_t{0};
+        const uint64_t* row = &rows[output * row_words];
+        if (direct_) return row[word];
+        return read_bits(row, (ky * columns() + kx) * channels_ + word * kWord,
+                         std::min(kWord, channels_ - word * kWord));
+    };
+    const auto each_word = [&](const Region& region, size_t first_row, size_t last_row, auto&& body) {
+        for (size_t ky = first_row; ky < last_row; ++ky)
+            for (size_t kx = 0; kx < columns(); ++kx)
+                for (size_t word = region.word; word < region.word + region.words; ++word) body(ky, kx, word);
+    };
     // Lists of a region: of all rows of the kernel or, where counters would not hold them, of each.
-    std::vector<std::pair<const Region*, std::pair<size_t, size_t>>> chunks;
+    struct Chunk {
+        const Region& region;
+        size_t first_row, last_row;
+    };
+    std::vector<Chunk> chunks;
     for (const Region& region : regions_) {
         size_t most = 0;
-        for (size_t c = 0; c < channels; ++c) {
+        for (size_t c = 0; c < shape_.channels; ++c) {
             size_t ones = 0;
-            for (size_t tap = 0; tap < (direct_ ? 1 : shape_.taps()); ++tap) {
-                const size_t first = tap * (direct_ ? 0 : channels_) + region.word * kWord;
-                const size_t end =
-                    tap * (direct_ ? 0 : channels_) +
-                    std::min(direct_ ? depth : channels_, (region.word + region.words) * kWord);
-                if (first < end && !flattened_) ones += popcount(listed.row(0, c, depth), first, end - first);
-            }
+            each_word(region, 0, kernel_rows(), [&](size_t ky, size_t kx, size_t word) {
+                ones += static_cast<size_t>(__builtin_popcountll(read(c, ky, kx, word)));
+            });
             most = std::max(most, ones);
         }
         const size_t step = most <= kSlicedCount ? kernel_rows() : 1;
-        for (size_t ky = 0; ky < kernel_rows(); ky += step) chunks.push_back({&region, {ky, ky + step}});
+        for (size_t ky = 0; ky < kernel_rows(); ky += step) chunks.push_back({region, ky, ky + step});
     }
-    for (size_t pair = 0; pair < pairs(); ++pair)
-        for (const auto& [region, rows] : chunks) list_pair(listed, *region, pair, rows.first, rows.second);
-    for (const auto& [region, rows] : chunks) offsets_.push_back(region->offset);
+    for (const Chunk& chunk : chunks) offsets_.push_back(chunk.region.offset);
+    entries_.reserve(pairs() * (shape_.depth + 3 * kListUnit * chunks.size()));
+    for (size_t a = 0; a < 2 * pairs(); a += 2)
+        for (const Chunk& chunk : chunks) {
+            const auto list = [&](auto&& chosen) {
+                begins_.push_back(static_cast<uint32_t>(entries_.size()));
+                each_word(chunk.region, chunk.first_row, chunk.last_row,
+                          [&](size_t ky, size_t kx, size_t word) {
+                              uint64_t bits = chosen(read(a, ky, kx, word), read(a + 1, ky, kx, word));
+                              const size_t at = place(chunk.region, ky, kx, word * kWord);
+                              for (; bits; bits &= bits - 1)
+                                  entries_.push_back(static_cast<uint16_t>(
+                                      at + static_cast<size_t>(__builtin_ctzll(bits)) * span_));
+                          });
+                const auto fill = static_cast<uint16_t>(region_bytes(chunk.region.words));
+                while ((entries_.size() - begins_.back()) % kListUnit) entries_.push_back(fill);
+            };
+            list([](uint64_t first, uint64_t second) { return first & second; });
+            list([](uint64_t first, uint64_t second) { return first & ~second; });
+            list([](uint64_t first, uint64_t second) { return second & ~first; });
+            begins_.push_back(static_cast<uint32_t>(entries_.size()));
+        }
+}
+
+void BitslicedMatmul::list_all() {
     for (const Region& region : regions_) {
         SlicedList list{static_cast<uint32_t>(entries_.size()), 0, region.offset};
         const auto end_list = [&] {
@@ -175,25 +205,7 @@ void BitslicedMatmul::seal(const PackedWeights& weight, const Finish& finish,
         if (entries_.size() > list.begin) end_list();
     }
     entries_.resize(entries_.size() + kListSlack);
-}
-
-void BitslicedMatmul::list_pair(const PackedWeights& weight, const Region& region, size_t pair,
-                                size_t first_row, size_t last_row) {
-    const size_t a = 2 * pair, b = a + 1;
-    const auto fill = static_cast<uint16_t>(region_bytes(region.words));
-    for (const int which : {3, 1, 2}) {  // set in both, in the first only, in the second only
-        begins_.push_back(static_cast<uint32_t>(entries_.size()));
-        for (size_t ky = first_row; ky < last_row; ++ky)
-            for (size_t kx = 0; kx < columns(); ++kx)
-                for (size_t c = region.word * kWord; c < (region.word + region.words) * kWord; ++c) {
-                    if (c >= channels_) break;
-                    const int set = bit(weight, a, ky, kx, c) +
-                                    (b < shape_.channels && bit(weight, b, ky, kx, c) ? 2 : 0);
-                    if (set == which) entries_.push_back(static_cast<uint16_t>(place(region, ky, kx, c)));
-                }
-        while ((entries_.size() - begins_.back()) % kListUnit) entries_.push_back(fill);
-    }
-    begins_.push_back(static_cast<uint32_t>(entries_.size()));
+    entries_.shrink_to_fit();
 }
 
 size_t BitslicedMatmul::weight_bytes() const {
@@ -207,15 +219,18 @@ std::string BitslicedMatmul::text() const {
 
 Work BitslicedMatmul::work(const Frame& frame) const {
     const auto number = [](size_t n) { return static_cast<double>(n); };
-    const double blocks = number(this->blocks(frame.images)), chunks = number(offsets_.size());
+    const double blocks = number(this->blocks(frame.images)), chunks = number(regions_.size());
     const double outputs = number(2 * pairs()), words = number(lanes() / kWord);
     Work work(Work::calls, blocks);
-    work[Work::sliced_words] = blocks * number(entries_.size()) / 1024;
+    // As if half of the weights were listed, and those of two outputs independent; a list is filled up.
+    const double depth = number(kernel_rows() * columns() * pixel_words_ * kWord);
+    const double listed = 0.75 * depth + 1.5 * kListUnit * chunks;
+    work[Work::sliced_words] = blocks * (number(pairs()) * listed + depth) / 1024;
     work[Work::sliced_outputs] = blocks * outputs * (chunks > 1 ? 1 + chunks / 2 : 1);
     const double strings = direct_ ? words : number(span_ / 8 + 2) + 2 * number(columns());
     work[Work::transposed] =
         blocks * (number(pixel_words_) * strings + number(words_for(shape_.channels)) * words);
-    work[frame.weights()] = blocks * number(weight_bytes()) / 1024 / 8;
+    work[frame.weights()] = blocks * number(pairs()) * depth * 1.5 / 1024 / 8;
     if (!classes_.empty()) work[Work::taps] = blocks * number(lanes());
     return work;
 }

@@ -52,9 +52,9 @@ class BitslicedMatmul {
     size_t blocks(size_t images) const { return (lanes_of(images) + lanes() - 1) / lanes(); }
     // Where in a region an input lies.
     size_t place(const Region& region, size_t ky, size_t kx, size_t channel) const;
-    bool bit(const PackedWeights& weight, size_t output, size_t ky, size_t kx, size_t channel) const;
-    void list_pair(const PackedWeights& weight, const Region& region, size_t pair, size_t first_row,
-                   size_t last_row);
+    // rows: of the weights, (outputs, words).
+    void list_weights(const std::vector<uint64_t>& rows);
+    void list_all();
 
     // bitsliced_inputs.cpp
     Scratch scratch(uint8_t* memory) const;
@@ -76,7 +76,6 @@ class BitslicedMatmul {
     std::vector<Region> regions_;
     size_t inputs_bytes_ = 0;
 
-    bool flattened_ = false;
     Order order_;
     std::vector<uint16_t> entries_;
     std::vector<uint32_t> begins_;

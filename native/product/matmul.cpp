@@ -82,18 +82,24 @@ void Matmul::lay_out_vertical(const Kernels& kernels) {
 
 // Answers that are not bits would have to be turned back digit by digit.
 void Matmul::lay_out_bitsliced(const Kernels& kernels) {
+    std::optional<BitslicedMatmul> planned;
     if (finish_.compares())
-        bitsliced_ = BitslicedMatmul::plan(shape_, outside_, rows_.direct(), order_, kernels, bool(forced_));
-    if (!bitsliced_) {
-        if (!forced_) return;
+        planned = BitslicedMatmul::plan(shape_, outside_, rows_.direct(), order_, kernels, bool(forced_));
+    if (!planned && forced_)
         throw std::invalid_argument(op() +
                                     ": its answers are not bits, which the kernel 'bitsliced' makes; it can "
                                     "run on popcount");
+    if (!planned) return;
+    if (!forced_) {
+        // Lists are many times as large as the weights: none where even full words lose.
+        const Frame frame{kernels, 0, 4 * 8 * kernels.vertical_bytes / positions() + 1, 1};
+        if (frame.nanoseconds(planned->work(frame)) >= frame.nanoseconds(cut(frame).work)) return;
     }
     std::vector<std::vector<bool>> outside;
     std::vector<uint32_t> classes;
     find_padding(&outside, &classes);
-    bitsliced_->seal(weight_, finish_, outside, std::move(classes));
+    planned->seal(weight_, finish_, outside, std::move(classes));
+    bitsliced_ = std::move(planned);
 }
 
 // Classes of positions: which taps lie outside, where the number 0 stands there.

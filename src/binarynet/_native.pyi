@@ -35,6 +35,9 @@ def arithmetic_rate(unit: str, threads: int) -> float:
 def read_rate(bytes: int, threads: int) -> float:
     """Bytes a second when each thread reads its own equal part of so many bytes over and over."""
 
+def naive_conv3x3(image: NDArray[np.float32], weight: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """A zero-padded convolution as its definition reads: (height, width, channels), (filters, 3, 3, channels)."""
+
 class Network:
     """Values and steps; each ``add_…`` returns the number of the value it makes. ValueError for what cannot run."""
 

@@ -29,7 +29,13 @@ def suite(
         str,
         typer.Option(help="Libraries, separated by commas: torch, or one way of it, torch:int8.", show_default="all"),
     ] = "",
-    workloads: Annotated[str, typer.Option(help="Of W1, W2 (products), W3 (MLP), W4 (ConvNet).")] = "W1,W2,W3,W4",
+    workloads: Annotated[
+        str,
+        typer.Option(
+            help="Of W1, W2 (products), W3 (MLP), W4 (ConvNet), W5 (XNOR-Net's convolution), W6 (AlexNet, ResNet-18), "
+            "W7 (the models that come along), W8 (loading).",
+        ),
+    ] = "W1,W2,W3,W4,W5,W6,W7,W8",
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
     seconds: Annotated[float, typer.Option(min=0.0, help="Timing of each cell, in all its rounds.")] = 0.6,
     quick: Annotated[bool, typer.Option("--quick", help="Tiny shapes, no waiting: only to see that it runs.")] = False,
