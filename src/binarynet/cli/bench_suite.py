@@ -51,6 +51,7 @@ def suite(
         typer.Option(
             help="Folder of earlier runs: a ratio that is more than 10 % worse than in the last one on this kind of "
             "processor is named, and the exit code is 1.",
+            show_default="none",
         ),
     ] = None,
     as_json: AsJson = False,

@@ -77,7 +77,7 @@ class Workload:
 
     @property
     def macs(self) -> dict[int, int]:
-        """Multiply-adds of the whole batch by the activation's width in bits: {8: first layer, 1: others, 32: reals}."""
+        """Multiply-adds of the whole batch by the activation's width in bits: {8: first layer, 1: rest, 32: reals}."""
         values, found = verify(self.graph), dict[int, int]()
         for op in self.graph.ops:
             if isinstance(op, Linear | Conv2d):
