@@ -1,4 +1,4 @@
-"""The command line: ``demo · recipes · train · eval · lower · inspect · tune · run · verify · export · import · bench``."""
+"""The command line: ``demo recipes train eval lower inspect tune run verify export import bench``."""
 
 from binarynet.cli.main import main
 
