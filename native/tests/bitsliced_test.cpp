@@ -58,6 +58,16 @@ TEST_CASE("bitsliced products") {
             c.padding = 1;
             compare(*k, "bitsliced", c, 9);
         }
+        // All weights of a region are listed: more than a list may count.
+        for (size_t channels : {256, 640, 1280})
+            for (size_t kernel : {3, 5}) {
+                Case c{6, 7, channels, 5, kernel, kernel};
+                c.padding = kernel / 2;
+                c.skewed = true;
+                c.ones_of_eight = 7;
+                compare(*k, "bitsliced", c, 2);
+                compare(*k, "vertical", c, 2);
+            }
         report(k->name, compared - before);
     }
 }

@@ -25,10 +25,19 @@ struct Case {
     Ending ending = Ending::falling_or_rising_bits;
     int ones_of_eight = 4;  // how many inputs are +1
     const char* encoding = "b1";
+    bool skewed = false;  // weights are +1 for the first half of the channels, −1 for the others
 };
 
 inline PackedWeights weights(size_t channels, size_t depth) {
     return {Code{}, channels, packed_rows(channels, depth)};
+}
+
+inline PackedWeights skewed_weights(size_t channels, size_t depth, size_t pixel) {
+    std::vector<uint64_t> rows(channels * words_for(depth));
+    for (size_t c = 0; c < channels; ++c)
+        for (size_t i = 0; i < depth; ++i)
+            rows[c * words_for(depth) + i / kWord] |= uint64_t{i % pixel < pixel / 2} << i % kWord;
+    return {Code{}, channels, std::move(rows)};
 }
 
 inline void build(Network& network, const Case& c) {
@@ -45,7 +54,9 @@ inline void build(Network& network, const Case& c) {
         w.dilation_x = w.dilation_y = c.dilation;
         w.top = w.bottom = w.left = w.right = c.padding;
         depth = c.kernel_height * c.kernel_width * c.channels;
-        x = network.add_conv2d("product", x, weights(c.filters, depth), w, 1, c.pad_value);
+        x = network.add_conv2d(
+            "product", x, c.skewed ? skewed_weights(c.filters, depth, c.channels) : weights(c.filters, depth),
+            w, 1, c.pad_value);
     }
     const int32_t largest = Code::parse(c.encoding).largest(), spread = largest > 1 ? largest : 1;
     const auto far = static_cast<int32_t>(depth) * spread;
