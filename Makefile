@@ -3,6 +3,7 @@
 # make papers every recipe, small: trained, lowered, compared, in one table
 # make library        libbinarynet and bnn, in build/native (docs/embed.md)
 # make embed-check    the library installed, and both examples built against it, with two compilers
+# make bench-check  the suite's own rows against the last kept run on this kind of processor: ratios 10 % worse are named
 # make check-isa        every instruction set of this machine, and those of AArch64 under emulation, with ==
 # make check-arm        those of AArch64 alone
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
@@ -19,7 +20,7 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test papers lint library embed-check fuzz-reader check-native check-isa check-arm check-sanitized check-clang fuzz fuzz-sanitized clean
+.PHONY: demo test papers lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized check-clang fuzz fuzz-sanitized clean
 
 demo: $(VENV)/installed
 	$(BIN)/binarynet demo
@@ -29,6 +30,11 @@ test: $(VENV)/installed lint check-native check-arm
 
 papers: $(VENV)/installed
 	$(BIN)/python benchmarks/papers.py
+
+# Ratios to torch and to the limit, measured in the same run, so that a slower day is no regression.
+bench-check: $(VENV)/installed
+	$(BIN)/binarynet bench suite --peers binarynet:default,torch:float32 --seconds 0.3 \
+		--against benchmarks/results --out runs/bench-check
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -177,6 +177,36 @@ __attribute__((target("avx2"))) void tables256() {
     }
 }
 
+// Sums of five codes for 32 channels, as in kernels/lookup.h: a lane of weights asks three times.
+__attribute__((target("avx512f,avx512bw"))) void lookups512() {
+    __m512i sum[16], index = _mm512_set1_epi16(0x2b5a), table = index;
+    for (__m512i& s : sum) s = _mm512_setzero_si512();
+    for (int i = 0; i < kTurns; ++i) {
+        __asm__ volatile("" : "+v"(index), "+v"(table));
+        BINARYNET_UNROLL
+        for (int j = 0; j < 16; ++j)
+            sum[j] = _mm512_add_epi16(sum[j], _mm512_maskz_permutexvar_epi16(~uint32_t{0}, index, table));
+        index = _mm512_maskz_srli_epi16(~uint32_t{0}, index, 1);
+    }
+    BINARYNET_UNROLL
+    for (int j = 0; j < 16; ++j) __asm__ volatile("" : "+v"(sum[j]));
+}
+
+// Sums of four codes for 32 channels, low and high halves apart, into bytes.
+__attribute__((target("avx2"))) void lookups256() {
+    __m256i sum[8], weight = _mm256_set1_epi8(0x35), table = weight;
+    const __m256i low = _mm256_set1_epi8(15);
+    for (__m256i& s : sum) s = _mm256_setzero_si256();
+    for (int i = 0; i < kTurns; ++i) {
+        __asm__ volatile("" : "+x"(weight), "+x"(table));
+        const __m256i nibble = _mm256_and_si256(weight, low);
+        BINARYNET_UNROLL
+        for (int j = 0; j < 8; ++j) sum[j] = _mm256_add_epi8(sum[j], _mm256_shuffle_epi8(table, nibble));
+        BINARYNET_UNROLL
+        for (int j = 0; j < 8; ++j) __asm__ volatile("" : "+x"(sum[j]));
+    }
+}
+
 __attribute__((target("amx-tile"))) void configure_tiles() {
     struct alignas(64) {
         uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -229,6 +259,8 @@ std::vector<Unit> units() {
         {"avx2 popcount", bool(__builtin_cpu_supports("avx2")), 8 * 256.0, tables256},
         {"avx2 adders", bool(__builtin_cpu_supports("avx2")), kAdders * 256 * kRowInputs, adders256},
         {"avx512 adders", bool(__builtin_cpu_supports("avx512f")), kAdders * 512 * kRowInputs, adders512},
+        {"avx2 look-ups", bool(__builtin_cpu_supports("avx2")), 4 * 4 * 32.0, lookups256},
+        {"avx512 look-ups", bool(__builtin_cpu_supports("avx512bw")), 16 * 5 * 32.0, lookups512},
         {"avx512 popcount", bool(__builtin_cpu_supports("avx512vpopcntdq")), 16 * 512.0, popcount512},
     };
 }

@@ -1,14 +1,17 @@
 // The Python module binarynet._native. Its typed face is src/binarynet/_native.pyi.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <map>
 #include <stdexcept>
 
 #include "base/memory.h"
 #include "base/threads.h"
+#include "bench/naive.h"
 #include "bench/peaks.h"
 #include "kernels/dispatch.h"
 #include "network/network.h"
@@ -96,6 +99,26 @@ nb::list plan(const Network& network, size_t images) {
     return list;
 }
 
+std::map<std::string, double> prices(const std::string& isa) {
+    std::map<std::string, double> found;
+    for (size_t i = 0; i < binarynet::Work::kCounts; ++i)
+        found[binarynet::Work::kNames[i]] = binarynet::kernels_named(isa).prices->of[i];
+    return found;
+}
+
+void use_prices(const std::string& isa, const std::map<std::string, double>& wanted) {
+    binarynet::Prices prices{};
+    for (size_t i = 0; i < binarynet::Work::kCounts; ++i) {
+        const auto price = wanted.find(binarynet::Work::kNames[i]);
+        if (price == wanted.end() || !(price->second >= 0 && price->second < 1e12))
+            throw std::invalid_argument(std::string("no price of '") + binarynet::Work::kNames[i] + "'");
+        prices.of[i] = price->second;
+    }
+    if (wanted.size() != binarynet::Work::kCounts)
+        throw std::invalid_argument("a price of what is not counted");
+    binarynet::use_prices(isa, prices);
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -119,6 +142,8 @@ NB_MODULE(_native, m) {
         "Those that this CPU supports, best first.");
     m.def("active", [] { return std::string(binarynet::active_kernels().name); });
     m.def("use", &binarynet::use_kernels, "name"_a);
+    m.def("prices", &prices, "isa"_a);
+    m.def("use_prices", &use_prices, "isa"_a, "prices"_a);
     m.def("default_threads", &binarynet::default_threads);
     m.def("buffers_allocated", &binarynet::buffers_allocated);
     m.def("arithmetic_units", &binarynet::arithmetic_units);
@@ -126,6 +151,22 @@ NB_MODULE(_native, m) {
           nb::call_guard<nb::gil_scoped_release>());
     m.def("read_rate", &binarynet::read_rate, "bytes"_a, "threads"_a,
           nb::call_guard<nb::gil_scoped_release>());
+
+    m.def(
+        "naive_conv3x3",
+        [](nb::ndarray<const float, nb::ndim<3>, nb::c_contig, nb::device::cpu> image,
+           nb::ndarray<const float, nb::ndim<4>, nb::c_contig, nb::device::cpu> weight,
+           nb::ndarray<float, nb::ndim<3>, nb::c_contig, nb::device::cpu> out) {
+            const size_t height = image.shape(0), width = image.shape(1), channels = image.shape(2);
+            const size_t filters = weight.shape(0);
+            if (weight.shape(1) != 3 || weight.shape(2) != 3 || weight.shape(3) != channels ||
+                out.shape(0) != height || out.shape(1) != width || out.shape(2) != filters)
+                throw std::invalid_argument("shapes that do not belong together");
+            nb::gil_scoped_release release;
+            binarynet::naive_conv3x3(image.data(), height, width, channels, weight.data(), filters,
+                                     out.data());
+        },
+        "image"_a, "weight"_a, "out"_a);
 
     nb::class_<Network>(m, "Network")
         .def(nb::init<const std::string&, int, const std::string&>(), "isa"_a = "", "threads"_a = 0,

@@ -22,9 +22,10 @@
 #include <immintrin.h>
 
 #include "base/bits.h"
+#include "bitsliced.h"
 #include "contract.h"
+#include "lookup.h"
 #include "shared.h"
-#include "vertical.h"
 
 namespace binarynet {
 namespace {
@@ -325,6 +326,12 @@ extern const KernelTable avx2_kernels = {
     .vertical_bits = vertical_bits,
     .vertical_i32 = vertical_i32,
     .vertical_bytes = kWide,
+    .sliced_bits = sliced_bits,
+    .transpose = transpose,
+    .slide = slide,
+    .lookup_bits = lookup_bits,
+    .lookup_i32 = lookup_i32,
+    .lookup = lookup_shape,
     .prices = &prices,
     .popcount_unit = "avx2 popcount",
     .vertical_unit = "avx2 adders",

@@ -17,9 +17,10 @@
 #include <immintrin.h>
 
 #include "base/bits.h"
+#include "bitsliced.h"
 #include "contract.h"
+#include "lookup.h"
 #include "shared.h"
-#include "vertical.h"
 
 namespace binarynet {
 namespace {
@@ -39,18 +40,12 @@ inline __attribute__((always_inline)) void weighted_popcount(const Gemm& g, size
         BINARYNET_UNROLL
         for (int p = 0; p < P; ++p) sum[r][p] = _mm512_setzero_si512();
     }
-    for (int n = g.planes - 1; n >= 0; --n) {  // Horner's rule over the planes
-        const Unit* a[R];
-        BINARYNET_UNROLL
-        for (int r = 0; r < R; ++r) {
-            a[r] = reinterpret_cast<const Unit*>(g.rows + (row + r) * g.row_stride + n * g.words);
-            BINARYNET_UNROLL
-            for (int p = 0; p < P; ++p) sum[r][p] = _mm512_add_epi32(sum[r][p], sum[r][p]);
-        }
-        for (size_t k = 0; k < units; ++k) {
+    const auto count = [&](const Unit* const(&a)[R], const uint8_t* weights, size_t length) {
+        for (size_t k = 0; k < length; ++k) {
             __m512i weight[P];
             BINARYNET_UNROLL
-            for (int p = 0; p < P; ++p) weight[p] = _mm512_load_si512(w + p * panel_bytes + k * kVector);
+            for (int p = 0; p < P; ++p)
+                weight[p] = _mm512_load_si512(weights + p * panel_bytes + k * kVector);
             BINARYNET_UNROLL
             for (int r = 0; r < R; ++r) {
                 const __m512i value = _mm512_set1_epi32(a[r][k]);
@@ -60,6 +55,26 @@ inline __attribute__((always_inline)) void weighted_popcount(const Gemm& g, size
                         _mm512_add_epi32(sum[r][p], _mm512_popcnt_epi32(_mm512_xor_si512(value, weight[p])));
             }
         }
+    };
+    const Unit* a[R];
+    if (g.starts) {
+        const size_t length = units / g.segments;
+        for (size_t s = 0; s < g.segments; ++s) {
+            BINARYNET_UNROLL
+            for (int r = 0; r < R; ++r)
+                a[r] = reinterpret_cast<const Unit*>(g.starts[row + r] + s * g.segment_stride);
+            count(a, w + s * length * kVector, length);
+        }
+        return;
+    }
+    for (int n = g.planes - 1; n >= 0; --n) {  // Horner's rule over the planes
+        BINARYNET_UNROLL
+        for (int r = 0; r < R; ++r) {
+            a[r] = reinterpret_cast<const Unit*>(g.rows + (row + r) * g.row_stride + n * g.words);
+            BINARYNET_UNROLL
+            for (int p = 0; p < P; ++p) sum[r][p] = _mm512_add_epi32(sum[r][p], sum[r][p]);
+        }
+        count(a, w, units);
     }
 }
 
@@ -241,6 +256,13 @@ extern const KernelTable avx512_kernels = {
     .vertical_bits = vertical_bits,
     .vertical_i32 = vertical_i32,
     .vertical_bytes = kWide,
+    .sliced_bits = sliced_bits,
+    .transpose = transpose,
+    .slide = slide,
+    .lookup_bits = lookup_bits,
+    .lookup_i32 = lookup_i32,
+    .lookup = lookup_shape,
+    .segments = true,
     .prices = &prices,
     .popcount_unit = "avx512 popcount",
     .vertical_unit = "avx512 adders",

@@ -23,7 +23,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codes.h"
 #include "prices.h"
+#include "words.h"
 
 // Before a loop over the rows or panels of a register block: without it the sums live in memory, not in
 // registers.
@@ -52,6 +54,10 @@ struct Gemm {
     const uint64_t* rows;  // row r, plane n: rows + r · row_stride + n · words, `words` words
     size_t row_count;
     size_t row_stride;  // in words, ≥ planes · words
+    // Where the table says `segments`, and P = 1: row r in pieces where they lie, piece s at starts[r] + s ·
+    // segment_stride, each with as many units. Else null.
+    const uint64_t* const* starts;
+    size_t segments, segment_stride;
     size_t words;
     int planes;             // P, 1 … 8
     const uint8_t* panels;  // 64-byte aligned; panel p: panels + p · units · shape.channels · shape.bytes
@@ -115,78 +121,6 @@ struct Pixels {
     bool bits;      // packed, else one byte a value
     uint8_t* out;   // 64-byte aligned
     size_t step_stride;
-};
-
-// Vertical: products without popcount. Outputs lie side by side, one bit of a vector each, and weights are
-// transposed: word i holds bit i of the weights of all outputs of a *block*, which is `vertical_bytes` of the
-// table wide. Of a row, only the inputs whose bit is set are listed; their words are added up by full adders
-// into counters, one vector for each binary digit. With c = the ones of w among m listed inputs,
-//
-//     acc = Σ ±1 · ±1 = 4 c − 2 m − Σ w                                  (docs/kernels.md)
-//
-// Rows come in pairs, in three lists: inputs set in both, in the first only, in the second only. So a word
-// that both rows need is added once.
-constexpr size_t kVerticalInputs = 512;  // of a chunk, at most
-constexpr size_t kListUnit = 16;     // entries: a list is a multiple of them long, filled up with `inputs`
-constexpr size_t kListSlack = 64;    // entries that may be written behind a list
-constexpr int kVerticalPlanes = 10;  // digits of what a chunk counts to
-
-// Three lists of the inputs of two rows, `words` words each, one list behind the other: input i as (first +
-// i) · vertical_bytes / 8. begins: (4), where each list begins, and the end, counted from `origin`; counts:
-// (3), without what fills up to a multiple of kListUnit, which is the entry `fill`; without a fill nothing
-// does.
-struct ListPair {
-    const uint64_t *a, *b;
-    uint64_t flip;       // of every word but the last: all ones to list the inputs that are not set
-    uint64_t last_flip;  // of the last word
-    size_t words, first;
-    uint16_t *origin, *entries;
-    uint32_t *begins, *counts;
-    bool filled;
-    uint16_t fill;
-};
-
-// Pairs [0, pairs) against blocks [block_begin, block_end). The depth is cut into chunks, whose words stay in
-// L1 while the pairs pass: word i of chunk k of block b is at weights + b · block_bytes + offsets[k] + i ·
-// vertical_bytes, and behind the last of a chunk stands a zero word, for which lists are filled up.
-struct Vertical {
-    size_t pairs, chunks;
-    const uint16_t* entries;
-    const uint32_t* begins;  // (pairs, chunks, 4)
-    const uint8_t* weights;  // aligned to vertical_bytes
-    size_t block_bytes;
-    const size_t* offsets;  // (chunks), in bytes
-    size_t block_begin, block_end;
-    int planes;         // of a counter, at least kVerticalPlanes
-    uint8_t* counters;  // (2 · pairs, planes, vertical_bytes), aligned
-
-    // Rows [0, rows) of the answer. Where there are fewer outputs than a block is wide, it holds 2 or 4
-    // parts, each with the weights of other taps: part j of row r was counted for row first[r] + j of the
-    // pairs.
-    size_t rows, parts, used_parts;
-    const uint32_t* first;    // (rows), in [0, 2 · pairs)
-    const int32_t* listed;    // (rows): m
-    const uint32_t* classes;  // (rows), or null
-    bool negated;             // inputs that are not set were listed: of −acc
-};
-
-// bit[r][c] = (acc ≥ t) ^ flip. As acc and m depend on the row, c − m / 2 is compared: with a counter that
-// begins at `middle` − ⌊m / 2⌋, where it reaches the limit for even or for odd m.
-struct VerticalBits : Vertical {
-    int32_t middle;
-    const uint8_t* limits;  // (classes, negated, odd m, planes, limit_bytes), digit by digit
-    const uint8_t* flip;    // (negated, limit_bytes); of what does not exist 0
-    size_t limit_bytes;     // blocks · vertical_bytes / parts
-    uint8_t* out;
-    size_t out_stride, out_bytes;  // of a row; bytes of it that there are
-};
-
-// acc[r][c] = ±(4 c − 2 m + bases[class][c]), for the channels that exist.
-struct VerticalI32 : Vertical {
-    const int32_t* bases;  // (classes, base_stride): −Σ w
-    size_t base_stride, channels;
-    int32_t* out;
-    size_t out_stride;
 };
 
 // Real rows. w[c] is a packed row again, and its bits stand for two numbers:
@@ -265,6 +199,15 @@ struct KernelTable {
     void (*vertical_bits)(const VerticalBits&) = nullptr;
     void (*vertical_i32)(const VerticalI32&) = nullptr;
     size_t vertical_bytes = 0;
+    // Bitsliced, with words as wide; and bit j of row i → bit i of row j, 64 × 64.
+    void (*sliced_bits)(const Sliced&) = nullptr;
+    void (*transpose)(const uint64_t* from, uint64_t* to) = nullptr;
+    void (*slide)(const Slide&) = nullptr;
+    // Codes by look-ups, for panels of its own; not everywhere.
+    void (*lookup_bits)(const LookupBits&) = nullptr;
+    void (*lookup_i32)(const LookupI32&) = nullptr;
+    LookupShape lookup = {};
+    bool segments = false;  // rows in pieces, for popcount
     size_t tile_depth = 0;  // values of the longest row that the matrix unit takes; 0: there is none
     const Prices* prices = nullptr;
     // Units of native/bench/peaks.h that the products run on, for benchmarks.

@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <deque>
+#include <mutex>
 #include <stdexcept>
 
 #include "base/cpu.h"
@@ -45,7 +47,15 @@ void complete(std::vector<Kernels>& list) {
             k->list_pair = next->list_pair;
             k->vertical_bits = next->vertical_bits;
             k->vertical_i32 = next->vertical_i32;
+            k->sliced_bits = next->sliced_bits;
+            k->transpose = next->transpose;
+            k->slide = next->slide;
             k->vertical_bytes = next->vertical_bytes;
+        }
+        if (next && !k->lookup.channels) {
+            k->lookup_bits = next->lookup_bits;
+            k->lookup_i32 = next->lookup_i32;
+            k->lookup = next->lookup;
         }
         if (next && !k->prices) k->prices = next->prices;
         if (next && !k->gemm_select && k->panel.channels == next->panel.channels &&
@@ -64,8 +74,10 @@ std::atomic<const Kernels*> chosen{nullptr};
 
 }  // namespace
 
-const std::vector<Kernels>& compiled_kernels() {
-    static const std::vector<Kernels> all = [] {
+namespace {
+
+std::vector<Kernels>& kernels_with_prices() {
+    static std::vector<Kernels> all = [] {
         std::vector<Kernels> list;
 #define KERNELS(name, title, condition) list.push_back({name##_kernels, #name, title, name##_supported});
 #include "kernels.inc"
@@ -74,6 +86,12 @@ const std::vector<Kernels>& compiled_kernels() {
         return list;
     }();
     return all;
+}
+
+}  // namespace
+
+const std::vector<Kernels>& compiled_kernels() {
+    return kernels_with_prices();
 }
 
 const std::vector<const Kernels*>& available_kernels() {
@@ -112,6 +130,16 @@ const Kernels& active_kernels() {
 
 void use_kernels(const std::string& name) {
     chosen.store(name.empty() ? nullptr : &kernels_named(name));
+}
+
+void use_prices(const std::string& name, const Prices& prices) {
+    const Kernels* const wanted = &kernels_named(name);
+    static std::mutex lock;
+    static std::deque<Prices> kept;  // those of before may be in use
+    const std::lock_guard<std::mutex> guard(lock);
+    kept.push_back(prices);
+    for (Kernels& k : kernels_with_prices())
+        if (&k == wanted) __atomic_store_n(&k.prices, &kept.back(), __ATOMIC_RELEASE);
 }
 
 }  // namespace binarynet

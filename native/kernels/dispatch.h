@@ -25,4 +25,8 @@ const Kernels& active_kernels();
 // Make a set active for the whole process; the empty name goes back to BINARYNET_ISA or the best.
 void use_kernels(const std::string& name);
 
+// The prices of a set, from now on, for every network. While networks run, both the old and the new may be
+// seen.
+void use_prices(const std::string& name, const Prices& prices);
+
 }  // namespace binarynet

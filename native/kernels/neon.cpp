@@ -21,7 +21,7 @@
 #include "neon.h"
 
 #include "shared.h"
-#include "vertical.h"
+#include "bitsliced.h"
 
 namespace binarynet {
 namespace {
@@ -207,6 +207,9 @@ extern const KernelTable neon_kernels = {
     .vertical_bits = vertical_bits,
     .vertical_i32 = vertical_i32,
     .vertical_bytes = kWide,
+    .sliced_bits = sliced_bits,
+    .transpose = transpose,
+    .slide = slide,
 };
 
 }  // namespace binarynet

@@ -11,7 +11,7 @@
 #include "base/bits.h"
 #include "contract.h"
 #include "shared.h"
-#include "vertical.h"
+#include "bitsliced.h"
 
 namespace binarynet {
 namespace {
@@ -158,6 +158,9 @@ extern const KernelTable portable_kernels = {
     .vertical_bits = vertical_bits,
     .vertical_i32 = vertical_i32,
     .vertical_bytes = kWide,
+    .sliced_bits = sliced_bits,
+    .transpose = transpose,
+    .slide = slide,
     .prices = &prices,
 };
 

@@ -98,14 +98,15 @@ struct Count {
     }
 };
 
-// Sixteen listed words into four digits; what counts 16 is returned. The words meet each other first, the
-// digits last, so that sixteen words wait only once for those before them.
+// Sixteen listed words, entries in units of `Scale` bytes, into four digits; what counts 16 is returned. The
+// words meet each other first, the digits last, so that sixteen words wait only once for those before them.
+template <size_t Scale>
 BINARYNET_INLINE Word sixteen(const uint16_t* entries, const uint8_t* weights, Word& d1, Word& d2, Word& d4,
                               Word& d8) {
     // Four entries in one load: an entry's own load takes the place of a word's.
     uint64_t q;
     const auto four = [&](size_t k) { __builtin_memcpy(&q, entries + k, sizeof q); };
-    const auto word = [&](int k) { return load_word<Word>(weights + (q >> 16 * k & 0xffff) * 8); };
+    const auto word = [&](int k) { return load_word<Word>(weights + (q >> 16 * k & 0xffff) * Scale); };
     four(0);
     Word x0 = word(0), x1 = word(1), x2 = word(2), x3 = word(3);
     four(4);
@@ -124,11 +125,12 @@ BINARYNET_INLINE Word sixteen(const uint16_t* entries, const uint8_t* weights, W
 }
 
 // A list on top of what was counted before. Not inline: three of them would share the registers of one.
-__attribute__((noinline)) inline void count_list(const uint16_t* entries, const uint16_t* end,
-                                                 const uint8_t* weights, const Count* before, Count* after) {
+template <size_t Scale = 8>
+__attribute__((noinline)) void count_list(const uint16_t* entries, const uint16_t* end,
+                                          const uint8_t* weights, const Count* before, Count* after) {
     Count count = *before;
     const auto next = [&](size_t k) {
-        return sixteen(entries + k, weights, count.d1, count.d2, count.d4, count.d8);
+        return sixteen<Scale>(entries + k, weights, count.d1, count.d2, count.d4, count.d8);
     };
     for (; entries + 2 * kListUnit <= end; entries += 2 * kListUnit) {
         const Word a = next(0), b = next(kListUnit);

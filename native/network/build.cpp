@@ -132,6 +132,9 @@ int Network::add_product(const std::string& name, int source, PackedWeights weig
     std::vector<Kernel> possible{Kernel::popcount};
     if (kernels_.tile_depth) possible.push_back(Kernel::tiles);
     if (VerticalMatmul::takes(shape, weight.code)) possible.push_back(Kernel::vertical);
+    if (BitslicedMatmul::takes(shape, weight.code)) possible.push_back(Kernel::bitsliced);
+    const Planes planes(shape.from.code, weight.code);
+    if (kernels_.lookup.channels && CodesMatmul::takes(shape, planes)) possible.push_back(Kernel::lookup);
     if (depthwise) possible.push_back(Kernel::counters);
     must_be(possible, name);
     if (depthwise && forced_.value_or(Kernel::counters) == Kernel::counters)

@@ -16,6 +16,8 @@ double number(size_t n) {
 
 Matmul::Cut Matmul::cut(const Frame& frame) const {
     if (forced_ == Kernel::vertical) return {Kernel::vertical, 1, 1, vertical_->work(frame, finish_)};
+    if (forced_ == Kernel::bitsliced) return {Kernel::bitsliced, 1, 1, bitsliced_->work(frame)};
+    if (forced_ == Kernel::lookup) return {Kernel::lookup, 1, 1, codes_->work(frame, finish_)};
     Cut best = implicit_ ? Cut{Kernel::tiles, 1, 1, count_implicit(frame)}
                          : cut(frame, forced_.value_or(Kernel::popcount));
     if (forced_) return best;
@@ -23,6 +25,8 @@ Matmul::Cut Matmul::cut(const Frame& frame) const {
         if (frame.nanoseconds(other.work) < frame.nanoseconds(best.work)) best = other;
     };
     if (!implicit_ && order_.words() * kWord <= frame.kernels.tile_depth) take(cut(frame, Kernel::tiles));
+    if (bitsliced_) take({Kernel::bitsliced, 1, 1, bitsliced_->work(frame)});
+    if (codes_) take({Kernel::lookup, 1, 1, codes_->work(frame, finish_)});
     if (vertical_) take({Kernel::vertical, 1, 1, vertical_->work(frame, finish_)});
     return best;
 }
@@ -45,7 +49,8 @@ Matmul::Cut Matmul::cut(const Frame& frame, Kernel kernel) const {
 Work Matmul::count(const Frame& frame, const Cut& cut) const {
     const Value& from = shape_.from;
     const size_t rows = frame.images * positions(), block = (rows + cut.blocks - 1) / cut.blocks;
-    const double tiles = number(cut.blocks * ((block + tile_rows() - 1) / tile_rows()));
+    const size_t tile = pieces_ ? std::min(tile_rows(), positions()) : tile_rows();
+    const double tiles = number(cut.blocks * ((block + tile - 1) / tile));
     const double rows_of_tile = number(rows) / tiles;
     const double groups = number(shape_.groups), planes = planes_.rows(), weight_planes = planes_.weights();
     const size_t parts = finish_.compares() || shape_.groups > 1
@@ -71,7 +76,9 @@ Work Matmul::count(const Frame& frame, const Cut& cut) const {
         work[Work::popcounts] = number(rows) * planes * weights * 8;
     }
     work[finish_.compares() ? Work::bits : Work::stored] = sums;
-    if (!rows_.direct()) {
+    if (pieces_) {
+        work[Work::gathered] = number(frame.images * cut.splits * from.bytes()) / 1024;
+    } else if (!rows_.direct()) {
         const double gathers = number(rows * cut.splits) * groups, depth = number(shape_.depth);
         const bool bits = from.store == Value::bits;
         if (!bits) work[Work::digits] = gathers * depth * planes / 1024;

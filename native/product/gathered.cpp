@@ -27,6 +27,7 @@ struct Matmul::Scratch {
 };
 
 size_t Matmul::tile_rows() const {
+    if (pieces_) return pieces_->tile_rows();
     size_t bytes = row_bytes();
     if (finish_.reads()) bytes += part_channels() * 4;
     if (!planes_.plain()) bytes += part_channels() * 4;
@@ -37,7 +38,10 @@ size_t Matmul::tile_rows() const {
 size_t Matmul::gathered_scratch_bytes() const {
     const size_t tile = tile_rows();
     size_t bytes = 0;
-    if (!rows_.direct()) bytes += round_up(tile * row_bytes(), kLine) + round_up(rows_.patch_bytes(), kLine);
+    if (pieces_)
+        bytes += pieces_->scratch_bytes();
+    else if (!rows_.direct())
+        bytes += round_up(tile * row_bytes(), kLine) + round_up(rows_.patch_bytes(), kLine);
     if (terms_.has_classes()) bytes += round_up(tile * 4, kLine);
     if (finish_.reads()) bytes += round_up(tile * part_channels() * 4, kLine);
     if (!planes_.plain()) bytes += round_up(tile * part_channels() * 4, kLine) + round_up(tile * 8, kLine);
@@ -49,7 +53,9 @@ Matmul::Scratch Matmul::scratch(const Frame& frame, int slot) const {
     auto take = [&](size_t bytes) { return std::exchange(next, next + round_up(bytes, kLine)); };
     const size_t tile = tile_rows();
     Scratch s{};
-    if (!rows_.direct()) {
+    if (pieces_) {
+        s.patch = take(pieces_->scratch_bytes());
+    } else if (!rows_.direct()) {
         s.rows = reinterpret_cast<uint64_t*>(take(tile * row_bytes()));
         s.patch = take(rows_.patch_bytes());
     }
@@ -112,6 +118,10 @@ void Matmul::run_tile(const Frame& frame, Kernel kernel, size_t first, size_t co
         GemmBits g{};
         if (rows_.direct()) {
             g.rows = frame.at<uint64_t>(reads()[0]) + first * order_.words();
+        } else if (pieces_) {
+            const size_t image = first / positions(), words = shape_.from.pixels() * shape_.from.row_words();
+            pieces_->find(frame.at<uint64_t>(reads()[0]) + image * words, first % positions(), count, s.patch,
+                          &g);
         } else {
             rows_.gather(frame.kernels, frame.at<void>(reads()[0]), first, count, group, order_.words(),
                          s.rows, s.patch);
@@ -172,8 +182,11 @@ void Matmul::run_gathered(const Frame& frame, const Cut& how) const {
         const size_t end = std::min(rows, quads * (block + 1) / how.blocks * 4);
         const size_t panel_begin = panel_steps * split / how.splits * step;
         const size_t panel_end = std::min(panels, panel_steps * (split + 1) / how.splits * step);
-        for (size_t first = quads * block / how.blocks * 4; first < end; first += tile)
-            run_tile(frame, how.kernel, first, std::min(tile, end - first), panel_begin, panel_end, slot);
+        for (size_t first = quads * block / how.blocks * 4, count = 0; first < end; first += count) {
+            count = std::min(tile, end - first);
+            if (pieces_) count = std::min(count, positions() - first % positions());  // of one image
+            run_tile(frame, how.kernel, first, count, panel_begin, panel_end, slot);
+        }
     });
 }
 

@@ -7,7 +7,7 @@ namespace binarynet {
 
 namespace {
 
-constexpr Kernel kKernels[] = {Kernel::popcount, Kernel::tiles,  Kernel::vertical,
+constexpr Kernel kKernels[] = {Kernel::popcount, Kernel::tiles,  Kernel::vertical, Kernel::bitsliced,
                                Kernel::counters, Kernel::lookup, Kernel::multiply};
 
 }  // namespace
@@ -20,6 +20,8 @@ const char* name_of(Kernel kernel) {
             return "tiles";
         case Kernel::vertical:
             return "vertical";
+        case Kernel::bitsliced:
+            return "bitsliced";
         case Kernel::counters:
             return "counters";
         case Kernel::lookup:

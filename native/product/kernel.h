@@ -9,12 +9,13 @@
 namespace binarynet {
 
 enum class Kernel {
-    popcount,  // codes in planes of bits: xor and count
-    tiles,     // codes as bytes, on a matrix unit
-    vertical,  // ±1 × ±1: outputs side by side, words of the set inputs added bitwise
-    counters,  // depthwise convolutions of ±1: 64 channels in a word, counted bitwise
-    lookup,    // reals × weights of few bits: sums of four reals, looked up by four bits
-    multiply,  // reals × numbers
+    popcount,   // codes in planes of bits: xor and count
+    tiles,      // codes as bytes, on a matrix unit
+    vertical,   // ±1 × ±1: outputs side by side, words of the set inputs added bitwise
+    bitsliced,  // ±1 × ±1 → bits: rows side by side, words of the inputs that a weight lists added bitwise
+    counters,   // depthwise convolutions of ±1: 64 channels in a word, counted bitwise
+    lookup,     // reals or codes × weights of few bits: sums of a few of them, looked up by as many bits
+    multiply,   // reals × numbers
 };
 
 const char* name_of(Kernel kernel);

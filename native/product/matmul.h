@@ -6,13 +6,18 @@
 //     finish      what is fused behind          choose.cpp  which kernel, and how threads share it
 //     gathered.cpp   rows gathered a tile at a time, by popcount or tiles
 //     tiles.cpp      pixels where they lie, by tiles (implicit)
+//     bitsliced      rows side by side, by lists of the weights
+//     codes          codes by look-ups
 //     vertical       outputs side by side, by lists of the inputs that are set
 #pragma once
 
+#include "bitsliced.h"
+#include "codes.h"
 #include "finish.h"
 #include "implicit.h"
 #include "kernel.h"
 #include "kernels/panels.h"
+#include "pieces.h"
 #include "rows.h"
 #include "terms.h"
 #include "vertical.h"
@@ -38,6 +43,8 @@ class Matmul final : public Product {
  private:
     struct Scratch;
     void lay_out_vertical(const Kernels& kernels);
+    void lay_out_bitsliced(const Kernels& kernels);
+    void find_padding(std::vector<std::vector<bool>>* outside, std::vector<uint32_t>* classes) const;
     // How a run is shared: blocks of rows × splits of channels, each a task.
     struct Cut {
         Kernel kernel;
@@ -91,6 +98,7 @@ class Matmul final : public Product {
     Shape shape_;
     Outside outside_;
     Rows rows_;
+    std::optional<Pieces> pieces_;  // of what popcount reads where it lies
     Planes planes_;
     Finish finish_;
     PackedWeights weight_;  // until seal()
@@ -98,6 +106,8 @@ class Matmul final : public Product {
 
     std::optional<Implicit> implicit_;
     std::optional<VerticalMatmul> vertical_;
+    std::optional<BitslicedMatmul> bitsliced_;
+    std::optional<CodesMatmul> codes_;
     Order order_;
     size_t lanes_ = 0;            // of a panel
     std::vector<Panels> panels_;  // (groups, weight planes)

@@ -81,12 +81,12 @@ void Rows::gather_bits(const uint64_t* image, size_t oy, size_t ox, size_t group
 
 // A line of the window that lies in the image is copied at once, a short one as 16 bytes, one instruction,
 // where that stays within the image: what is too much, the next line replaces.
-void Rows::gather_codes(const uint8_t* image, size_t oy, size_t ox, size_t group, uint8_t* patch) const {
+void Rows::gather_patch(const uint8_t* image, size_t oy, size_t ox, size_t group, uint8_t* patch) const {
     const Window& w = *shape_.window;
     const size_t channels = shape_.from.channels / shape_.groups, line = w.kernel_width * channels;
     const bool whole = shape_.groups == 1 && w.dilation_x == 1 && w.column(ox, 0) < w.width &&
                        w.column(ox, w.kernel_width - 1) < w.width;
-    const uint8_t* const end = image + shape_.from.bytes();
+    const uint8_t* const end = image + image_bytes_;
     for (size_t ky = 0; ky < w.kernel_height; ++ky, patch += line) {
         const size_t iy = w.row(oy, ky);
         if (iy >= w.height) {
@@ -123,23 +123,35 @@ void Rows::gather(const Kernels& kernels, const void* source, size_t first, size
             kernels.split(codes + r * depth, depth, shape_.from.code.bits, rows + r * row_words, words);
         return;
     }
-    const size_t columns = shape_.window->out_width(), positions = shape_.window->positions(),
-                 image_bytes = shape_.from.bytes();
-    const uint8_t* image = static_cast<const uint8_t*>(source) + first / positions * image_bytes;
-    size_t oy = first % positions / columns, ox = first % columns;
-    for (size_t r = 0; r < count; ++r) {
+    each_position(source, first, count, [&](const uint8_t* image, size_t oy, size_t ox, size_t r) {
         uint64_t* row = rows + r * row_words;
         if (shape_.from.store == Value::bits) {
             gather_bits(reinterpret_cast<const uint64_t*>(image), oy, ox, group, row);
         } else {
-            gather_codes(image, oy, ox, group, patch);
+            gather_patch(image, oy, ox, group, patch);
             kernels.split(patch, depth, shape_.from.code.bits, row, words);
         }
+    });
+}
+
+void Rows::gather_codes(const uint8_t* source, size_t first, size_t count, uint8_t* rows) const {
+    each_position(source, first, count, [&](const uint8_t* image, size_t oy, size_t ox, size_t r) {
+        gather_patch(image, oy, ox, 0, rows + r * shape_.depth);
+    });
+}
+
+template <class Body>
+void Rows::each_position(const void* source, size_t first, size_t count, Body&& body) const {
+    const size_t columns = shape_.window->out_width(), positions = shape_.window->positions();
+    const uint8_t* image = static_cast<const uint8_t*>(source) + first / positions * image_bytes_;
+    size_t oy = first % positions / columns, ox = first % columns;
+    for (size_t r = 0; r < count; ++r) {
+        body(image, oy, ox, r);
         if (++ox < columns) continue;
         ox = 0;
         if (++oy < shape_.window->out_height()) continue;
         oy = 0;
-        image += image_bytes;
+        image += image_bytes_;
     }
 }
 

@@ -28,7 +28,8 @@ class Order {
 // Gathers rows that the source does not hold as they are.
 class Rows {
  public:
-    Rows(const Shape& shape, uint8_t outside) : shape_(shape), outside_(outside) {}
+    Rows(const Shape& shape, uint8_t outside)
+        : shape_(shape), image_bytes_(shape.from.bytes()), outside_(outside) {}
 
     // Bytes of a line of the window that are copied as one.
     static constexpr size_t kShort = 16;
@@ -41,12 +42,19 @@ class Rows {
     // `words` words. patch: memory for patch_bytes().
     void gather(const Kernels& kernels, const void* source, size_t first, size_t count, size_t group,
                 size_t words, uint64_t* rows, uint8_t* patch) const;
+    // The same of a source of codes, of the only group, as codes one behind the other. rows: memory for
+    // kShort bytes more.
+    void gather_codes(const uint8_t* source, size_t first, size_t count, uint8_t* rows) const;
 
  private:
     void gather_bits(const uint64_t* image, size_t oy, size_t ox, size_t group, uint64_t* row) const;
-    void gather_codes(const uint8_t* image, size_t oy, size_t ox, size_t group, uint8_t* patch) const;
+    void gather_patch(const uint8_t* image, size_t oy, size_t ox, size_t group, uint8_t* patch) const;
+    // body(image, oy, ox, r) for each of the rows.
+    template <class Body>
+    void each_position(const void* source, size_t first, size_t count, Body&& body) const;
 
     Shape shape_;
+    size_t image_bytes_;
     uint8_t outside_;  // a code
 };
 

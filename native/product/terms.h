@@ -24,6 +24,7 @@ class Terms {
         return terms_.data() + group * padded_ + channel;
     }
     size_t stride() const { return stride_; }
+    size_t classes() const { return terms_.size() / stride_; }
     // Several planes: zeros, with which a kernel makes −S; and twice the bases.
     const int32_t* zeros() const { return terms_.data(); }
     const int64_t* twice_bases(size_t padding_class, size_t channel) const {

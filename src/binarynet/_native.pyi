@@ -16,6 +16,12 @@ def available() -> list[str]:
 
 def active() -> str: ...
 def use(name: str) -> None: ...
+def prices(isa: str) -> dict[str, float]:
+    """What one of each count of native/kernels/counts.inc takes there, in nanoseconds of one thread."""
+
+def use_prices(isa: str, prices: dict[str, float]) -> None:
+    """From now on. ValueError for other counts, or a price that is none."""
+
 def default_threads() -> int: ...
 def buffers_allocated() -> int:
     """How often the engine has taken memory for weights, tables or activations since the process began."""
@@ -28,6 +34,9 @@ def arithmetic_rate(unit: str, threads: int) -> float:
 
 def read_rate(bytes: int, threads: int) -> float:
     """Bytes a second when each thread reads its own equal part of so many bytes over and over."""
+
+def naive_conv3x3(image: NDArray[np.float32], weight: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """A zero-padded convolution as its definition reads: (height, width, channels), (filters, 3, 3, channels)."""
 
 class Network:
     """Values and steps; each ``add_…`` returns the number of the value it makes. ValueError for what cannot run."""

@@ -197,7 +197,7 @@ WRONG = {
     "eval {convnet} --data digits --engine warp": "unknown engine 'warp'",
     "run {convnet} {text}": "neither a .npy array nor a picture",
     "run {convnet} {convnet} --isa z80": "unknown instruction set 'z80'",
-    "inspect {convnet} --kernel warp": "unknown kernel 'warp'; there are: popcount, tiles, vertical, counters",
+    "inspect {convnet} --kernel warp": "unknown kernel 'warp'; there are: popcount, tiles, vertical, bitsliced",
     "inspect {convnet} --kernel lookup": "conv1: cannot run on the kernel 'lookup'; it can run on popcount",
     "inspect {convnet} --isa portable --kernel tiles": "the instruction set 'portable' has no kernel 'tiles'",
     "bench {convnet} --layers --every-isa": "--layers shows one instruction set",

@@ -20,7 +20,7 @@ from tests.fuzz.graphs import random_graph
 from tests.fuzz.target import Target
 from tests.graph import plain
 
-KERNELS = ("popcount", "tiles", "vertical", "counters", "lookup", "multiply")
+KERNELS = ("popcount", "tiles", "vertical", "bitsliced", "counters", "lookup", "multiply")
 BATCHES = (1, 1, 2, 3, 5, 17, 33)
 PLAIN = 40_000  # products, above which the second oracle, which makes them one by one, is left out
 SIMULATED = 2  # images in Icarus, which takes seconds for one

@@ -16,7 +16,7 @@ from tests.graph.graphs import small_mlp
 from tests.runtime.graphs import Maker, native
 
 SAME = ((1, 1), (1, 1))
-NAMES = ("popcount", "tiles", "vertical", "counters", "lookup", "multiply")
+NAMES = ("popcount", "tiles", "vertical", "bitsliced", "counters", "lookup", "multiply")
 NO_TILES = pytest.mark.skipif("amx" not in isa.available(), reason="this CPU has no matrix unit (AMX)")
 
 
@@ -50,6 +50,26 @@ def signs_net() -> Graph:
     make.threshold()
     make.linear(10)
     make.affine()
+    return make.graph()
+
+
+def bits_net() -> Graph:
+    """Layers whose answers are bits, which the bitsliced kernels make."""
+    make = Maker((7, 6, 70))
+    make.conv(70, padding=SAME)
+    make.threshold()
+    make.conv(130)
+    make.threshold()
+    make.flatten()
+    make.linear(66)
+    make.threshold()
+    return make.graph()
+
+
+def bytes_net() -> Graph:
+    make = Maker((9, 8, 3), "b8")
+    make.conv(70, padding=SAME)
+    make.threshold()
     return make.graph()
 
 
@@ -98,6 +118,19 @@ def test_layers_of_signs_answer_the_same_without_popcount(threads, images):
         np.testing.assert_array_equal(native(graph, codes, **options), expected, err_msg=instructions)
 
 
+@pytest.mark.parametrize("images", [1, 3, 64])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize(("make", "name"), [(bits_net, "bitsliced"), (bytes_net, "lookup")])
+def test_layers_that_end_in_bits_answer_the_same_bitsliced_and_looked_up(make, name, threads, images):
+    graph = make()
+    codes = np.random.default_rng(images).integers(0, 2 if name == "bitsliced" else 256, (images, *graph.input.shape))
+    expected = interpret(graph, codes.astype(np.uint8))
+    for instructions in isa.available() if name == "bitsliced" else {"avx512", "avx2"} & set(isa.available()):
+        options = {"isa": instructions, "threads": threads, "kernel": name}
+        assert kernels_of(Session(graph, **options), images) == {name}
+        np.testing.assert_array_equal(native(graph, codes.astype(np.uint8), **options), expected, err_msg=instructions)
+
+
 def test_many_rows_of_signs_are_added_by_words_and_few_are_counted():
     make = Maker((2048,))
     make.linear(2048)
@@ -105,7 +138,7 @@ def test_many_rows_of_signs_are_added_by_words_and_few_are_counted():
     for instructions in {"avx512", "avx2"} & set(isa.available()):
         session = Session(make.graph(), isa=instructions, threads=1)
         assert kernels_of(session, 1) == {"popcount"}
-        assert kernels_of(session, 256) == {"vertical"}
+        assert kernels_of(session, 256) <= {"vertical", "bitsliced"}
 
 
 @pytest.mark.parametrize("name", ["popcount", "counters", pytest.param("tiles", marks=NO_TILES)])
@@ -131,6 +164,7 @@ def test_products_of_reals_are_looked_up_or_multiplied(name):
     [
         (codes_net, "counters", "conv1: cannot run on the kernel 'counters'; it can run on popcount"),
         (codes_net, "vertical", "conv1: cannot run on the kernel 'vertical'; it can run on popcount"),
+        (signs_net, "bitsliced", "linear2: its answers are not bits.* it can run on popcount"),
         (codes_net, "multiply", "conv1: cannot run on the kernel 'multiply'; it can run on popcount"),
         (reals_net, "popcount", "linear1: cannot run on the kernel 'popcount'; it can run on lookup, multiply"),
         (depthwise_net, "lookup", "conv1: cannot run on the kernel 'lookup'; it can run on popcount"),

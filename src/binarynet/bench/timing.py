@@ -7,9 +7,10 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+
+from binarynet.runtime.prices import processor
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,9 @@ def _repeats(call: Callable[[], object]) -> int:
 
 def machine() -> dict[str, str]:
     """The processor, its cores that this process may use, and the versions that matter."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        processor = names[0] if names else processor
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "processor": processor,
+        "processor": processor(),
         "cores": str(cores),
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -29,7 +29,13 @@ def suite(
         str,
         typer.Option(help="Libraries, separated by commas: torch, or one way of it, torch:int8.", show_default="all"),
     ] = "",
-    workloads: Annotated[str, typer.Option(help="Of W1, W2 (products), W3 (MLP), W4 (ConvNet).")] = "W1,W2,W3,W4",
+    workloads: Annotated[
+        str,
+        typer.Option(
+            help="Of W1, W2 (products), W3 (MLP), W4 (ConvNet), W5 (XNOR-Net's convolution), W6 (AlexNet, ResNet-18), "
+            "W7 (the models that come along), W8 (loading).",
+        ),
+    ] = "W1,W2,W3,W4,W5,W6,W7,W8",
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
     seconds: Annotated[float, typer.Option(min=0.0, help="Timing of each cell, in all its rounds.")] = 0.6,
     quick: Annotated[bool, typer.Option("--quick", help="Tiny shapes, no waiting: only to see that it runs.")] = False,
@@ -40,16 +46,27 @@ def suite(
             show_default="benchmarks/results; with --quick runs/bench-quick",
         ),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of earlier runs: a ratio that is more than 10 % worse than in the last one on this kind of "
+            "processor is named, and the exit code is 1.",
+            show_default="none",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Time fixed workloads here and in other libraries: ratios, and the distance to what the machine can do."""
     from binarynet.bench import machine
     from binarynet.bench.suite import run
+    from binarynet.bench.suite.check import last, read, regressions
     from binarynet.bench.suite.page import document, page
     from binarynet.bench.suite.roofline import draw
     from binarynet.runtime import isa
 
     counts = numbers("threads", threads)
+    kind = f"{_slug(machine()['processor'])}-{isa.active()}"
+    kept = read(last(against, kind)) if against else None
     command = ["binarynet", "bench", "suite", *(["--peers", peers] if peers else []), "--workloads", workloads]
     command += ["--threads", threads, "--seconds", str(seconds), *(["--quick"] if quick else [])]
     begin = datetime.datetime.now().astimezone()
@@ -68,7 +85,7 @@ def suite(
         **machine(),
         "instruction sets": ", ".join(isa.available()),
     }
-    stem = f"{begin:%Y-%m-%d}-{_slug(setting['processor'])}-{isa.active()}"
+    stem = f"{begin:%Y-%m-%d}-{kind}"
     target = (out or (Path("runs/bench-quick") if quick else RESULTS)) / stem
     told = document(found, setting)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -77,10 +94,19 @@ def suite(
     if picture:
         write(target.with_name(f"{stem}.png"), picture)
     write(target.with_name(f"{stem}.md"), page(found, setting, f"{stem}.png" if picture else None))
+    worse, compared = regressions(told, kept) if kept else ([], 0)
     if as_json:
-        show_json(told)
+        show_json({**told, "compared": compared, "worse": [str(each) for each in worse]} if kept else told)
+    else:
+        _show(found)
+        if kept:
+            console.print(f"{compared} ratios compared with {kept['setting']['began']}, {len(worse)} are worse")
+        for each in worse:
+            console.print(str(each), highlight=False)
+    if worse:
+        raise typer.Exit(1)
+    if as_json:
         return
-    _show(found)
     console.print(f"{target}.md, .json{', .png' if picture else ''}", style="dim", highlight=False)
 
 

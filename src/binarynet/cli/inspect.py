@@ -34,12 +34,12 @@ def inspect(
 ) -> None:
     """Show a model layer by layer: shapes, encodings, bits, binary MACs, the kernel that will run, and for how long.
 
-    Times are expected, not measured: they come from the price list in native/kernels/costs. `binarynet bench --layers`
-    measures.
+    Times are expected, not measured: they come from a price list, this machine's after `binarynet tune`.
+    `binarynet bench --layers` measures.
     """
     from binarynet.format import load
     from binarynet.report import summarise
-    from binarynet.runtime import Session
+    from binarynet.runtime import Session, prices
 
     start = time.perf_counter()
     graph = load(file)
@@ -52,6 +52,7 @@ def inspect(
         return
     if as_json:
         how = {"isa": session.isa, "threads": session.threads, "load_seconds": load_seconds}
+        how["prices"] = prices.source(session.isa)
         show_json({**asdict(summary), "meta": dict(graph.meta), **how})
         return
     times = [f">batch {size}" for size in batches]
@@ -75,6 +76,7 @@ def inspect(
         f"expected with {session.isa} on {session.threads} thread{'s' if session.threads > 1 else ''}: {together}; "
         f"loaded in {human_time(load_seconds)}, weights and tables take {human_bytes(summary.memory)} of memory"
     )
+    console.print(f"{prices.source(session.isa)}", style="dim")
     console.print(
         f"{human_bytes(summary.file_bytes)} on disk, {human_bytes(summary.float32_bytes)} in float32 "
         f"({summary.shrink:.1f} times smaller); {summary.binary_macs / 1e6:,.1f} million binary MACs an image"

@@ -33,7 +33,8 @@ Isa = Annotated[
 Kernel = Annotated[
     str | None,
     typer.Option(
-        help="What every Linear and Conv2d must run on: popcount, tiles, vertical, counters, lookup or multiply.",
+        help="What every Linear and Conv2d must run on: popcount, tiles, vertical, bitsliced, counters, lookup or "
+        "multiply.",
         metavar="NAME",
         show_default="BINARYNET_KERNEL, or the cheapest for each",
     ),

@@ -47,6 +47,7 @@ def _run(arguments: Sequence[str]) -> int:
             recipes,
             run,
             train,
+            tune,
             verify,
         )
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from binarynet._native import arithmetic_rate, arithmetic_units, read_rate
+from binarynet._native import arithmetic_rate, arithmetic_units, naive_conv3x3, read_rate
 
-__all__ = ["arithmetic_rate", "arithmetic_units", "read_rate"]
+__all__ = ["arithmetic_rate", "arithmetic_units", "naive_conv3x3", "read_rate"]

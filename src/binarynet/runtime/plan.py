@@ -29,6 +29,7 @@ from binarynet.graph.ir import (
 )
 from binarynet.graph.rules import Rules
 from binarynet.graph.weights import held
+from binarynet.runtime import prices
 
 Network = _native.Network
 
@@ -37,8 +38,8 @@ Network = _native.Network
 class Planned:
     """A step of the engine: the op it runs, ops that became part of it, and what that is expected to cost.
 
-    ``seconds`` are those of the prices in native/kernels/costs, which one machine has measured; `kernel` says how it is
-    computed, the first word being one of ``popcount tiles vertical counters lookup multiply`` for a Linear or a Conv2d.
+    ``seconds`` are those of the price list (`binarynet.runtime.prices`); `kernel` says how it is computed, the first
+    word being one of ``popcount tiles vertical bitsliced counters lookup multiply`` for a Linear or a Conv2d.
     ``weight_bytes`` are those in memory, laid out for the kernel.
     """
 
@@ -55,6 +56,7 @@ def build(graph: Graph, isa: str | None, threads: int | None, kernel: str | None
     Raises:
         RuntimeUnavailable: there is no such instruction set or kernel here, or an op cannot run on that kernel.
     """
+    prices.use()
     try:
         network = Network(isa or "", threads or 0, kernel or "")
         numbers: dict[str, int] = {}

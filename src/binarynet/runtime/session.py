@@ -34,8 +34,9 @@ class Session:
         isa: an instruction set of `binarynet.runtime.isa.available`; None takes `isa.active`. Fixed for the session.
         threads: how many threads one call may use; None or 0 takes ``BINARYNET_NUM_THREADS``, else
             ``OMP_NUM_THREADS``, else the CPUs this process may use.
-        kernel: what every Linear and Conv2d must run on: ``popcount``, ``tiles``, ``vertical``, ``counters``,
-            ``lookup`` or ``multiply``. None takes ``BINARYNET_KERNEL``, else for each the cheapest (docs/kernels.md).
+        kernel: what every Linear and Conv2d must run on: ``popcount``, ``tiles``, ``vertical``, ``bitsliced``,
+            ``counters``, ``lookup`` or ``multiply``. None takes ``BINARYNET_KERNEL``, else for each the cheapest
+            (docs/kernels.md).
         engine: ``"native"``; ``"oracle"`` for the plain integer arithmetic that every engine must equal; ``"triton"``
             for the GPU's kernels. None takes what the device has: native on ``"cpu"``, triton on ``"cuda"``.
         device: ``"cpu"``, or ``"cuda"``, ``"cuda:1"`` … with the extra ``gpu``. With engine triton, ``"cpu"`` is

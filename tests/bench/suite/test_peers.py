@@ -140,7 +140,7 @@ def test_a_quick_run_writes_everything_and_we_are_the_oracle(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     ours = [cell for cell in told["cells"] if cell["peer"] == "binarynet"]
     assert len(ours) == 2 * len(workloads(tiny=True))
-    assert {cell["answers"] for cell in ours} == {"equal"}
+    assert {cell["answers"] for cell in ours} <= {"equal", "same"}  # sums of reals: W6
     assert all(0 < cell["low"] <= cell["median"] <= cell["high"] for cell in ours)
     assert all(row["limit"] is None or row["limit"] > 0 for row in told["summary"])
     assert told["setting"]["command"].endswith("--threads 1 --seconds 0.01 --quick")

@@ -37,8 +37,8 @@ def test_both_directions_of_thresholds_occur_and_half_of_the_bits_are_one():
 
 
 def test_a_workload_that_does_not_exist_is_named():
-    with pytest.raises(InputError, match=r"'W5'\. There are W1, W2, W3, W4"):
-        workloads(["W1", "W5"])
+    with pytest.raises(InputError, match=r"'W9'.* There are W1, W2, W3, W4"):
+        workloads(["W1", "W9"])
     assert {work.kind for work in workloads(KINDS)} == set(KINDS)
 
 

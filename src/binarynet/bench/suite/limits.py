@@ -12,7 +12,8 @@ from binarynet.runtime import peaks
 SIZES = tuple(kib << 10 for kib in (32, 256, 512, 1024, 1536, 2048, 3072, 4096, 8192, 16384, 65536, 262144))
 _COUNTING = ("avx512 popcount", "avx2 popcount")
 _ADDING = ("avx512 adders", "avx2 adders")  # ±1 alone: vertical kernels, on rows of random signs
-_TILES = ("amx int8", "avx512 vnni")
+_TILES = ("amx int8", "avx512 vnni", "avx512 look-ups", "avx2 look-ups")  # any code of a byte × ±1
+_REAL = ("avx512 fma", "avx2 fma")
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,18 @@ class Roof:
     def arithmetic(self, work: Workload) -> float | None:
         """Seconds for the multiply-adds: each layer on the unit that is fastest for it.
 
-        Tiles and VNNI take bytes, so 8-bit activations cost what ±1 do; counting bits pays for every bit of them.
+        Tiles, VNNI and look-ups take bytes, so 8-bit activations cost what ±1 do; counting pays for each of their bits.
         Adding words (the vertical kernels) takes ±1 alone.
         None where no unit could be measured.
         """
         total = 0.0
         for width, macs in work.macs.items():
+            if width > 8:  # reals
+                times = [macs / self.macs[unit] for unit in _REAL if self.macs.get(unit)]
+                if not times:
+                    return None
+                total += min(times)
+                continue
             times = [macs * width / self.macs[unit] for unit in _COUNTING if self.macs.get(unit)]
             times += [macs / self.macs[unit] for unit in _TILES if self.macs.get(unit)]
             times += [macs / self.macs[unit] for unit in _ADDING if width == 1 and self.macs.get(unit)]

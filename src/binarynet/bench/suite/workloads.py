@@ -1,4 +1,4 @@
-"""What the suite runs: four kinds of work as graphs with random weights, and the images that they are given.
+"""What the suite runs: kinds of work as graphs with random weights, and the images that they are given.
 
 ===== ============================================ ============================== =====================
 name  work                                         in                             out
@@ -8,6 +8,10 @@ W1    the same to thresholded bits: this package   n rows of bytes 0 / 1        
 W2    one row × 4096 × 4096 of ±1                  a row of bytes 0 / 1           int32
 W3    MLP 784-4096-4096-4096-10 (BinaryNet, MNIST) uint8 images                   float32 logits
 W4    ConvNet 128-128-256-256-512-512-1024-1024-10 uint8 images 32 × 32 × 3       float32 logits
+W5    a 3 × 3 convolution of 256 → 256 (XNOR-Net)  14 × 14 × 256 of bytes 0 / 1   int32
+W6    XNOR AlexNet; Bi-Real ResNet-18              float32 images 224 × 224 × 3   float32 logits
+W7    the models that come along                   uint8 images                   float32 logits
+W8    a model of W3, W4, W7: loading, one answer   a file                         float32 logits
 ===== ============================================ ============================== =====================
 
 Speed does not depend on what was learnt, so weights are drawn; thresholds lie where half of the answers reach them,
@@ -25,13 +29,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from binarynet.bench.suite import nets
 from binarynet.errors import InputError, closest
+from binarynet.format import load
 from binarynet.graph import Graph, interpret, verify
 from binarynet.graph.encoding import Encoding
 from binarynet.graph.ir import Affine, Conv2d, Flatten, Input, Linear, MaxPool2d, Op, Threshold
+from binarynet.models import find
 
 Array = NDArray[Any]
 _ORACLE_BATCH = 100
+_CHECKED = {"W6": 1, "W7": 100}
 
 
 @dataclass(frozen=True)
@@ -39,14 +47,14 @@ class Workload:
     """One shape of work at one batch size. ``name`` says both: ``"W3 MLP, batch 100"``."""
 
     name: str
-    kind: str  # "W1" … "W4"
+    kind: str  # "W1" … "W8"
     graph: Graph = field(repr=False)
     batch: int
 
     @property
     def is_product(self) -> bool:
         """One matrix product and nothing else: W1, W2."""
-        return len(self.graph.ops) == 2
+        return self.kind in ("W1", "W2") and len(self.graph.ops) == 2
 
     @property
     def to_bits(self) -> bool:
@@ -54,20 +62,22 @@ class Workload:
         return self.kind == "W1" and not self.is_product
 
     def images(self) -> Array:
-        """The input, (batch, *shape) uint8: codes 0 / 1 of a product, else bytes of NHWC images. Always the same."""
+        """The input, (batch, *shape): codes 0 / 1 of ±1, bytes of NHWC images, or float32. Always the same."""
         rng = np.random.default_rng(self.batch)
+        if self.graph.input.encoding == "f32":
+            return rng.standard_normal((self.batch, *self.graph.input.shape), np.float32)
         highest = 2 ** Encoding.parse(self.graph.input.encoding).bits
         return rng.integers(0, highest, (self.batch, *self.graph.input.shape), np.uint8)
 
     def expected(self) -> Array:
-        """The oracle's answer to `images`: int32 products or float32 logits."""
-        images = self.images()
+        """The oracle's answer to `images` or, where that would take it minutes, to the first of them."""
+        images = self.images()[: _CHECKED.get(self.kind)]
         parts = [interpret(self.graph, images[i : i + _ORACLE_BATCH]) for i in range(0, len(images), _ORACLE_BATCH)]
         return np.concatenate(parts)
 
     @property
     def macs(self) -> dict[int, int]:
-        """Multiply-adds of the whole batch by the width of the activation in bits: {8: first layer, 1: the others}."""
+        """Multiply-adds of the whole batch by the activation's width in bits: {8: first layer, 1: rest, 32: reals}."""
         values, found = verify(self.graph), dict[int, int]()
         for op in self.graph.ops:
             if isinstance(op, Linear | Conv2d):
@@ -80,7 +90,8 @@ class Workload:
     def bytes(self) -> int:
         """What must be moved at least once: input, packed weights, answer."""
         values = verify(self.graph)
-        weights = sum(op.weight.size // 8 for op in self.graph.ops if isinstance(op, Linear | Conv2d))
+        products = [op for op in self.graph.ops if isinstance(op, Linear | Conv2d)]
+        weights = sum(op.weight.size * Encoding.parse(op.weight_encoding).bits // 8 for op in products)
         numbers = prod(values[self.graph.input.name].shape) + 4 * prod(values[self.graph.output.name].shape)
         return weights + self.batch * numbers
 
@@ -132,7 +143,7 @@ def convnet(size: int = 32, width: int = 128, dense: int = 1024, classes: int = 
     return chain.end(classes)
 
 
-KINDS = ("W1", "W2", "W3", "W4")
+KINDS = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8")
 
 
 def workloads(kinds: Sequence[str] = KINDS, tiny: bool = False) -> list[Workload]:
@@ -150,6 +161,8 @@ def workloads(kinds: Sequence[str] = KINDS, tiny: bool = False) -> list[Workload
 @lru_cache(maxsize=1)
 def _full() -> tuple[Workload, ...]:
     dense, conv, wide = mlp(), convnet(), product(4096, 4096)
+    small, digits = load(find("mnist-small")), load(find("digits"))
+    alexnet, resnet = nets.alexnet(), nets.bireal()
     return (
         Workload("W1 GEMM 1024³", "W1", product(1024, 1024), 1024),
         Workload("W1 GEMM 4096³", "W1", wide, 4096),
@@ -157,6 +170,14 @@ def _full() -> tuple[Workload, ...]:
         Workload("W2 1 × 4096 × 4096", "W2", wide, 1),
         *(Workload(f"W3 MLP, batch {batch}", "W3", dense, batch) for batch in (1, 100, 1000)),
         *(Workload(f"W4 ConvNet, batch {batch}", "W4", conv, batch) for batch in (1, 64)),
+        Workload("W5 3 × 3, 256 → 256 on 14 × 14, batch 1", "W5", nets.claim(), 1),
+        *(Workload(f"W6 XNOR AlexNet, batch {batch}", "W6", alexnet, batch) for batch in (1, 16)),
+        *(Workload(f"W6 Bi-Real ResNet-18, batch {batch}", "W6", resnet, batch) for batch in (1, 16)),
+        *(Workload(f"W7 mnist-small, batch {batch}", "W7", small, batch) for batch in (1, 10_000)),
+        *(Workload(f"W7 digits, batch {batch}", "W7", digits, batch) for batch in (1, 10_000)),
+        Workload("W8 load MLP", "W8", dense, 1),
+        Workload("W8 load ConvNet", "W8", conv, 1),
+        Workload("W8 load mnist-small", "W8", small, 1),
     )
 
 
@@ -168,6 +189,11 @@ def _tiny() -> tuple[Workload, ...]:
         Workload("W2 1 × 256 × 256", "W2", product(256, 256), 1),
         Workload("W3 MLP 64-128³-10, batch 3", "W3", mlp(64, 128), 3),
         Workload("W4 ConvNet 8 × 8, 32 wide, batch 2", "W4", convnet(8, 32, 64), 2),
+        Workload("W5 3 × 3, 32 → 32 on 6 × 6, batch 1", "W5", nets.claim(6, 32), 1),
+        Workload("W6 XNOR AlexNet 67 × 67, batch 2", "W6", nets.alexnet(67, 16), 2),
+        Workload("W6 Bi-Real ResNet-18 32 × 32, batch 2", "W6", nets.bireal(32, 16), 2),
+        Workload("W7 digits, batch 3", "W7", load(find("digits")), 3),
+        Workload("W8 load digits", "W8", load(find("digits")), 1),
     )
 
 

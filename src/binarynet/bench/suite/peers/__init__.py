@@ -33,10 +33,12 @@ class Peer(ABC):
     """One library, used in one of its ways, with a number of threads.
 
     Attributes:
+        kinds: of the workloads that it can run.
         packages: import name → distribution, of everything that must be installed.
         ways: name → what it is, in a few words.
     """
 
+    kinds: ClassVar[tuple[str, ...]] = ("W1", "W2", "W3", "W4")
     packages: ClassVar[Mapping[str, str]] = {}
     ways: ClassVar[Mapping[str, str]] = {}
 
@@ -83,7 +85,7 @@ class Peer(ABC):
 
     def has(self, work: Workload) -> bool:
         """Whether there is any point in `build`; libraries of whole products and nets have none that ends in bits."""
-        return not work.to_bits
+        return work.kind in self.kinds and not work.to_bits
 
     def details(self) -> str:
         """What really runs, if the library tells; after `build`."""

@@ -76,7 +76,7 @@ class This(Peer):
         return array if self.sums is None else 2 * array - self.sums
 
     def has(self, work: Workload) -> bool:
-        return self.way == "binary" or super().has(work)
+        return (self.way == "binary" and work.kind in self.kinds) or super().has(work)
 
     def promise(self, work: Workload) -> Answers:
         if self.way == "binary":

@@ -6,13 +6,15 @@ Their activations are u8, because those products reach the matrix unit.
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from binarynet.bench.suite.layers import STEEP, Layer, layers
-from binarynet.bench.suite.peers import Answers, Array, Peer
+from binarynet.bench.suite.peers import Answers, Array, NotHere, Peer
 from binarynet.bench.suite.workloads import Workload
+from binarynet.graph.ir import Conv2d
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 
 class This(Peer):
+    kinds: ClassVar[tuple[str, ...]] = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8")
     packages: ClassVar[Mapping[str, str]] = {"torch": "torch"}
     ways: ClassVar[Mapping[str, str]] = {
         "float32": "Linear / Conv2d with the norm folded in, Hardtanh",
@@ -35,6 +38,8 @@ class This(Peer):
         torch.set_num_threads(self.threads)
         self.torch = torch
         self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.uint8}[self.way]
+        if work.kind not in super().kinds:
+            return self._build_twin(work)
         images = torch.from_numpy(work.images())
         if images.ndim == 4:
             images = images.permute(0, 3, 1, 2)  # channels last in memory, as the bytes come
@@ -48,6 +53,41 @@ class This(Peer):
         self.images = images
         self.calls = [(self._bytes if self.way == "int8" else self._floats)(layer) for layer in chain]
 
+    def _build_twin(self, work: Workload) -> None:
+        """The float32 net that a user would have: what is timed of W8 is reading it from a file, and one answer."""
+        from binarynet.bench.twin import float_twin
+
+        if self.way == "int8":
+            raise NotHere("the layers of its int8 operators are those of W1 to W4")
+        torch = self.torch
+        images = torch.from_numpy(work.images()).float()
+        if work.graph.input.encoding == "b1":
+            images = 2 * images - 1
+        if images.ndim == 4:
+            images = images.permute(0, 3, 1, 2)
+        net = float_twin(work.graph)
+        output = work.graph.output
+        if isinstance(output, Conv2d):  # W5, whose answer is compared
+            weight = torch.from_numpy(output.weight.transpose(0, 3, 1, 2)).float()
+            net.load_state_dict({"layers.0.weight": weight})
+        for parameter in net.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        images, net = images.to(self.dtype), net.to(self.dtype)
+        self.plain, self.images, self.calls = False, images, [net]
+        if work.kind == "W8":
+            file = io.BytesIO()
+            torch.save(net.state_dict(), file)
+
+            def load_and_answer(x: Tensor) -> Any:
+                file.seek(0)
+                with torch.device("meta"):
+                    empty = float_twin(work.graph)
+                empty.load_state_dict(torch.load(file, weights_only=True), assign=True)
+                return empty(x)
+
+            self.calls = [load_and_answer]
+
     def run(self) -> Any:
         with self.torch.inference_mode():
             if self.plain:
@@ -58,10 +98,12 @@ class This(Peer):
             return x
 
     def answer(self, raw: Any) -> Array:
-        array: Array = raw.float().numpy()
+        array: Array = (raw.permute(0, 2, 3, 1) if raw.ndim == 4 else raw).float().numpy()
         return array
 
     def promise(self, work: Workload) -> Answers:
+        if work.kind == "W5":
+            return "equal" if self.way == "float32" else "near"
         if self.way == "int8":
             return "same" if work.kind != "W4" else "own"
         return "near" if work.is_product and self.way == "bfloat16" else super().promise(work)
