@@ -17,7 +17,9 @@ def on_gpu(graph: Graph, codes: np.ndarray, method: str | None = None, device: t
         return Network(graph, device, method)(torch.from_numpy(codes).to(device)).cpu().numpy()
 
 
-def assert_gpu_agrees(graph: Graph, codes: np.ndarray, methods: tuple[str, ...] = ("xnor", "dot")) -> np.ndarray:
+def assert_gpu_agrees(
+    graph: Graph, codes: np.ndarray, methods: tuple[str, ...] = ("xnor", "dot", "int8")
+) -> np.ndarray:
     """Same numbers, same type, same shape, with ==."""
     expected = interpret(graph, codes)
     for method in methods:

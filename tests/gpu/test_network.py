@@ -150,14 +150,20 @@ def test_the_papers_mlp_and_convnet(graph):
         assert_gpu_agrees(graph, codes, methods)
 
 
-def test_weights_lie_packed_once_for_both_methods():
-    network = Network(small_mlp(features=64, hidden=128), DEVICE)
-    assert network.bytes == 128 * 64 // 8 + 3 * 128 // 8
-    assert {product.weight["dot"].dtype for product in network.products.values()} == {torch.int32}
+def test_weights_lie_packed_once_until_a_method_wants_them_otherwise():
+    graph, packed = small_mlp(features=64, hidden=128), 128 * 64 // 8 + 3 * 128 // 8
+    codes = np.zeros((20, 64), np.uint8)
+    held = {}
+    for method in ("dot", "xnor", "int8"):
+        network = Network(graph, DEVICE, method)
+        assert network.bytes == packed
+        network(torch.from_numpy(codes).to(DEVICE))
+        held[method] = network.bytes
+    assert held == {"dot": packed, "xnor": 2 * packed, "int8": 9 * packed}
 
 
 def test_an_unknown_method_is_named():
-    with pytest.raises(RuntimeUnavailable, match="unknown method 'magic'; there are 'xnor' and 'dot'"):
+    with pytest.raises(RuntimeUnavailable, match="unknown method 'magic'; there are 'xnor', 'dot', 'int8', 'wgmma'"):
         Network(small_mlp(), DEVICE, "magic")
 
 
