@@ -5,6 +5,8 @@
 # make check-arm        those of AArch64 alone
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
 # make check-clang      the native tests as Clang compiles them
+# make check-gpu-tiles  every tile of every GPU kernel compiled for sm_80 and sm_90a, none of which spills; no GPU needed
+# make gpu-check        all that a GPU is asked, in 485 s and without a network; elsewhere it says what it did not do
 # make fuzz SECONDS=600            files and graphs that nobody wrote, and a table of what became of them
 # make fuzz-sanitized SECONDS=600  random graphs on the engine built with ASan + UBSan
 PYTHON ?= python3
@@ -16,7 +18,8 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test papers lint check-native check-isa check-arm check-sanitized check-clang fuzz fuzz-sanitized clean
+.PHONY: demo test papers lint check-native check-isa check-arm check-sanitized check-clang check-gpu-tiles \
+	gpu-check fuzz fuzz-sanitized clean
 
 demo: $(VENV)/installed
 	$(BIN)/binarynet demo
@@ -101,6 +104,16 @@ else
 	$(call ctest,tsan) -R 'network_test|training_test'
 endif
 comma := ,
+
+# CUDA C++ is compiled by nvcc where it is, else by NVRTC, a library that comes as a package.
+check-gpu-tiles: $(VENV)/installed
+	command -v nvcc >/dev/null || $(BIN)/pip install -q -c constraints.txt nvidia-cuda-nvrtc
+	BINARYNET_GPU_TILES=all $(BIN)/python -m pytest -q tests/gpu/test_compile.py tests/gpu/test_one_bit.py
+
+# With the Python that has torch for CUDA, where that is not the one of this checkout: make gpu-check GPU_PYTHON=python3
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+gpu-check:
+	$(GPU_PYTHON) benchmarks/gpu/check.py
 
 SECONDS ?= 600
 fuzz: $(VENV)/installed

@@ -10,7 +10,7 @@ from binarynet.errors import RuntimeUnavailable
 from binarynet.gpu import Network
 from binarynet.graph import Encoding, Graph
 from binarynet.graph.ir import Linear, MaxPool2d, SumPool2d, Threshold
-from tests.gpu.checks import DEVICE, assert_gpu_agrees
+from tests.gpu.checks import ALL, DEVICE, assert_gpu_agrees
 from tests.graph.graphs import small_convnet, small_mlp
 from tests.runtime.graphs import Maker
 
@@ -145,7 +145,7 @@ def test_a_map_of_scales_multiplies_every_channel():
 
 @pytest.mark.parametrize("graph", [small_mlp(features=70, hidden=66), small_convnet(filters=5)], ids=["mlp", "convnet"])
 def test_the_papers_mlp_and_convnet(graph):
-    for images, methods in ((1, ("xnor", "dot")), (3, ("dot",))):
+    for images, methods in ((1, ALL), (3, ("dot",))):
         codes = np.random.default_rng(images).integers(0, 256, (images, *graph.input.shape)).astype(np.uint8)
         assert_gpu_agrees(graph, codes, methods)
 

@@ -1,8 +1,8 @@
 """What the papers' binary kernel was measured against: float32 products that know nothing of tensor cores.
 
 ``gemm`` of BinaryNet's Run-time folder (binary_kernels.cu) has a block of 16 × 16 threads for 16 × 16 outputs. It
-brings 16 × 16 values of both matrices into shared memory, waits for all threads, and each adds 16 products to its one output.
-The ratios of the papers, 23 × at 8192³ and 7 × on the MNIST net, are against that kernel.
+brings 16 × 16 values of both matrices into shared memory, waits for all threads, and each adds 16 products to its one
+output. The ratios of the papers, 23 × at 8192³ and 7 × on the MNIST net, are against that kernel.
 """
 
 from __future__ import annotations

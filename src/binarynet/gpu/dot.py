@@ -8,7 +8,7 @@ there, and nothing is written back. Activations are the right one, from shared m
 (`binarynet.gpu.pointwise`) writes their digits 0 / 1 first, digit by digit, so that both sides read bytes side by side.
 
 A digit 0 adds nothing (a tail, a pixel outside the image); ``2 · raw + base`` puts right what it stands for
-(`binarynet.gpu.product`). A weight is the sum of its planes, each worth one value for the digit 0 and one for 1, DIGITS.
+(`binarynet.gpu.product`). A weight is the sum of its planes; each has a value for the digit 0 and one for 1: DIGITS.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from binarynet.gpu.language import (
     lowest_digit,
     lowest_sign,
     next_digit,
+    quick,
     split_sum,
     under,
     window,
@@ -90,6 +91,7 @@ def flat_tiles(configs: list[triton.Config], given: dict[str, Any], **constants:
 @triton.autotune(
     [triton.Config({"BM": m, "BN": n, "BK": k, "PARTS": p}, num_warps=w, num_stages=s) for m, n, k, p, w, s in _TILES],
     key=["bucket", "width", "depth"],
+    do_bench=quick,
     prune_configs_by={"early_config_prune": packed_tiles},
 )
 @triton.jit
@@ -174,7 +176,10 @@ def bit_dot(
 
 
 @triton.autotune(
-    _configs(_OCTETS_TILES), key=["bucket", "width", "depth"], prune_configs_by={"early_config_prune": octet_tiles}
+    _configs(_OCTETS_TILES),
+    key=["bucket", "width", "depth"],
+    do_bench=quick,
+    prune_configs_by={"early_config_prune": octet_tiles},
 )
 @triton.jit
 def octet_dot(
@@ -235,7 +240,10 @@ def octet_dot(
 
 
 @triton.autotune(
-    _configs(_FLAT_TILES), key=["bucket", "width", "depth"], prune_configs_by={"early_config_prune": flat_tiles}
+    _configs(_FLAT_TILES),
+    key=["bucket", "width", "depth"],
+    do_bench=quick,
+    prune_configs_by={"early_config_prune": flat_tiles},
 )
 @triton.jit
 def flat_dot(

@@ -176,7 +176,7 @@ class Module:
 
 
 def matrix(x: Tensor, width: int, height: int) -> TensorMap:
-    """A map by which the copy engine brings boxes of ``height`` rows × ``width`` bytes of x (rows, …), and zeros outside.
+    """A map by which the copy engine brings boxes of ``height`` rows × ``width`` bytes of x, and zeros from outside.
 
     Rows must be multiples of 16 bytes and begin at such an address.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from binarynet.gpu.language import INTERPRETED, corrected, finish, popcount, under, window
+from binarynet.gpu.language import INTERPRETED, corrected, finish, popcount, quick, under, window
 
 # BM, BN, words at a time, warps: 32 sums a thread at most, or addresses and operands leave the registers.
 _TUNED = [(64, 128, 2, 8), (128, 64, 2, 8), (64, 64, 2, 4)]
@@ -25,6 +25,7 @@ TOGETHER = 4
 @triton.autotune(
     [triton.Config({"BM": m, "BN": n, "UNROLL": u}, num_warps=w) for m, n, u, w in _TILES],
     key=["bucket", "width", "depth"],
+    do_bench=quick,
 )
 @triton.jit
 def xnor_tile(
@@ -89,6 +90,7 @@ def xnor_tile(
 @triton.autotune(
     [triton.Config({"BK": k, "BN": n, "UNROLL": u}, num_warps=w) for k, n, u, w in _STRIPS],
     key=["pixels", "width", "depth"],
+    do_bench=quick,
 )
 @triton.jit
 def xnor_row(
