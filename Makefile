@@ -34,7 +34,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h native/*/*/*.cpp native/*/*/*.h src/binarynet/export/c/parts/*.[ch])
+	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h native/*/*/*.cpp native/*/*/*.h src/binarynet/export/c/parts/*.[ch] src/binarynet/gpu/cuda/* tests/gpu/emulator/* benchmarks/gpu/*.cu)
 
 # $(call configure,folder,what is different): the native code with its tests, warnings as errors.
 configure = $(BIN)/cmake -S . -B build/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \

@@ -8,11 +8,14 @@ Triton names the target 90 sm_90a when it writes PTX. `cuobjdump`, which Triton 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -192,10 +195,14 @@ def target_of(built: Any) -> str:
     return re.search(r"\.target (\w+)", built.asm["ptx"]).group(1)  # type: ignore[union-attr]
 
 
+def one_job(which: str, number: int, target: int) -> tuple[str, dict[str, Any]]:
+    """The number-th of `jobs`, in a process of its own: a kernel cannot be sent to another."""
+    name, *rest = list(jobs(which))[number]
+    return f"{name} @ {target}", compiled(*rest, target)
+
+
 if __name__ == "__main__":
     which, *targets = sys.argv[1:]
-    print(
-        json.dumps(
-            {f"{name} @ {target}": compiled(*rest, int(target)) for name, *rest in jobs(which) for target in targets}
-        )
-    )
+    todo = [(which, number, int(target)) for number in range(len(list(jobs(which)))) for target in targets]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        print(json.dumps(dict(pool.map(one_job, *zip(*todo, strict=True)))))

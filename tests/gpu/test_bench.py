@@ -161,10 +161,12 @@ def test_shares_count_multiply_adds_and_bytes_against_the_chip():
 
 def test_the_page_has_a_table_for_each_shape_and_net(found):
     chip = {"name": "Test 1", "rates": {}, "bandwidth": 0}
+    assert found["left out"] == {"bit_gemm_wgmma": "needs a GPU of compute capability 9.0"}
     page = bench.markdown({**found, "chip": chip, "command": "binarynet bench gpu", "machine": {"torch": "2"}})
     assert "## 33 × 33 by 33 × 33" in page
     assert "## 1 × 40 by 40 × 40" in page
     assert "## MNIST MLP" in page
+    assert "* without bit_gemm_wgmma, which needs a GPU of compute capability 9.0" in page
     tables = [line for line in page.splitlines() if line.startswith("|")]
     assert len(tables) == len(found["products"]) + len(found["networks"]) + 2 * 3
     assert {line.count("|") for line in tables} == {9}

@@ -70,7 +70,8 @@ def test_few_rows_share_each_weight_that_is_read(found):
 @pytest.mark.parametrize(("target", "instruction"), [(80, "IMMA"), (90, "IGMMA")])
 def test_expanded_bits_are_multiplied_by_int8_tensor_core_instructions(found, target, instruction):
     for name, counts in of(found, "bit_dot", "octet_dot", "flat_dot, b8", target=target).items():
-        assert counts[instruction], name
+        # Hopper's instruction has 64 rows; a tile of 16, whose operands are not swapped, takes that of a warp.
+        assert counts[instruction] or ("[BM 16," in name and counts["IMMA"]), name
 
 
 def test_a_digit_of_the_weights_goes_from_registers_into_the_tensor_cores(found):

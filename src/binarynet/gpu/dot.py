@@ -90,7 +90,7 @@ def flat_tiles(configs: list[triton.Config], given: dict[str, Any], **constants:
 
 @triton.autotune(
     [triton.Config({"BM": m, "BN": n, "BK": k, "PARTS": p}, num_warps=w, num_stages=s) for m, n, k, p, w, s in _TILES],
-    key=["bucket", "width", "depth"],
+    key=["bucket", "width", "depth", "PLANES", "GEOMETRY"],
     do_bench=quick,
     prune_configs_by={"early_config_prune": packed_tiles},
 )
@@ -177,7 +177,7 @@ def bit_dot(
 
 @triton.autotune(
     _configs(_OCTETS_TILES),
-    key=["bucket", "width", "depth"],
+    key=["bucket", "width", "depth", "GEOMETRY", "MODE"],
     do_bench=quick,
     prune_configs_by={"early_config_prune": octet_tiles},
 )
@@ -241,7 +241,7 @@ def octet_dot(
 
 @triton.autotune(
     _configs(_FLAT_TILES),
-    key=["bucket", "width", "depth"],
+    key=["bucket", "width", "depth", "DIGITS", "REAL"],
     do_bench=quick,
     prune_configs_by={"early_config_prune": flat_tiles},
 )

@@ -24,7 +24,7 @@ TOGETHER = 4
 
 @triton.autotune(
     [triton.Config({"BM": m, "BN": n, "UNROLL": u}, num_warps=w) for m, n, u, w in _TILES],
-    key=["bucket", "width", "depth"],
+    key=["bucket", "width", "depth", "PLANES", "GEOMETRY"],
     do_bench=quick,
 )
 @triton.jit
@@ -89,7 +89,7 @@ def xnor_tile(
 
 @triton.autotune(
     [triton.Config({"BK": k, "BN": n, "UNROLL": u}, num_warps=w) for k, n, u, w in _STRIPS],
-    key=["pixels", "width", "depth"],
+    key=["pixels", "width", "depth", "PLANES"],
     do_bench=quick,
 )
 @triton.jit

@@ -2,7 +2,7 @@
 #include <hopper.h>
 #include <one_bit.cu>
 
-extern "C" void emulate(int ending, const TensorMap *x, const TensorMap *w, const Job *job, int blocks) {
-  auto kernel = ending == SUMS ? one_bit_sums : ending == BITS ? one_bit_bits : one_bit_reals;
-  launch(blocks, THREADS, [=] { kernel(*x, *w, *job); });
+extern "C" void emulate(int ending, const TensorMap* x, const TensorMap* w, const Job* job, int blocks) {
+    auto kernel = ending == SUMS ? one_bit_sums : ending == BITS ? one_bit_bits : one_bit_reals;
+    launch(blocks, THREADS, [=] { kernel(*x, *w, *job); });
 }

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from binarynet.errors import RuntimeUnavailable
+from binarynet.gpu import one_bit
 from binarynet.gpu.bench.networks import NETWORKS, measure_network, papers_networks
 from binarynet.gpu.bench.products import Found, Plan, measure_product
 from binarynet.gpu.bench.report import markdown
@@ -57,6 +58,7 @@ def measure(
     plan, chip = plan or Plan(), Chip.of(device)
     shapes = [(size, size, size) for size in sizes] + [(rows, wide, wide) for rows in few]
     document: dict[str, Any] = {"chip": chip.document(), "products": [], "networks": [], "failed": [], "tuned": {}}
+    document["left out"] = {"bit_gemm_wgmma": why} if (why := one_bit.why_not(device)) else {}
 
     def add(table: str, what: str, make: Callable[[], Found]) -> None:
         try:

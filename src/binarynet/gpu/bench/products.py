@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from binarynet.gpu import one_bit, ops
+from binarynet.gpu import ops
 from binarynet.gpu.bench.timing import Chip, interleaved, replayable
 from binarynet.gpu.product import Finish, Product
 from binarynet.graph import Encoding
@@ -62,7 +62,7 @@ def measure_product(device: torch.device, chip: Chip, shape: Shape, plan: Plan) 
     )
     exact = torch.cat([part.double() @ right.double().T for part in torch.split(left, 1024)]).to(torch.int32)
     level = exact.float().mean(0).round().to(torch.int32)[:, None].contiguous()
-    calls, units = _calls(device, left, right, level, plan, found, place)
+    calls, units = _calls(device, left, right, level, plan)
     bits = ops.pack(torch.where(exact >= level.T, 1, -1).to(torch.int8), None, None, "b1")
     timed: dict[str, Callable[[], object]] = {}
     rounded = {}
@@ -100,7 +100,7 @@ def _ratio(times: dict[str, list[float]], base: str, median: float) -> float | N
 
 
 def _calls(
-    device: torch.device, left: Tensor, right: Tensor, level: Tensor, plan: Plan, found: Found, place: str
+    device: torch.device, left: Tensor, right: Tensor, level: Tensor, plan: Plan
 ) -> tuple[dict[str, Callable[[], Tensor]], dict[str, str]]:
     """The calls by name, and the unit of the chip that each works on. Weights are packed beforehand, as in a net."""
     m, k = left.shape
@@ -124,13 +124,10 @@ def _calls(
         "octet_gemm_dot": lambda: product(words, sums, "int8"),
         "octet_gemm_dot → bits": lambda: product(words, bits, "int8"),
     }
-    why = one_bit.why_not(device)
     if "wgmma" in product.methods:
         calls["bit_gemm_wgmma"] = lambda: product(words, sums, "wgmma")
         calls["pack + bit_gemm_wgmma"] = lambda: product(ops.pack(real[0], None, None, "b1"), sums, "wgmma")
         calls["bit_gemm_wgmma → bits"] = lambda: product(words, bits, "wgmma")
-    elif device.type == "cuda" and why:
-        found.fail(f"bit_gemm_wgmma, {place}", why)
     calls["cuBLAS float32"] = lambda: torch.matmul(real[0], real[1].T)
     if device.type == "cuda":  # elsewhere these are other libraries, or missing
         half, brain = ([side.to(kind) for side in real] for kind in (torch.float16, torch.bfloat16))

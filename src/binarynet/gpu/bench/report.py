@@ -22,6 +22,7 @@ def markdown(document: dict[str, Any]) -> str:
     lines = ["# GPU: binary products and networks", "", f"`{document['command']}`", ""]
     lines += [f"* {key}: {value}" for key, value in document["machine"].items()]
     lines += [f"* {key}: {value}" for key, value in document["chip"].items() if key != "rates" and value]
+    lines += [f"* without {what}, which {why}" for what, why in document["left out"].items()]
     lines += ["", "Ratios above 1 say how many times faster than that row. Times are medians of the same run.", ""]
     if document["failed"]:
         lines += ["## Not measured", "", *(f"* {one['what']}: {one['error']}" for one in document["failed"]), ""]
