@@ -194,6 +194,15 @@ def test_the_command_writes_both_files_after_every_size(found, monkeypatch, tmp_
     assert json.loads(data.read_text()) == document
 
 
+def test_the_command_measures_a_tiny_product_from_end_to_end(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(bench, "find_gpu", lambda: DEVICE)
+    command = ["bench", "gpu", "--out", str(tmp_path), "--sizes", "4", "--rows", "none", "--networks", "none"]
+    assert main([*command, "--seconds", "0.001", "--only", "papers,xnor"]) == 0
+    assert "| papers' float32 |" in capsys.readouterr().out
+    document = json.loads(next(tmp_path.glob("*.json")).read_text())
+    assert [row["kernel"] for row in document["products"]] == ["papers' float32", *OURS[:3]]
+
+
 def test_the_command_ends_with_1_where_something_failed(found, monkeypatch, tmp_path, capsys):
     failed = {**found, "failed": [{"what": "xnor_gemm, 4 × 4 by 4 × 4", "error": "3 of 16 numbers are wrong"}]}
     monkeypatch.setattr(bench, "find_gpu", lambda: DEVICE)
