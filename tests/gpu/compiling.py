@@ -52,6 +52,7 @@ SIGNS: dict[str, Any] = {"DIGITS": ((-1, 1),), "PLANES": 1}
 TERNARY: dict[str, Any] = {"DIGITS": ((0, -1), (0, 2)), "PLANES": 2}
 OCTET_WEIGHTS: dict[str, Any] = {"DIGITS": (*((0, 1 << n) for n in range(7)), (0, -128)), "PLANES": 8}
 
+LONG = {"x": "*i64", "weight": "*i64"}
 X8 = {"x": OCTETS, "weight": BYTES}
 DENSE = {"x": OCTETS, "weight": OCTETS}
 FLAT = {"X_SCALE": 2, "X_OFFSET": 1, "PAD": 0, "REAL": False, "UNITS": 27}
@@ -60,12 +61,12 @@ REAL_FLAT = {**FLAT, "REAL": True}
 # What is computed: kernel, constants, types of arguments that are not words, may multiply and add be fused.
 Case = tuple[Any, dict[str, Any], dict[str, str], bool]
 PRODUCTS: dict[str, Case] = {
-    "xnor_tile": (xnor.xnor_tile, {"PLANES": 1, "UNITS": 4, **MATRIX, **TO_BITS}, {}, False),
-    "xnor_tile, b8 conv": (xnor.xnor_tile, {"PLANES": 8, "UNITS": 2, **IMAGE, **TO_BITS}, {}, False),
-    "xnor_tile, conv": (xnor.xnor_tile, {"PLANES": 1, "UNITS": 4, **IMAGE, **TO_BITS}, {}, False),
-    "xnor_tile, b8": (xnor.xnor_tile, {"PLANES": 8, "UNITS": 26, **MATRIX, **TO_BITS}, {}, False),
-    "xnor_tile, sums": (xnor.xnor_tile, {"PLANES": 1, "UNITS": 4, **MATRIX, **TO_SUMS}, {}, False),
-    "xnor_tile, affine": (xnor.xnor_tile, {"PLANES": 1, "UNITS": 4, **MATRIX, **TO_REALS}, {}, False),
+    "xnor_tile": (xnor.xnor_tile, {"PLANES": 1, "UNITS": 4, **MATRIX, **TO_BITS}, LONG, False),
+    "xnor_tile, b8 conv": (xnor.xnor_tile, {"PLANES": 8, "UNITS": 2, **IMAGE, **TO_BITS}, LONG, False),
+    "xnor_tile, conv": (xnor.xnor_tile, {"PLANES": 1, "UNITS": 4, **IMAGE, **TO_BITS}, LONG, False),
+    "xnor_tile, b8": (xnor.xnor_tile, {"PLANES": 8, "UNITS": 26, **MATRIX, **TO_BITS}, LONG, False),
+    "xnor_tile, sums": (xnor.xnor_tile, {"PLANES": 1, "UNITS": 4, **MATRIX, **TO_SUMS}, LONG, False),
+    "xnor_tile, affine": (xnor.xnor_tile, {"PLANES": 1, "UNITS": 4, **MATRIX, **TO_REALS}, LONG, False),
     "xnor_row": (xnor.xnor_row, {"PLANES": 1, "UNITS": 4, "BM": 1, **MATRIX, **TO_BITS}, {}, False),
     "xnor_row, 4": (xnor.xnor_row, {"PLANES": 1, "UNITS": 4, "BM": 4, **MATRIX, **TO_SUMS}, {}, False),
     "xnor_row, b8": (xnor.xnor_row, {"PLANES": 8, "UNITS": 4, "BM": 4, **MATRIX, **TO_BITS}, {}, False),

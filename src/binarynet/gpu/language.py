@@ -44,6 +44,12 @@ def popcount(x):
 
 
 @triton.jit
+def popcount_long(x):
+    """Bits of each uint64: of its two halves, which are registers."""
+    return popcount(x.to(tl.uint32)) + popcount((x >> 32).to(tl.uint32))
+
+
+@triton.jit
 def lowest_digit(octets):
     """Bytes → their lowest bits as int8 0 / 1. On the GPU four bytes at a time, in the register that holds them."""
     if _INTERPRETED:

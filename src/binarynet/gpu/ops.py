@@ -121,10 +121,13 @@ def xnor_gemm(
     offset: Tensor | None,
     made: str,
 ) -> Tensor:
-    """x (planes, pixels, words) × weight (words of depth, channels): ``base − 2 · Σ_n 2^n popcount(x_n ^ w)``."""
+    """x (planes, pixels, words) × weight (words of depth, channels): ``base − 2 · Σ_n 2^n popcount(x_n ^ w)``.
+
+    The words of ``weight`` are int64, and ``units`` counts such words; those of x are their halves, as everywhere.
+    """
     return _product(
         xnor_tile,
-        x,
+        x.view(torch.int64),
         weight,
         x.shape[1],
         weight.shape[1],
@@ -132,7 +135,7 @@ def xnor_gemm(
         geometry,
         (base, kinds, thresholds, rising, scale, offset, made),
         x_pixels=x.shape[1],
-        x_words=x.shape[2],
+        x_words=x.shape[2] // 2,
         depth=weight.shape[0],
         PLANES=x.shape[0],
         UNITS=units,

@@ -120,7 +120,7 @@ class Product:
         ========== =======================================================================================
         rows       words (planes, out, words of depth), as in the file; float32 (depth, out) of real ones
         taps       the same, each tap in whole words, of ±1 alone: what a packed input lies beside
-        columns    `taps` the other way round (words, out)
+        columns    `taps` the other way round, in words of 64 bits (words, out)
         octets     int8 (out, depth), for packed inputs in the order of `ops.spread` in each tap
         aligned    `taps` in rows of whole 16 bytes
         ========== =======================================================================================
@@ -132,7 +132,7 @@ class Product:
     def _laid_out(self, layout: str) -> Tensor:
         op = self._op
         if layout == "columns":
-            return self.weight("taps").T.contiguous()
+            return self.weight("taps").view(torch.int64).T.contiguous()
         if layout == "aligned":
             return one_bit.aligned(self.weight("taps"))
         if layout == "taps" and (self.packed or self.taps == 1):
@@ -180,7 +180,7 @@ class Product:
             planes_of_x = x if x.ndim == 3 else x[None]
             few = ops.rows_made(planes_of_x.shape[1], self.geometry) <= ROWS
             weight = self.weight("taps" if few else "columns")
-            shape = (halves_for(self.inner), self.groups, self.geometry)
+            shape = (halves_for(self.inner) // (1 if few else 2), self.groups, self.geometry)
             return (ops.xnor_gemm_rows if few else ops.xnor_gemm)(planes_of_x, weight, *shape, *ends)
         if method == "wgmma":
             rows = one_bit.aligned(self._patches(x))

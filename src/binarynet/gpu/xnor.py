@@ -9,11 +9,11 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from binarynet.gpu.language import INTERPRETED, corrected, finish, popcount, quick, under, window
+from binarynet.gpu.language import INTERPRETED, corrected, finish, popcount, popcount_long, quick, under, window
 
-# BM, BN, words at a time, warps: 32 sums a thread at most, or addresses and operands leave the registers.
-_TUNED = [(64, 128, 2, 8), (128, 64, 2, 8), (64, 64, 2, 4)]
-_TILES = [(64, 64, 2, 4)] if INTERPRETED else _TUNED
+# BM, BN, warps: 32 sums a thread at most, or addresses and operands leave the registers.
+_TUNED = [(64, 128, 8), (128, 64, 8), (64, 64, 4)]
+_TILES = [(64, 64, 4)] if INTERPRETED else _TUNED
 # Words, channels, times that, warps: a thread has `UNROLL` loads of 16 bytes under way.
 _ROW_TUNED = [(32, 32, 4, 8), (32, 32, 2, 8), (32, 64, 2, 16)]
 _STRIPS = [(32, 32, 2, 8)] if INTERPRETED else _ROW_TUNED
@@ -23,7 +23,7 @@ TOGETHER = 4
 
 
 @triton.autotune(
-    [triton.Config({"BM": m, "BN": n, "UNROLL": u}, num_warps=w) for m, n, u, w in _TILES],
+    [triton.Config({"BM": m, "BN": n}, num_warps=w) for m, n, w in _TILES],
     key=["bucket", "width", "depth", "PLANES", "GEOMETRY"],
     do_bench=quick,
 )
@@ -54,11 +54,10 @@ def xnor_tile(
     STEP: tl.constexpr,
     BM: tl.constexpr,
     BN: tl.constexpr,
-    UNROLL: tl.constexpr,
 ):
     """A tile of BM pixels × BN channels; weights (words, channels): lanes of a warp read neighbouring channels.
 
-    ``depth`` counts words, UNITS those of a tap; both are even, and UNROLL divides them.
+    Words have 64 bits here, which halves the loads and the addresses. ``depth`` counts them, UNITS those of a tap.
     """
     group = tl.program_id(1)
     tiles_m, tiles_n = tl.cdiv(pixels, BM), tl.cdiv((width + 63) // 64 * 64, BN)
@@ -71,18 +70,19 @@ def xnor_tile(
     columns = weight + tl.minimum(n, limit - 1)
     source = tl.minimum(pixel, pixels - 1)
     count = tl.zeros((BM, BN), tl.int32)
-    for start in range(0, depth, UNROLL):
+    whole: tl.constexpr = GEOMETRY is None
+    for tap in range(0, 1 if whole else depth // UNITS):
         if GEOMETRY is None:
-            at, unit, inside = source, start, live
+            at, inside = source, live
         else:
-            at, inside = under(source, start // UNITS, GEOMETRY)
-            unit = group * UNITS + start % UNITS
-        for step in tl.static_range(UNROLL):
-            w = tl.load(columns + (start + step) * channels).to(tl.uint32, bitcast=True)
+            at, inside = under(source, tap, GEOMETRY)
+        row = x + at * x_words + group * UNITS
+        for unit in range(0, depth if whole else UNITS):
+            w = tl.load(columns + (tap * UNITS + unit) * channels).to(tl.uint64, bitcast=True)
             for plane in range(PLANES):
-                row = x + (plane * x_pixels + at) * x_words + unit + step
-                a = tl.load(row) if GEOMETRY is None else tl.load(row, mask=inside, other=0)
-                count += popcount(a.to(tl.uint32, bitcast=True)[:, None] ^ w[None, :]) << plane
+                place = row + (plane * x_pixels * x_words + unit)
+                a = tl.load(place) if GEOMETRY is None else tl.load(place, mask=inside, other=0)
+                count += popcount_long(a.to(tl.uint64, bitcast=True)[:, None] ^ w[None, :]) << plane
     acc = corrected(count, base, kinds, pixel, live, n, limit, channels, -2, GEOMETRY)
     finish(acc, out, pixel, live, first, limit, channels, thresholds, rising, scale, offset, MODE, LEVELS, LOW, STEP)
 
