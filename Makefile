@@ -8,6 +8,8 @@
 # make check-arm        those of AArch64 alone
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
 # make check-clang      the native tests as Clang compiles them
+# make check-gpu-tiles  every tile of every GPU kernel compiled for sm_80 and sm_90a, none of which spills; no GPU needed
+# make gpu-check        all that a GPU is asked, in 485 s and without a network; elsewhere it says what it did not do
 # make fuzz SECONDS=600            files and graphs that nobody wrote, and a table of what became of them
 # make fuzz-reader SECONDS=600     the two readers of .bnn files against each other, the C++ one with ASan + UBSan
 # make fuzz-sanitized SECONDS=600  random graphs on the engine built with ASan + UBSan
@@ -20,7 +22,8 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test papers lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized check-clang fuzz fuzz-sanitized clean
+.PHONY: demo test papers lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
+	check-clang check-gpu-tiles gpu-check fuzz fuzz-sanitized clean
 
 demo: $(VENV)/installed
 	$(BIN)/binarynet demo
@@ -40,7 +43,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h native/*/*/*.cpp native/*/*/*.h src/binarynet/export/c/parts/*.[ch])
+	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h native/*/*/*.cpp native/*/*/*.h src/binarynet/export/c/parts/*.[ch] src/binarynet/gpu/cuda/* tests/gpu/emulator/* benchmarks/gpu/*.cu)
 
 # The library is built where its JSON header is, and once: emulated and sanitized builds have their own way to it.
 NLOHMANN := $(if $(shell $(or $(CXX),c++) -x c++ -fsyntax-only -include nlohmann/json.hpp /dev/null 2>&1),OFF,ON)
@@ -137,6 +140,16 @@ LIBRARY_TEST := $(if $(filter ON,$(NLOHMANN)),library_test)
 configure_asan = $(call configure,asan,-DBINARYNET_LIBRARY=$(NLOHMANN) -DBINARYNET_SANITIZE=address$(comma)undefined \
 	-DCMAKE_CXX_FLAGS_RELEASE=-O1)
 comma := ,
+
+# CUDA C++ is compiled by nvcc where it is, else by NVRTC, a library that comes as a package.
+check-gpu-tiles: $(VENV)/installed
+	command -v nvcc >/dev/null || $(BIN)/pip install -q -c constraints.txt nvidia-cuda-nvrtc
+	BINARYNET_GPU_TILES=all $(BIN)/python -m pytest -q tests/gpu/test_compile.py tests/gpu/test_one_bit.py
+
+# With the Python that has torch for CUDA, where that is not the one of this checkout: make gpu-check GPU_PYTHON=python3
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+gpu-check:
+	$(GPU_PYTHON) benchmarks/gpu/check.py
 
 SECONDS ?= 600
 fuzz: $(VENV)/installed

@@ -7,6 +7,7 @@ import torch
 
 from binarynet.graph import Graph, interpret
 
+ALL = ("xnor", "dot", "int8")
 DEVICE = torch.device("cuda" if torch.cuda.is_available() and torch.version.cuda else "cpu")
 
 

@@ -10,7 +10,7 @@ from binarynet.errors import RuntimeUnavailable
 from binarynet.gpu import Network
 from binarynet.graph import Encoding, Graph
 from binarynet.graph.ir import Linear, MaxPool2d, SumPool2d, Threshold
-from tests.gpu.checks import DEVICE, assert_gpu_agrees
+from tests.gpu.checks import ALL, DEVICE, assert_gpu_agrees
 from tests.graph.graphs import small_convnet, small_mlp
 from tests.runtime.graphs import Maker
 
@@ -145,19 +145,25 @@ def test_a_map_of_scales_multiplies_every_channel():
 
 @pytest.mark.parametrize("graph", [small_mlp(features=70, hidden=66), small_convnet(filters=5)], ids=["mlp", "convnet"])
 def test_the_papers_mlp_and_convnet(graph):
-    for images, methods in ((1, ("xnor", "dot")), (3, ("dot",))):
+    for images, methods in ((1, ALL), (3, ("dot",))):
         codes = np.random.default_rng(images).integers(0, 256, (images, *graph.input.shape)).astype(np.uint8)
         assert_gpu_agrees(graph, codes, methods)
 
 
-def test_weights_lie_packed_once_for_both_methods():
-    network = Network(small_mlp(features=64, hidden=128), DEVICE)
-    assert network.bytes == 128 * 64 // 8 + 3 * 128 // 8
-    assert {product.weight["dot"].dtype for product in network.products.values()} == {torch.int32}
+def test_weights_lie_packed_once_until_a_method_wants_them_otherwise():
+    graph, packed = small_mlp(features=64, hidden=128), 128 * 64 // 8 + 3 * 128 // 8
+    codes = np.zeros((20, 64), np.uint8)
+    held = {}
+    for method in ("dot", "xnor", "int8"):
+        network = Network(graph, DEVICE, method)
+        assert network.bytes == packed
+        network(torch.from_numpy(codes).to(DEVICE))
+        held[method] = network.bytes
+    assert held == {"dot": packed, "xnor": 2 * packed, "int8": 9 * packed}
 
 
 def test_an_unknown_method_is_named():
-    with pytest.raises(RuntimeUnavailable, match="unknown method 'magic'; there are 'xnor' and 'dot'"):
+    with pytest.raises(RuntimeUnavailable, match="unknown method 'magic'; there are 'xnor', 'dot', 'int8', 'wgmma'"):
         Network(small_mlp(), DEVICE, "magic")
 
 

@@ -45,9 +45,42 @@ def test_codes_become_one_plane_a_digit(bits):
         assert np.array_equal(words[plane], as_words((codes >> plane) & 1))
 
 
-def test_the_naive_kernel_multiplies_matrices():
-    a, b = torch.from_numpy(signs(5, 70)).float().to(DEVICE), torch.from_numpy(signs(70, 9)).float().to(DEVICE)
-    assert torch.equal(ops.naive_gemm(a, b), a @ b)
+@pytest.mark.parametrize("kernel", [ops.tiled_gemm, ops.untiled_gemm])
+@pytest.mark.parametrize("shape", [(5, 70, 9), (16, 16, 16), (33, 17, 18)])
+def test_the_papers_baselines_multiply_matrices(kernel, shape):
+    m, k, n = shape
+    a, b = torch.from_numpy(signs(m, k)).float().to(DEVICE), torch.from_numpy(signs(k, n)).float().to(DEVICE)
+    assert torch.equal(kernel(a, b), a @ b)
+
+
+def test_the_digits_of_bytes_lie_digit_by_digit():
+    values = RANDOM.integers(0, 2, (3, 130))
+    octets = as_words(np.where(values, 1, -1)).view(np.uint8)
+    found = ops.spread(torch.from_numpy(octets.view(np.int32)).to(DEVICE)).cpu().numpy()
+    assert found.shape == (3, 8, 24)
+    for digit in range(8):
+        assert np.array_equal(found[:, digit], (octets >> digit) & 1)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("weight", ["b1", "t2"])
+def test_packed_weights_times_reals_of_every_width(kind, weight):
+    """W1A16 and W1A32: the products are exact; whole numbers have exact sums in any order."""
+    encoding = Encoding.parse(weight)
+    values = signs(33, 70) * (RANDOM.integers(0, 2, (33, 70)) if weight == "t2" else 1)
+    product = Product(
+        Linear("a", ("x",), values.astype(np.int8), weight), Value((70,), Encoding.parse("f32"), 1), DEVICE
+    )
+    assert str(product.holds) == str(encoding)
+    x = torch.from_numpy(RANDOM.integers(-99, 100, (5, 70))).to(DEVICE, kind)
+    found = product(x, Finish("f32"), "dot")
+    assert torch.equal(found, x.float() @ torch.from_numpy(values).float().to(DEVICE).T)
+
+
+def test_a_float32_is_multiplied_with_all_its_bits():
+    product = Product(Linear("a", ("x",), np.ones((1, 1), np.int8)), Value((1,), Encoding.parse("f32"), 1), DEVICE)
+    odd = torch.tensor([1 + 2**-23, -(2**24 - 1), 1e-30, 3.4028235e38, 0.1, -0.0], device=DEVICE)[:, None]
+    assert torch.equal(product(odd, Finish("f32"), "dot"), odd)
 
 
 def products() -> list[tuple[str, torch.Tensor, Product]]:
@@ -59,10 +92,17 @@ def products() -> list[tuple[str, torch.Tensor, Product]]:
     )
     words = torch.from_numpy(as_words(signs(2, 40))).to(DEVICE)
     codes = torch.from_numpy(RANDOM.integers(-128, 128, (24, 2)).astype(np.int8)).to(DEVICE)
-    return [("xnor", words, linear), ("dot", words, linear), ("dot", codes, conv)]
+    many = torch.from_numpy(as_words(signs(17, 40))).to(DEVICE)
+    return [
+        ("xnor", words, linear),
+        ("xnor", many, linear),
+        ("dot", words, linear),
+        ("dot", codes, conv),
+        ("int8", codes, conv),
+    ]
 
 
-@pytest.mark.parametrize("case", range(3))
+@pytest.mark.parametrize("case", range(5))
 @pytest.mark.parametrize("made", ["i32", "b1", "u2"])
 def test_shapes_and_types_are_known_without_running(case, made):
     method, x, product = products()[case]
@@ -70,8 +110,8 @@ def test_shapes_and_types_are_known_without_running(case, made):
     thresholds = torch.zeros(product.out, levels, dtype=torch.int32, device=DEVICE) if levels else None
     rising = torch.ones(product.out, dtype=torch.int8, device=DEVICE) if levels else None
     called = []
-    name = {("xnor", True): "xnor_gemm", ("dot", True): "bit_gemm_dot", ("dot", False): "flat_gemm_dot"}
-    operator = getattr(torch.ops.binarynet, name[method, product.packed]).default
+    name = ["xnor_gemm_rows", "xnor_gemm", "bit_gemm_dot", "flat_gemm_dot", "octet_gemm_dot"][case]
+    operator = getattr(torch.ops.binarynet, name).default
 
     class Watch(torch.utils._python_dispatch.TorchDispatchMode):
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -91,7 +131,9 @@ def test_shapes_and_types_are_known_without_running(case, made):
         ("pack_planes", lambda: (torch.zeros(3, 40, dtype=torch.uint8), 8)),
         ("unpack", lambda: (torch.zeros(3, 2, dtype=torch.int32), 40)),
         ("pool_bits", lambda: (torch.zeros(16, 2).int(), torch.zeros(2).int(), [4, 4, 2, 2, 2, 2, 2, 2, 0, 0])),
-        ("naive_gemm", lambda: (torch.randn(3, 4), torch.randn(4, 5))),
+        ("tiled_gemm", lambda: (torch.randn(3, 4), torch.randn(4, 5))),
+        ("untiled_gemm", lambda: (torch.randn(3, 4), torch.randn(4, 5))),
+        ("spread", lambda: (torch.zeros(3, 2, dtype=torch.int32),)),
     ],
 )  # fmt: skip
 def test_the_other_operators_too(name, arguments):
@@ -101,7 +143,7 @@ def test_the_other_operators_too(name, arguments):
     )
 
 
-@pytest.mark.parametrize("method", ["xnor", "dot"])
+@pytest.mark.parametrize("method", ["xnor", "dot", "int8"])
 def test_torch_compile_takes_them_into_one_graph(method):
     product = products()[0][2]
 

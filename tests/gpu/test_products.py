@@ -8,7 +8,7 @@ import pytest
 from binarynet.errors import RuntimeUnavailable
 from binarynet.graph import Graph
 from binarynet.graph.ir import Input, Linear
-from tests.gpu.checks import assert_gpu_agrees, on_gpu
+from tests.gpu.checks import ALL, assert_gpu_agrees, on_gpu
 from tests.runtime.graphs import Maker
 from tests.runtime.test_encodings import operand
 
@@ -22,7 +22,7 @@ def test_a_linear_is_exact_at_every_tail_of_depth_and_channels(encoding, depth):
     channels = {1: 1, 31: 31, 32: 64, 33: 65, 63: 63, 64: 33, 65: 5, 129: 66}[depth]
     make = Maker((depth,), encoding, seed=depth)
     make.linear(channels)
-    assert_gpu_agrees(make.graph(), make.codes(2))
+    assert_gpu_agrees(make.graph(), make.codes(2), ALL)
 
 
 @pytest.mark.parametrize("images", [1, 16, 17, 65])
@@ -32,6 +32,15 @@ def test_one_row_and_one_past_a_tile_are_exact(images):
     make.threshold()
     make.linear(3)
     assert_gpu_agrees(make.graph(), make.codes(images))
+
+
+@pytest.mark.parametrize("weight", ["b1", "t2", "i4", "u8", "i8"])
+@pytest.mark.parametrize("encoding", ["b1", "b8", "t2", "u8"])
+def test_expanded_weights_of_every_encoding_are_exact(encoding, weight):
+    make = operand(encoding, (70,))
+    make.linear(3, encoding=weight)
+    make.threshold()
+    assert_gpu_agrees(make.graph(), make.codes(2), ("int8",))
 
 
 @pytest.mark.parametrize("value", [0, 1])
@@ -55,7 +64,7 @@ def test_every_pair_of_integer_operands_is_exact(encoding, weight):
 def test_a_convolution_is_exact_to_the_border_for_every_padding(encoding, pad_value):
     make = operand(encoding, (4, 3, 5), seed=pad_value + 9)
     make.conv(33, (3, 2), (1, 2), (1, 1), PADDED, pad_value)
-    assert_gpu_agrees(make.graph(), make.codes(2))
+    assert_gpu_agrees(make.graph(), make.codes(2), ALL)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +76,7 @@ def test_strides_dilations_and_uneven_paddings_are_exact(stride, dilation, paddi
     make.conv(7, (3, 3), stride, dilation, padding)
     make.threshold()
     make.conv(2, (1, 1))
-    assert_gpu_agrees(make.graph(), make.codes(1))
+    assert_gpu_agrees(make.graph(), make.codes(1), ALL)
 
 
 @pytest.mark.parametrize(("channels", "out", "groups"), [(6, 4, 2), (5, 5, 5), (128, 128, 2), (128, 6, 2)])

@@ -27,9 +27,9 @@ def test_a_session_runs_the_gpus_kernels_in_the_interpreter_and_says_so():
     assert repr(session) == "Session(10 b8 → 3; triton: cpu)"
     assert (session.isa, session.threads) == (None, 1)
     assert session.kernels == {
-        "linear1": "xnor or dot b8×b1 → b1",
+        "linear1": "xnor or dot or int8 b8×b1 → b1",
         "sign1": "in linear1",
-        "classes": "xnor or dot b1×b1 → affine",
+        "classes": "xnor or dot or int8 b1×b1 → affine",
         "logits": "in classes",
     }
 

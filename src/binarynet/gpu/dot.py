@@ -1,33 +1,99 @@
-"""The same products on the tensor cores: packed operands become int8 in registers, and `tl.dot` adds them in int32.
+"""The same products on the tensor cores: packed weights become int8 in registers, and `tl.dot` adds them in int32.
 
 A dot product does not care for the order of its terms, so bit i of every byte makes one small product, and eight of
 them use a tile of bytes up. No bit is moved to another place: a shift and an *and* make the operand.
 
-Activations are taken as digits 0 / 1 and weights as their values, so that a zero word (a tail, a pixel outside the
-image) adds nothing; ``2 · raw + base`` puts right what the digit 0 stands for (`binarynet.gpu.product`). A weight is
-the sum of its planes, each of which has one value for the digit 0 and one for 1: ``DIGITS``.
+Weights are the left operand, which tensor cores take from registers: while one digit is multiplied, the next is made
+there, and nothing is written back. Activations are the right one, from shared memory, where they come as int8: `spread`
+(`binarynet.gpu.pointwise`) writes their digits 0 / 1 first, digit by digit, so that both sides read bytes side by side.
+
+A digit 0 adds nothing (a tail, a pixel outside the image); ``2 · raw + base`` puts right what it stands for
+(`binarynet.gpu.product`). A weight is the sum of its planes; each has a value for the digit 0 and one for 1: DIGITS.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import triton
 import triton.language as tl
 
-from binarynet.gpu.language import INTERPRETED, corrected, finish, lowest_digit, lowest_sign, next_digit, window
+from binarynet.gpu.language import (
+    AFFINE,
+    INTERPRETED,
+    corrected,
+    finish,
+    lowest_digit,
+    lowest_sign,
+    next_digit,
+    quick,
+    split_sum,
+    under,
+    window,
+)
 
-# BM, BN, bytes of depth at a time (eight products of that depth), warps, stages
-_TUNED = [(128, 128, 64, 8, 3), (128, 256, 64, 8, 3), (64, 64, 64, 4, 4), (16, 64, 128, 4, 4), (16, 32, 256, 4, 3)]
-_TILES = [(64, 64, 64, 4, 2)] if INTERPRETED else _TUNED
-# The same for operands that are not packed, with values of depth at a time.
-_FLAT_TUNED = [(128, 128, 64, 8, 3), (64, 64, 64, 4, 3), (16, 64, 128, 4, 4), (16, 32, 128, 4, 4)]
+# BM, BN, bytes of depth at a time (eight products of that depth), parts of the depth, warps, stages
+_TUNED = [
+    (128, 128, 32, 1, 8, 3), (64, 256, 32, 1, 8, 3), (64, 128, 32, 1, 4, 3),
+    (64, 64, 32, 4, 4, 2), (64, 64, 32, 1, 4, 2), (32, 64, 32, 1, 4, 2), (16, 64, 64, 1, 4, 4), (16, 64, 64, 4, 4, 4),
+]  # fmt: skip
+_TILES = [(16, 64, 32, 2, 4, 2)] if INTERPRETED else _TUNED
+# The same without packed weights, in values of depth.
+_OCTETS_TUNED = [(256, 128, 128, 16, 3), (128, 128, 128, 8, 3), (128, 128, 64, 8, 4), (64, 64, 64, 4, 4)]
+_OCTETS_TILES = [(64, 64, 64, 4, 2)] if INTERPRETED else _OCTETS_TUNED
+_FLAT_TUNED = [(128, 128, 64, 8, 3), (64, 64, 64, 4, 3), (64, 64, 32, 4, 3), (16, 64, 64, 4, 3)]
 _FLAT_TILES = [(64, 64, 64, 4, 2)] if INTERPRETED else _FLAT_TUNED
+
+_INTERPRETED = tl.constexpr(INTERPRETED)
+# Triton's interpreter multiplies the bit patterns of bfloat16; float32 holds the same numbers.
+_WHOLE = tl.constexpr(tl.float32 if INTERPRETED else tl.bfloat16)
+
+SPLIT_ROWS = 64
+"""Up to so many rows there may be fewer tiles than multiprocessors, and the depth may be shared out."""
+MOST_PARTS = max(tile[3] for tile in _TILES)
 
 
 def _configs(tiles: list[tuple[int, int, int, int, int]]) -> list[triton.Config]:
     return [triton.Config({"BM": m, "BN": n, "BK": k}, num_warps=w, num_stages=s) for m, n, k, w, s in tiles]
 
 
-@triton.autotune(_configs(_TILES), key=["bucket", "width", "depth"])
+def packed_tiles(configs: list[triton.Config], given: dict[str, Any], **constants: Any) -> list[triton.Config]:
+    """Narrow tiles for few rows, and there alone parts of the depth, which cost memory; small ones for many planes."""
+    named = {**given, **constants}
+    few, planes = named["pixels"] <= SPLIT_ROWS, named["PLANES"]
+
+    def fits(tile: dict[str, Any]) -> bool:
+        if planes > 2:
+            return tile["BM"] == 32
+        return tile["BM"] <= SPLIT_ROWS if few else tile["BM"] > 32 and tile["PARTS"] == 1
+
+    return [one for one in configs if fits(one.kwargs)] or configs
+
+
+def octet_tiles(configs: list[triton.Config], given: dict[str, Any], **constants: Any) -> list[triton.Config]:
+    """The widest tile leaves no registers for the addresses of images, nor for two numbers a channel."""
+    named = {**given, **constants}
+    room = named["GEOMETRY"] is None and named["MODE"] != AFFINE.value
+    return [one for one in configs if room or one.kwargs["BM"] <= 128]
+
+
+def flat_tiles(configs: list[triton.Config], given: dict[str, Any], **constants: Any) -> list[triton.Config]:
+    """Sums of reals want smaller tiles: three products go into each, or none that tensor cores make."""
+    named = {**given, **constants}
+    most = 128 * 128 if not named["REAL"] else 64 * 64
+    deepest = 32 if named["DIGITS"] is None else 64
+    return [
+        one for one in configs
+        if one.kwargs["BM"] * one.kwargs["BN"] <= most and one.kwargs["BK"] <= deepest
+    ] or configs  # fmt: skip
+
+
+@triton.autotune(
+    [triton.Config({"BM": m, "BN": n, "BK": k, "PARTS": p}, num_warps=w, num_stages=s) for m, n, k, p, w, s in _TILES],
+    key=["bucket", "width", "depth", "PLANES", "GEOMETRY"],
+    do_bench=quick,
+    prune_configs_by={"early_config_prune": packed_tiles},
+)
 @triton.jit
 def bit_dot(
     x,
@@ -39,6 +105,8 @@ def bit_dot(
     rising,
     scale,
     offset,
+    sums,
+    tickets,
     pixels,
     x_bytes,
     depth,
@@ -56,40 +124,127 @@ def bit_dot(
     BM: tl.constexpr,
     BN: tl.constexpr,
     BK: tl.constexpr,
+    PARTS: tl.constexpr,
 ):
-    """Packed ±1 activations (pixels, bytes) × packed weights (planes, words, channels), read as bytes."""
+    """Activations (pixels, 8 digits, bytes) int8 0 / 1 × packed weights (planes, channels, bytes).
+
+    ``depth`` counts bytes; each tap of a convolution has UNITS of them. With PARTS, programs add up shares of the depth
+    into ``sums`` (parts, pixels, channels), and the one that draws the last of a tile's ``tickets`` finishes the tile.
+    """
     group = tl.program_id(1)
     tiles_m, tiles_n = tl.cdiv(pixels, BM), tl.cdiv((width + 63) // 64 * 64, BN)
     tile_m, tile_n = tl.swizzle2d(tl.program_id(0) // tiles_n, tl.program_id(0) % tiles_n, tiles_m, tiles_n, 8)
     pixel = tile_m * BM + tl.arange(0, BM)
     live = pixel < pixels
+    source = tl.minimum(pixel, pixels - 1)
     first, limit = group * width + tile_n * BN, (group + 1) * width
     n = first + tl.arange(0, BN)
-    raw = tl.zeros((BM, BN), tl.int32)
-    for start in range(0, depth, BK):
-        k = start + tl.arange(0, BK)
+    rows = weight + tl.minimum(n, limit - 1)[:, None] * depth
+    raw = tl.zeros((BN, BM), tl.int32)
+    whole: tl.constexpr = GEOMETRY is None
+    tap_steps = tl.cdiv(depth, BK) if whole else (UNITS + BK - 1) // BK
+    steps = tap_steps if whole else tap_steps * (depth // UNITS)
+    share = tl.cdiv(steps, PARTS)
+    part = tl.program_id(2)
+    for step in range(part * share, tl.minimum(steps, (part + 1) * share)):
+        k = (step % tap_steps) * BK + tl.arange(0, BK)
         if GEOMETRY is None:
-            at, unit, inside = pixel[:, None], k[None, :], live[:, None] & (k < depth)[None, :]
+            at, within, there, skipped = source, (k < depth)[None, :], (k < depth)[None, :], 0
         else:
-            at, unit, inside = window(pixel[:, None], k[None, :], UNITS, GEOMETRY)
-            inside &= live[:, None] & (k < depth)[None, :]
-        a = tl.load(x + at * x_bytes + group * UNITS + unit, mask=inside, other=0)
-        for plane in tl.static_range(PLANES):
-            byte = (plane * (depth // 4) + k // 4)[:, None] * (channels * 4) + n[None, :] * 4 + (k % 4)[:, None]
-            w = tl.load(weight + byte, mask=(k < depth)[:, None] & (n < limit)[None, :], other=0)
-            left = a
-            for _ in tl.static_range(8):
-                if DIGITS[plane][0] == -1 and DIGITS[plane][1] == 1:
-                    right = lowest_sign(w)
-                else:
-                    right = tl.where(lowest_digit(w) != 0, DIGITS[plane][1], DIGITS[plane][0]).to(tl.int8)
-                raw = tl.dot(lowest_digit(left), right, raw, out_dtype=tl.int32)
-                left, w = next_digit(left), next_digit(w)
-    acc = corrected(raw, base, kinds, pixel, live, n, limit, channels, 2, GEOMETRY)
+            at, inside = under(source, step // tap_steps, GEOMETRY)
+            within = (k < UNITS)[None, :]
+            there, skipped = within & inside[:, None], (step // tap_steps) * UNITS
+        a = x + at[:, None] * (8 * x_bytes) + group * UNITS + k[None, :]
+        w = tl.load(rows + skipped + k[None, :], mask=within, other=0)
+        for digit in tl.static_range(8):
+            if PLANES == 1 and DIGITS[0][0] == -1 and DIGITS[0][1] == 1:
+                left = lowest_sign(w)
+            else:
+                left = tl.where(lowest_digit(w) != 0, DIGITS[0][1], DIGITS[0][0]).to(tl.int8)
+                for plane in tl.static_range(1, PLANES):
+                    more = tl.load(rows + plane * (channels * depth) + skipped + k[None, :], mask=within, other=0)
+                    left += tl.where(((more >> digit) & 1) != 0, DIGITS[plane][1], DIGITS[plane][0]).to(tl.int8)
+            right = tl.load(a + digit * x_bytes, mask=there, other=0)
+            raw = tl.dot(left, tl.trans(right), raw, out_dtype=tl.int32)
+            w = next_digit(w)
+    total = tl.trans(raw)
+    if PARTS > 1:
+        total, last = split_sum(total, sums, tickets, pixel, live, n, limit, pixels, channels, part, PARTS)
+        live &= last
+    acc = corrected(total, base, kinds, pixel, live, n, limit, channels, 2, GEOMETRY)
     finish(acc, out, pixel, live, first, limit, channels, thresholds, rising, scale, offset, MODE, LEVELS, LOW, STEP)
 
 
-@triton.autotune(_configs(_FLAT_TILES), key=["bucket", "width", "depth"])
+@triton.autotune(
+    _configs(_OCTETS_TILES),
+    key=["bucket", "width", "depth", "GEOMETRY", "MODE"],
+    do_bench=quick,
+    prune_configs_by={"early_config_prune": octet_tiles},
+)
+@triton.jit
+def octet_dot(
+    x,
+    weight,
+    out,
+    base,
+    kinds,
+    thresholds,
+    rising,
+    scale,
+    offset,
+    pixels,
+    x_octets,
+    depth,
+    width,
+    channels,
+    bucket,
+    X_SCALE: tl.constexpr,
+    UNITS: tl.constexpr,
+    GEOMETRY: tl.constexpr,
+    MODE: tl.constexpr,
+    LEVELS: tl.constexpr,
+    LOW: tl.constexpr,
+    STEP: tl.constexpr,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+    BK: tl.constexpr,
+):
+    """Activations (pixels, octets) int8 × weights (channels, depth) int8, which nothing expands: for large products.
+
+    Both are read as they lie; an octet outside the image is 0. ``X_SCALE · raw + base``.
+    """
+    tiles_m, tiles_n = tl.cdiv(pixels, BM), tl.cdiv((width + 63) // 64 * 64, BN)
+    tile_m, tile_n = tl.swizzle2d(tl.program_id(0) // tiles_n, tl.program_id(0) % tiles_n, tiles_m, tiles_n, 8)
+    pixel = tile_m * BM + tl.arange(0, BM)
+    live = pixel < pixels
+    source = tl.minimum(pixel, pixels - 1)
+    first = tile_n * BN
+    n = first + tl.arange(0, BN)
+    rows = weight + tl.minimum(n, width - 1)[:, None] * depth
+    raw = tl.zeros((BM, BN), tl.int32)
+    whole: tl.constexpr = GEOMETRY is None
+    tap_steps = tl.cdiv(depth, BK) if whole else (UNITS + BK - 1) // BK
+    for step in range(0, tap_steps if whole else tap_steps * (depth // UNITS)):
+        k = (step % tap_steps) * BK + tl.arange(0, BK)
+        if GEOMETRY is None:
+            at, within, there, skipped = source, (k < depth)[None, :], (k < depth)[None, :], 0
+        else:
+            at, inside = under(source, step // tap_steps, GEOMETRY)
+            within = (k < UNITS)[None, :]
+            there, skipped = within & inside[:, None], (step // tap_steps) * UNITS
+        a = tl.load(x + at[:, None] * x_octets + k[None, :], mask=there, other=0)
+        w = tl.load(rows + skipped + k[None, :], mask=within, other=0)
+        raw = tl.dot(a, tl.trans(w), raw, out_dtype=tl.int32)
+    acc = corrected(raw, base, kinds, pixel, live, n, width, channels, X_SCALE, GEOMETRY)
+    finish(acc, out, pixel, live, first, width, channels, thresholds, rising, scale, offset, MODE, LEVELS, LOW, STEP)
+
+
+@triton.autotune(
+    _configs(_FLAT_TILES),
+    key=["bucket", "width", "depth", "DIGITS", "REAL"],
+    do_bench=quick,
+    prune_configs_by={"early_config_prune": flat_tiles},
+)
 @triton.jit
 def flat_dot(
     x,
@@ -151,17 +306,36 @@ def flat_dot(
         else:
             total = tl.zeros((BK, BN), tl.int32)
             for plane in tl.static_range(PLANES):
-                word = (plane * ((depth + 63) // 64 * 2) + k // 32)[:, None] * channels + n[None, :]
+                word = (plane * channels + n[None, :]) * ((depth + 63) // 64 * 2) + (k // 32)[:, None]
                 digit = (tl.load(weight + word, mask=exists, other=0) >> (k % 32)[:, None]) & 1
                 total += digit * (DIGITS[plane][1] - DIGITS[plane][0]) + DIGITS[plane][0]
             w = tl.where(exists, total, 0)
         if REAL:
             real = a.to(tl.float32) * X_SCALE + X_OFFSET
             real = tl.where(inside, real, tl.where(within, PAD, 0).to(tl.float32))
-            raw = tl.dot(real, w.to(tl.float32), raw, input_precision="ieee")
+            if DIGITS is None:
+                raw = tl.dot(real, w.to(tl.float32), raw, input_precision="ieee")
+            elif a.dtype.primitive_bitwidth == 16:
+                kind: tl.constexpr = _WHOLE if _INTERPRETED else a.dtype
+                raw += tl.dot(real.to(kind), w.to(tl.float32).to(kind))
+            else:
+                # Three numbers of 8 bits each are the 24 of a float32, and a weight has 8: all products are exact. The
+                # sums of tensor cores round towards zero, so those of one tile are added up outside of them.
+                whole = w.to(tl.float32).to(_WHOLE)
+                high = truncated(real)
+                middle = truncated(real - high)
+                part = tl.dot((real - high - middle).to(_WHOLE), whole)
+                part = tl.dot(middle.to(_WHOLE), whole, part)
+                raw += tl.dot(high.to(_WHOLE), whole, part)
         else:
             raw = tl.dot(a, w.to(tl.int8), raw, out_dtype=tl.int32)
     acc = raw
     if not REAL:
         acc = corrected(raw, base, kinds, pixel, live, n, limit, channels, X_SCALE, GEOMETRY)
     finish(acc, out, pixel, live, first, limit, channels, thresholds, rising, scale, offset, MODE, LEVELS, LOW, STEP)
+
+
+@triton.jit
+def truncated(x):
+    """float32 → the 8 leading bits of its mantissa, as float32: what bfloat16 holds, and never more than x."""
+    return (x.to(tl.int32, bitcast=True) & -65536).to(tl.float32, bitcast=True)

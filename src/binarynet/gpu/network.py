@@ -13,9 +13,9 @@ from torch import Tensor
 
 from binarynet.errors import RuntimeUnavailable
 from binarynet.format.bits import pack as pack_bits
-from binarynet.gpu import ops, reals
+from binarynet.gpu import one_bit, ops, reals
 from binarynet.gpu.codes import halves_for, stored
-from binarynet.gpu.product import METHODS, Finish, Product
+from binarynet.gpu.product import LARGE, METHODS, Finish, Product
 from binarynet.graph import Encoding, Graph, verify
 from binarynet.graph.ir import (
     Add,
@@ -56,8 +56,8 @@ class Network:
     A threshold or scale behind a product is fused into it where nothing else reads the accumulators.
 
     Args:
-        method: ``xnor`` or ``dot`` (`binarynet.gpu.product.METHODS`) for every product that has it, or None for
-            the faster of the two, measured at the first batch of each size.
+        method: one of `binarynet.gpu.product.METHODS` for every product that has it, or None for the fastest,
+            measured at the first batch of each size. ``wgmma`` runs only where it is asked for by name.
 
     Raises:
         GraphError: the graph breaks a rule.
@@ -66,7 +66,10 @@ class Network:
 
     def __init__(self, graph: Graph, device: torch.device, method: str | None = None) -> None:
         if method not in (None, *METHODS):
-            raise RuntimeUnavailable(f"unknown method {method!r}; there are 'xnor' and 'dot', or None for the faster")
+            names = ", ".join(map(repr, METHODS))
+            raise RuntimeUnavailable(f"unknown method {method!r}; there are {names}, or None for the fastest")
+        if method == "wgmma" and (why := one_bit.why_not(device)):
+            raise RuntimeUnavailable(f"method 'wgmma' {why}; take method='int8', or None for the fastest")
         self.device, self.method = device, method
         self.values = verify(graph)
         self.input, self.output = graph.input, graph.output.name
@@ -152,26 +155,33 @@ class Network:
         form = None if source.encoding.is_float or bits else stored(source.encoding)
 
         def run(x: Tensor) -> Tensor:
-            method = self._method(op.name, len(x), lambda one: with_method(x, one))
+            method = self._method(op.name, finish.made, len(x), lambda one: with_method(x, one))
             return with_method(x, method)
 
         def with_method(x: Tensor, method: str) -> Tensor:
-            if bits and not product.packed and method == "dot":
+            if bits and not product.packed and method != "xnor":
                 x = ops.unpack(x, source.channels)
             elif form is not None and method == "xnor":
                 x = ops.pack_planes(((x.to(torch.int16) - form.low) // form.step).to(torch.uint8), source.encoding.bits)
             return product(x, finish, method)
 
         name = last.name if last is not None else op.name
-        text = f"{' or '.join(self._allowed(product))} {source.encoding}×{op.weight_encoding} → {finish.made}"
+        text = (
+            f"{' or '.join(self._allowed(product, finish.made))} {source.encoding}×{op.weight_encoding} → {finish.made}"
+        )
         return Step(op, name, op.sources, run, text)
 
-    def _allowed(self, product: Product) -> tuple[str, ...]:
-        return (self.method,) if self.method in product.methods else product.methods  # type: ignore[return-value]
+    def _allowed(self, product: Product, made: str, rows: int = LARGE) -> tuple[str, ...]:
+        """The method asked for, where this product has it; else those among which the fastest is taken."""
+        can = [one for one in product.methods if one != "wgmma" or made in one_bit.KERNELS]
+        if self.method in can:
+            return (self.method,)
+        # The kernel of wgmma has not run on a GPU yet (docs/gpu.md); nobody gets it without asking.
+        return tuple(one for one in can if one != "wgmma" and (one != "int8" or rows >= LARGE))
 
-    def _method(self, name: str, rows: int, call: Callable[[str], Tensor]) -> str:
-        """Which method runs this product on so many rows: the only one, the one asked for, or the faster one."""
-        allowed = self._allowed(self.products[name])
+    def _method(self, name: str, made: str, rows: int, call: Callable[[str], Tensor]) -> str:
+        """Which method runs this product on so many rows: the only one, the one asked for, or the fastest."""
+        allowed = self._allowed(self.products[name], made, rows)
         if len(allowed) == 1:
             return allowed[0]
         if self.device.type == "cpu":
@@ -243,8 +253,8 @@ class Network:
 
 
 def _elements(value: Value) -> int:
-    """How many elements of one image a tensor can have while a value is worked on, its eight planes among them."""
-    return prod(value.shape[:-1]) * max(value.channels, 8 * halves_for(value.channels))
+    """How many elements of one image a tensor can have while a value is worked on: its digits as bytes, or itself."""
+    return prod(value.shape[:-1]) * 32 * halves_for(value.channels)
 
 
 def _alone(make: Callable[[Network, Any], Step]) -> Callable[..., Step]:

@@ -1,11 +1,11 @@
-"""Kernels that make no products: pack, unpack, pool on bits; and the float kernel that the papers compared with."""
+"""Kernels that make no products: pack, unpack, spread and count bits, pool on bits."""
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-from binarynet.gpu.language import BITS, INTERPRETED, finish, store_words
+from binarynet.gpu.language import BITS, INTERPRETED, finish, lowest_digit, next_digit, popcount, store_words
 
 _BLOCK = 512 if INTERPRETED else 1024
 
@@ -105,24 +105,36 @@ def pool(
 
 
 @triton.jit
-def naive_gemm(a, b, out, m, n, k, BLOCK: tl.constexpr):
-    """a (m, k) @ b (k, n) in float32, one thread an output: no tile, no shared memory, nothing reused on purpose.
+def spread(x, out, rows, octets, BM: tl.constexpr, BN: tl.constexpr):
+    """Bytes (rows, octets) → their digits 0 / 1 as int8 (rows, 8, octets), digit by digit: what tensor cores read."""
+    row = tl.program_id(0) * BM + tl.arange(0, BM)
+    n = tl.program_id(1) * BN + tl.arange(0, BN)
+    exists = (row < rows)[:, None] & (n < octets)[None, :]
+    octet = tl.load(x + row[:, None] * octets + n[None, :], mask=exists, other=0)
+    for digit in tl.static_range(8):
+        place = (row[:, None] * 8 + digit) * octets + n[None, :]
+        tl.store(out + place, lowest_digit(octet), mask=exists)
+        octet = next_digit(octet)
 
-    This is the baseline that BinaryNet's Run-time folder compares its xnor kernel with; here it plays the same part.
-    """
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    live = at < m * n
-    row, column = at // n, at % n
-    total = tl.zeros((BLOCK,), tl.float32)
-    for step in range(k):
-        left = tl.load(a + row * k + step, mask=live, other=0)
-        total += left * tl.load(b + step * n + column, mask=live, other=0)
-    tl.store(out + at, total, mask=live)
+
+@triton.jit
+def count_ones(x, out, rows, words, BM: tl.constexpr, BN: tl.constexpr):
+    """Words (rows, words) → how many of their bits are 1 (rows,) int32."""
+    row = tl.program_id(0) * BM + tl.arange(0, BM)
+    live = row < rows
+    count = tl.zeros((BM, BN), tl.int32)
+    for start in range(0, words, BN):
+        n = start + tl.arange(0, BN)
+        exists = live[:, None] & (n < words)[None, :]
+        count += popcount(
+            tl.load(x + row[:, None] * words + n[None, :], mask=exists, other=0).to(tl.uint32, bitcast=True)
+        )
+    tl.store(out + row, tl.sum(count, axis=1), mask=live)
 
 
 def block() -> int:
-    """Elements a program of `pool` and `naive_gemm` makes."""
+    """Elements a program of `pool` makes."""
     return _BLOCK
 
 
-__all__ = ["BITS", "block", "digits", "naive_gemm", "pool", "quantize", "signs"]
+__all__ = ["BITS", "block", "count_ones", "digits", "pool", "quantize", "signs", "spread"]

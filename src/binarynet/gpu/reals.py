@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from binarynet.graph.ir import MaxPool2d, Padding, SumPool2d, window_output
+from binarynet.graph.ir import Conv2d, MaxPool2d, Padding, SumPool2d, window_output
 
 
 def affine(x: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
@@ -52,10 +52,18 @@ def _padded(x: Tensor, padding: Padding, value: float) -> Tensor:
     return pad(x, (0, 0, left, right, top, bottom), value=value) if any((top, bottom, left, right)) else x
 
 
-def _windows(x: Tensor, kernel: tuple[int, int], stride: tuple[int, int]) -> Iterator[Tensor]:
+def taps(x: Tensor, op: Conv2d) -> Iterator[Tensor]:
+    """For each tap of a convolution: the part of x (n, h, w, c), 0 outside, that lies under it, (n, oh, ow, c)."""
+    return _windows(_padded(x, op.padding, 0), op.weight.shape[1:3], op.stride, op.dilation)
+
+
+def _windows(
+    x: Tensor, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> Iterator[Tensor]:
     """For each place of the kernel: the part of x (n, h, w, c) that lies under it, (n, oh, ow, c)."""
-    rows = window_output(x.shape[1], kernel[0], stride[0], 1, (0, 0))
-    columns = window_output(x.shape[2], kernel[1], stride[1], 1, (0, 0))
-    for row in range(kernel[0]):
-        for column in range(kernel[1]):
+    rows, columns = (
+        window_output(x.shape[1 + side], kernel[side], stride[side], dilation[side], (0, 0)) for side in (0, 1)
+    )
+    for row in range(0, kernel[0] * dilation[0], dilation[0]):
+        for column in range(0, kernel[1] * dilation[1], dilation[1]):
             yield x[:, row : row + rows * stride[0] : stride[0], column : column + columns * stride[1] : stride[1]]

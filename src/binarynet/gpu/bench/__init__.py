@@ -6,20 +6,21 @@ could do at most, `report` the tables. Everything takes a device, so that tests 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from binarynet.errors import RuntimeUnavailable
-from binarynet.gpu.bench.networks import measure_network, papers_networks
-from binarynet.gpu.bench.products import measure_product
+from binarynet.gpu import one_bit
+from binarynet.gpu.bench.networks import NETWORKS, measure_network, papers_networks
+from binarynet.gpu.bench.products import Found, Plan, measure_product
 from binarynet.gpu.bench.report import markdown
-from binarynet.gpu.bench.timing import Chip
+from binarynet.gpu.bench.timing import Chip, exact_libraries
 from binarynet.gpu.runner import find_device
 from binarynet.graph import Graph
 
-__all__ = ["Chip", "find_gpu", "markdown", "measure", "papers_networks"]
+__all__ = ["NETWORKS", "Chip", "Plan", "find_gpu", "markdown", "measure", "papers_networks"]
 
 SIZES = (1024, 2048, 4096, 8192, 16384)
 FEW_ROWS = (1, 2, 4, 8, 16)
@@ -41,20 +42,54 @@ def find_gpu() -> torch.device:
 
 def measure(
     device: torch.device,
-    graphs: dict[str, Graph],
+    graphs: Mapping[str, Graph],
     sizes: Sequence[int] = SIZES,
     few: Sequence[int] = FEW_ROWS,
     wide: int = 8192,
     batches: Sequence[int] = BATCHES,
-    seconds: float = 0.2,
+    plan: Plan | None = None,
+    save: Callable[[dict[str, Any]], None] = lambda document: None,
 ) -> dict[str, Any]:
-    """All rows of both tables. ``few`` rows × a ``wide``² matrix is where reading the weights decides."""
-    chip = Chip.of(device)
+    """All rows of both tables. ``few`` rows × a ``wide``² matrix is where reading the weights decides.
+
+    ``save`` is handed what has been found so far after every shape and every batch size, so that whatever comes to pass
+    later loses nothing. What fails is written down under ``failed``, and the rest goes on.
+    """
+    plan, chip = plan or Plan(), Chip.of(device)
     shapes = [(size, size, size) for size in sizes] + [(rows, wide, wide) for rows in few]
-    return {
-        "chip": chip.document(),
-        "products": [row for shape in shapes for row in measure_product(device, chip, shape, seconds)],
-        "networks": [
-            row for name, graph in graphs.items() for row in measure_network(device, name, graph, batches, seconds)
-        ],
-    }
+    document: dict[str, Any] = {"chip": chip.document(), "products": [], "networks": [], "failed": [], "tuned": {}}
+    document["left out"] = {"bit_gemm_wgmma": why} if (why := one_bit.why_not(device)) else {}
+
+    def add(table: str, what: str, make: Callable[[], Found]) -> None:
+        try:
+            found = make()
+        except Exception as error:  # out of memory at one size, say
+            found = Found()
+            found.fail(what, error)
+        document[table] += found.rows
+        document["failed"] += found.failed
+        document["tuned"] = tuned()
+        save(document)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    with exact_libraries():
+        for shape in shapes:
+            text = " × ".join(map(str, shape))
+            add("products", text, lambda shape=shape: measure_product(device, chip, shape, plan))  # type: ignore[misc]
+        for name, graph in graphs.items():
+            for batch in batches:
+                add(
+                    "networks",
+                    f"{name}, batch {batch}",
+                    lambda name=name, graph=graph, batch=batch: measure_network(device, name, graph, batch, plan),  # type: ignore[misc]
+                )
+    return document
+
+
+def tuned() -> dict[str, dict[str, str]]:
+    """Kernel → the key of a product → the tile that was the fastest for it, of all products of this process."""
+    from binarynet.gpu import dot, xnor
+
+    kernels = (xnor.xnor_tile, xnor.xnor_row, dot.bit_dot, dot.octet_dot, dot.flat_dot)
+    return {one.base_fn.__name__: {str(key): str(tile) for key, tile in one.cache.items()} for one in kernels}

@@ -1,8 +1,9 @@
-"""Whole nets: ours by either method, the same net in floats on the papers' naive kernel, and on cuBLAS and cuDNN."""
+"""Whole nets: ours by every method, the same net in floats on the papers' baseline kernel, and on cuBLAS and cuDNN."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from binarynet.gpu import ops, reals
-from binarynet.gpu.bench.timing import interleaved
+from binarynet.gpu import one_bit, ops, reals
+from binarynet.gpu.bench.products import BASELINE, Found, Plan
+from binarynet.gpu.bench.timing import interleaved, replayable
 from binarynet.gpu.network import Network
-from binarynet.gpu.runner import REPLAYED, record
+from binarynet.gpu.product import METHODS
+from binarynet.gpu.runner import REPLAYED
 from binarynet.graph import Graph, verify
 from binarynet.graph.ir import Affine, Conv2d, Flatten, Input, Linear, MaxPool2d, Op, Threshold
 
+NETWORKS = {"mlp": "MNIST MLP", "convnet": "CIFAR-10 ConvNet"}
 
-def papers_networks(width: int = 4096, filters: int = 128, side: int = 32) -> dict[str, Graph]:
+
+def papers_networks(
+    width: int = 4096, filters: int = 128, side: int = 32, which: tuple[str, ...] = tuple(NETWORKS)
+) -> dict[str, Graph]:
     """BNN's MNIST MLP and CIFAR-10 ConvNet (arXiv:1602.02830) with random weights and thresholds."""
-    return {"MNIST MLP": _mlp(width), "CIFAR-10 ConvNet": _convnet(filters, side)}
+    make = {"mlp": lambda: _mlp(width), "convnet": lambda: _convnet(filters, side)}
+    return {NETWORKS[name]: make[name]() for name in which}
 
 
 class _Maker:
@@ -80,45 +88,84 @@ def _convnet(filters: int, side: int) -> Graph:
     return make.graph()
 
 
-def measure_network(
-    device: torch.device, name: str, graph: Graph, batches: Sequence[int], seconds: float
-) -> list[dict[str, Any]]:
-    """One row a batch size and engine. Batches that sessions replay are replayed for every engine alike.
+def measure_network(device: torch.device, name: str, graph: Graph, batch: int, plan: Plan) -> Found:
+    """One row an engine. Batches that sessions replay are replayed for every engine alike.
 
-    ``same classes`` counts the images whose class is that of our net; half precision may round sums.
+    ``same classes`` counts the images whose class is that of our net; half precision may round sums. An engine whose
+    sums are exact and whose classes differ is not timed: it is `Found.failed`, as is one that cannot run.
     """
-    network = Network(graph, device)
-    methods = {f"ours, {one}": Network(graph, device, one) for one in ("xnor", "dot")}
-    naive = not any(isinstance(op, Conv2d) for op in graph.ops)
+    found, place = Found(), f"{name}, batch {batch}"
+    shape = (batch, *graph.input.shape)
+    codes = torch.from_numpy(np.random.default_rng(batch).integers(0, 256, shape, dtype=np.uint8)).to(device)
+    engines = {text: make for text, make in _engines(device, graph).items() if plan.wants(text)}
+    exact = not any(isinstance(op, Conv2d) for op in graph.ops)
+    made: dict[str, Callable[[Tensor], Tensor]] = {}
+    timed: dict[str, Callable[[], object]] = {}
+    same: dict[str, int] = {}
+    with torch.inference_mode():
+        classes = _classes(device, graph, codes)
+        for text, make in engines.items():
+            try:
+                made[text] = make()
+                same[text] = int((made[text](codes).argmax(1) == classes).sum())
+                if same[text] != batch and (text.startswith("ours") or (exact and "float32" in text)):
+                    raise AssertionError(f"{batch - same[text]} of {batch} classes differ")
+                call = _bound(made[text], codes)
+                small = plan.replay and device.type == "cuda" and batch <= REPLAYED
+                timed[text] = replayable(call) if small else call
+            except Exception as error:  # whatever one engine meets, the others are measured
+                found.fail(f"{text}, {place}", error)
+        times = interleaved(device, timed, plan.seconds, lambda text, error: found.fail(f"{text}, {place}", error))
+    for text, (low, median, high) in times.items():
+        found.rows.append(
+            {
+                "network": name, "batch": batch, "engine": text, "median": median, "low": low, "high": high,
+                "times baseline": times[BASELINE][1] / median if BASELINE in times else None,
+                "times torch bfloat16": times["torch bfloat16"][1] / median if "torch bfloat16" in times else None,
+                "same classes": same[text], "weight bytes": getattr(made[text], "bytes", None),
+                "methods": str(getattr(made[text], "choices", {}) or "") or None,
+            }
+        )  # fmt: skip
+    return found
+
+
+def _engines(device: torch.device, graph: Graph) -> dict[str, Callable[[], Callable[[Tensor], Tensor]]]:
+    """Engine → how it is made; nets of one graph are made once for all batch sizes."""
+    methods = [one for one in METHODS if one != "wgmma" or one_bit.why_not(device) is None]
+    engines: dict[str, Callable[[], Callable[[Tensor], Tensor]]] = {
+        "ours": lambda: _network(device, _Same(graph), None)
+    }
+    engines |= {f"ours, {one}": lambda one=one: _network(device, _Same(graph), one) for one in methods}  # type: ignore[misc]
     kinds = {"torch float32": torch.float32}
     if device.type == "cuda":
         kinds |= {"torch float16": torch.float16, "torch bfloat16": torch.bfloat16}
-    twins: dict[str, Callable[[Tensor], Tensor]] = {text: Twin(graph, device, kind) for text, kind in kinds.items()}
-    if naive:
-        twins["naive float32"] = Twin(graph, device, torch.float32, naive=True)
-    rows = []
-    for batch in batches:
-        shape = (batch, *graph.input.shape)
-        codes = torch.from_numpy(np.random.default_rng(batch).integers(0, 256, shape, dtype=np.uint8)).to(device)
-        engines: dict[str, Callable[[Tensor], Tensor]] = {"ours": network, **methods, **twins}
-        with torch.inference_mode():
-            classes = network(codes).argmax(1)
-            same = {text: int((engine(codes).argmax(1) == classes).sum()) for text, engine in engines.items()}
-            bound = {text: _bound(engine, codes) for text, engine in engines.items()}
-            calls: dict[str, Callable[[], object]] = {**bound}
-            if device.type == "cuda" and batch <= REPLAYED:
-                calls = {text: record(call)[0].replay for text, call in bound.items()}
-            times = interleaved(device, calls, seconds)
-        for text, (low, median, high) in times.items():
-            rows.append(
-                {
-                    "network": name, "batch": batch, "engine": text, "median": median, "low": low, "high": high,
-                    "times naive": times["naive float32"][1] / median if naive else None,
-                    "times torch bfloat16": times["torch bfloat16"][1] / median if "torch bfloat16" in times else None,
-                    "same classes": same[text], "weight bytes": getattr(engines[text], "bytes", None),
-                }
-            )  # fmt: skip
-    return rows
+    engines |= {text: lambda kind=kind: Twin(graph, device, kind) for text, kind in kinds.items()}  # type: ignore[misc]
+    if not any(isinstance(op, Conv2d) for op in graph.ops):
+        engines[BASELINE] = lambda: Twin(graph, device, torch.float32, naive=True)
+    return engines
+
+
+class _Same:
+    """A graph as a key: two are the same if they are one object."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def __hash__(self) -> int:
+        return id(self.graph)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.graph is other.graph
+
+
+@cache
+def _network(device: torch.device, key: _Same, method: str | None) -> Network:
+    return Network(key.graph, device, method)
+
+
+def _classes(device: torch.device, graph: Graph, codes: Tensor) -> Tensor:
+    """What ours answers, by the method that is nearest to the papers': all engines are held to it."""
+    return _network(device, _Same(graph), "xnor")(codes).argmax(1)
 
 
 def _bound(engine: Callable[[Tensor], Tensor], codes: Tensor) -> Callable[[], Tensor]:
@@ -128,7 +175,7 @@ def _bound(engine: Callable[[Tensor], Tensor], codes: Tensor) -> Callable[[], Te
 class Twin:
     """The same net in floats: ±1 weights as ``kind``, thresholds compared in float32, images NHWC in memory.
 
-    ``naive`` takes the papers' kernel for its products. In float32 all sums are exact, so its classes are ours.
+    ``naive`` takes the papers' baseline for its products. In float32 all sums are exact, so its classes are ours.
     """
 
     def __init__(self, graph: Graph, device: torch.device, kind: torch.dtype, naive: bool = False) -> None:
@@ -161,7 +208,7 @@ class Twin:
         for op in self.graph.ops:
             if isinstance(op, Linear):
                 (weight,) = self.tensors[op.name]
-                x = ops.naive_gemm(x.contiguous(), weight) if self.naive else functional.linear(x, weight)
+                x = ops.tiled_gemm(x.contiguous(), weight) if self.naive else functional.linear(x, weight)
             elif isinstance(op, Conv2d):
                 (weight,) = self.tensors[op.name]
                 x = functional.conv2d(x.permute(0, 3, 1, 2), weight, padding=1).permute(0, 2, 3, 1)

@@ -8,12 +8,13 @@ _PRODUCTS = (
     "kernel",
     "median",
     "10 % … 90 %",
-    "× naive",
+    "× baseline",
+    "× cuBLAS float32",
     "× cuBLAS bfloat16",
     "of its unit's peak",
     "of packed bandwidth",
 )
-_NETWORKS = ("batch", "engine", "median", "10 % … 90 %", "× naive", "× torch bfloat16", "same classes", "weights")
+_NETWORKS = ("batch", "engine", "median", "10 % … 90 %", "× baseline", "× torch bfloat16", "same classes", "weights")
 
 
 def markdown(document: dict[str, Any]) -> str:
@@ -21,15 +22,19 @@ def markdown(document: dict[str, Any]) -> str:
     lines = ["# GPU: binary products and networks", "", f"`{document['command']}`", ""]
     lines += [f"* {key}: {value}" for key, value in document["machine"].items()]
     lines += [f"* {key}: {value}" for key, value in document["chip"].items() if key != "rates" and value]
+    lines += [f"* without {what}, which {why}" for what, why in document["left out"].items()]
     lines += ["", "Ratios above 1 say how many times faster than that row. Times are medians of the same run.", ""]
+    if document["failed"]:
+        lines += ["## Not measured", "", *(f"* {one['what']}: {one['error']}" for one in document["failed"]), ""]
     for shape in dict.fromkeys((row["m"], row["n"], row["k"]) for row in document["products"]):
         lines += [f"## {shape[0]} × {shape[2]} by {shape[2]} × {shape[1]}", "", *_head(_PRODUCTS)]
         for row in document["products"]:
             if (row["m"], row["n"], row["k"]) == shape:
                 unit = f"{_percent(row['share of unit'])} ({row['unit']})" if row["share of unit"] else "—"
+                name = row["kernel"] + (" (rounds)" if row["rounded sums"] else "")
+                ratios = (row["times baseline"], row["times cuBLAS float32"], row["times cuBLAS bfloat16"])
                 cells = [
-                    row["kernel"], *_times(row), _ratio(row["times naive"]), _ratio(row["times cuBLAS bfloat16"]), unit,
-                    _percent(row["share of packed bandwidth"]),
+                    name, *_times(row), *map(_ratio, ratios), unit, _percent(row["share of packed bandwidth"])
                 ]  # fmt: skip
                 lines.append(_line(cells))
         lines.append("")
@@ -39,7 +44,7 @@ def markdown(document: dict[str, Any]) -> str:
             if row["network"] == name:
                 held = f"{row['weight bytes'] / 1e6:.2f} MB" if row["weight bytes"] else "—"
                 cells = [
-                    str(row["batch"]), row["engine"], *_times(row), _ratio(row["times naive"]),
+                    str(row["batch"]), row["engine"], *_times(row), _ratio(row["times baseline"]),
                     _ratio(row["times torch bfloat16"]), f"{row['same classes']} of {row['batch']}", held,
                 ]  # fmt: skip
                 lines.append(_line(cells))
