@@ -250,6 +250,15 @@ NB_MODULE(_native, m) {
                 return n.add_prelu(name, source, copy(slope));
             },
             "name"_a, "source"_a, "slope"_a)
+        .def("add_apply", &Network::add_apply, "name"_a, "source"_a, "function"_a)
+        .def(
+            "add_take",
+            [](Network& n, const std::string& name, int source, Array<int32_t> rows, Array<int32_t> columns,
+               Array<int32_t> channels) {
+                return n.add_take(name, source, copy(rows), copy(columns), copy(channels));
+            },
+            "name"_a, "source"_a, "rows"_a, "columns"_a, "channels"_a)
+        .def("add_concat", &Network::add_concat, "name"_a, "sources"_a)
         .def("add_flatten", &Network::add_flatten, "name"_a, "source"_a)
         .def("finish", &Network::finish, "output"_a)
         .def(

@@ -238,11 +238,12 @@ int Network::add_add(const std::string& name, int left, int right) {
 
 int Network::add_mul(const std::string& name, int source, int factor) {
     const Value from = value(source), by = value(factor);
-    if (from.store != Value::f32 || by.store != Value::f32 || by.height != from.height ||
-        by.width != from.width || by.channels != 1)
-        refuse(name, "multiplies float32 by a float32 image of the same size and one channel");
+    auto fits = [](size_t size, size_t whole) { return size == 1 || size == whole; };
+    if (from.store != Value::f32 || by.store != Value::f32 || !fits(by.height, from.height) ||
+        !fits(by.width, from.width) || !fits(by.channels, from.channels))
+        refuse(name, "multiplies float32 by float32 of the same sizes, or 1 in the place of some");
     const int target = make(from);
-    steps_.push_back(make_mul(name, source, factor, target, from));
+    steps_.push_back(make_mul(name, source, factor, target, from, by));
     return target;
 }
 
@@ -260,6 +261,58 @@ int Network::add_prelu(const std::string& name, int source, std::vector<float> s
     if (slope.size() != from.channels) refuse(name, "needs one slope per channel");
     const int target = make(from);
     steps_.push_back(make_prelu(name, source, target, from, std::move(slope)));
+    return target;
+}
+
+int Network::add_apply(const std::string& name, int source, const std::string& function) {
+    const Value from = value(source);
+    if (from.store != Value::f32) refuse(name, "reads float32");
+    const int target = make(from);
+    steps_.push_back(make_apply(name, source, target, from, function));
+    return target;
+}
+
+int Network::add_take(const std::string& name, int source, const std::vector<int32_t>& rows,
+                      const std::vector<int32_t>& columns, const std::vector<int32_t>& channels) {
+    const Value from = value(source);
+    Value to = from;
+    to.flat = false;
+    to.height = rows.size();
+    to.width = columns.size();
+    to.channels = channels.size();
+    auto fit = [&](const std::vector<int32_t>& places, size_t size) {
+        bool fits = !places.empty();
+        for (const int32_t place : places)
+            fits &= place >= 0 ? static_cast<size_t>(place) < size
+                               : place == -1 && (from.is_number() || from.code.of(0) >= 0);
+        return fits;
+    };
+    if (!fit(rows, from.flat ? 1 : from.height) || !fit(columns, from.flat ? 1 : from.width) ||
+        !fit(channels, from.flat ? from.numbers() : from.channels))
+        refuse(name, "takes places of the source, or -1 for a 0 that its encoding has");
+    const int target = make(to);
+    steps_.push_back(make_take(name, source, target, from, to, rows, columns, channels));
+    return target;
+}
+
+int Network::add_concat(const std::string& name, const std::vector<int>& sources) {
+    if (sources.size() < 2) refuse(name, "joins two values or more");
+    std::vector<Value> parts;
+    for (const int source : sources) parts.push_back(value(source));
+    Value to = parts[0];
+    to.channels = 0;
+    if (to.flat) to.height = to.width = 1;
+    to.flat = false;
+    for (const Value& part : parts) {
+        const bool sizes = part.flat ? to.pixels() == 1 : part.height == to.height && part.width == to.width;
+        const bool codes =
+            part.is_number() || (part.code.bits == to.code.bits && part.code.low == to.code.low &&
+                                 part.code.count == to.code.count);
+        if (part.store != to.store || !sizes || !codes) refuse(name, "joins values of one size and encoding");
+        to.channels += part.flat ? part.numbers() : part.channels;
+    }
+    const int target = make(to);
+    steps_.push_back(make_concat(name, sources, target, std::move(parts), to));
     return target;
 }
 

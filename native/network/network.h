@@ -47,6 +47,10 @@ class Network {
     int add_mul(const std::string& name, int source, int factor);
     int add_relu(const std::string& name, int source);
     int add_prelu(const std::string& name, int source, std::vector<float> slope);
+    int add_apply(const std::string& name, int source, const std::string& function);
+    int add_take(const std::string& name, int source, const std::vector<int32_t>& rows,
+                 const std::vector<int32_t>& columns, const std::vector<int32_t>& channels);
+    int add_concat(const std::string& name, const std::vector<int>& sources);
     int add_flatten(const std::string& name, int source);
 
     // Fuse, lay out the weights, plan the memory. The value is the answer: int32 numbers, or float32.

@@ -18,9 +18,19 @@ std::unique_ptr<Step> make_max_pool(std::string op, int source, int target, cons
 std::unique_ptr<Step> make_sum_pool(std::string op, int source, int target, const Value& from,
                                     const Window& window);
 std::unique_ptr<Step> make_add(std::string op, int left, int right, int target, const Value& value);
-std::unique_ptr<Step> make_mul(std::string op, int source, int factor, int target, const Value& value);
+// The sizes of `by` are those of `value`, or 1.
+std::unique_ptr<Step> make_mul(std::string op, int source, int factor, int target, const Value& value,
+                               const Value& by);
 std::unique_ptr<Step> make_relu(std::string op, int source, int target, const Value& value);
 std::unique_ptr<Step> make_prelu(std::string op, int source, int target, const Value& value,
                                  std::vector<float> slope);
+std::unique_ptr<Step> make_apply(std::string op, int source, int target, const Value& value,
+                                 const std::string& function);
+// −1 makes a 0.
+std::unique_ptr<Step> make_take(std::string op, int source, int target, const Value& from, const Value& to,
+                                std::vector<int32_t> rows, std::vector<int32_t> columns,
+                                const std::vector<int32_t>& channels);
+std::unique_ptr<Step> make_concat(std::string op, std::vector<int> sources, int target,
+                                  std::vector<Value> parts, const Value& to);
 
 }  // namespace binarynet

@@ -99,6 +99,62 @@ def factors() -> Whole:
     return make
 
 
+def gates() -> Whole:
+    """Squeeze-and-excitation, and every function."""
+    make = Whole((4, 5, 6), "u3", seed=9)
+    image = make.affine()
+    make.sum_pool((4, 5), (4, 5))
+    make.affine()
+    gate = make.apply("sigmoid")
+    image = make.mul(image, gate)
+    make.apply("tanh")
+    make.mul(make.last, make.apply("erf"))
+    make.add(image, make.last)
+    make.flatten()
+    vector = make.apply("tanh")
+    make.take(channels=[5])
+    make.mul(vector, make.last)
+    return make
+
+
+def moved() -> Maker:
+    """Bits, codes, accumulators and reals: cut, repeated, shuffled, padded and joined."""
+    make = Maker((5, 4, 3), "b4", seed=10)
+    trunk = make.conv(66, padding=SAME)
+    bits = make.threshold()
+    make.take([4, 0, 0, 2], [1, 3], [65, *range(66), 0], source=bits)
+    both = make.concat(make.last, make.take([0, 1, 2, 3], [2, 2], [7, 7, 3], source=bits))
+    make.conv(5, source=both, kernel=(2, 2), padding=SAME)
+    sums = make.take([-1, 0, 1, 4, 4, -1], None, [-1, 4, 0, 1, -1])
+    make.affine()
+    make.threshold(encoding="t2")
+    codes = make.take([0, -1, 5, 3, 2, 1], None, [-1, 0, 2, 3, 4])
+    make.conv(5, padding=SAME, source=codes)
+    make.concat(sums, make.last, make.take([0, 1, 2, 3, 4, 0], [0, 1, 3], [1], source=trunk))
+    make.affine()
+    make.concat(make.last, make.take(channels=[2, -1], source=make.last))
+    make.flatten()
+    make.take(channels=range(0, 80, 7))
+    make.concat(make.last, make.last)
+    return make
+
+
+def pixels_within_words() -> Maker:
+    """Flattened bits whose pixels end within a word, cut and joined as vectors."""
+    make = Maker((3, 2, 5), "b1", seed=11)
+    make.conv(7, padding=SAME)
+    make.threshold()
+    make.flatten()
+    flat = make.last
+    make.take(channels=[41, *range(3, 20), 0, 7])
+    make.concat(flat, make.last, flat)
+    make.linear(6)
+    make.threshold(encoding="u1")
+    make.take(channels=[5, -1, 0, 1, 2, 3, -1])
+    make.linear(3)
+    return make
+
+
 def bits_as_answer() -> Maker:
     make = Maker((9,), "b1", seed=7)
     make.linear(70)
@@ -114,7 +170,8 @@ def real_input() -> Maker:
     return make
 
 
-MAKERS = (mlp, convnet, residual, ternary, reals, factors, bits_as_answer, real_input)
+MAKERS = (mlp, convnet, residual, ternary, reals, factors, gates, moved, pixels_within_words)
+MAKERS += (bits_as_answer, real_input)
 
 
 @st.composite

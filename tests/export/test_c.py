@@ -19,9 +19,10 @@ from binarynet.export.c.check import answers, compiled
 from binarynet.export.c.options import Options as COptions
 from binarynet.export.options import WordOptions
 from binarynet.graph import Encoding, Graph, Op, interpret
-from binarynet.graph.ir import Add, Affine, Input, Linear, PRelu, Relu, Threshold
+from binarynet.graph.functions import FUNCTIONS
+from binarynet.graph.ir import Add, Affine, Apply, Input, Linear, PRelu, Relu, Threshold
 from tests.export.building import CHECKED, STRICT, assert_c_equals_the_oracle, need
-from tests.export.graphs import CODES, MAKERS, WEIGHTS, convnet, residual, wide_nets
+from tests.export.graphs import CODES, MAKERS, WEIGHTS, convnet, gates, residual, wide_nets
 from tests.graph.graphs import small_convnet, small_mlp
 from tests.runtime.graphs import Maker
 from tests.runtime.test_property import convnets, mlps
@@ -63,9 +64,18 @@ def test_it_is_c_plus_plus_as_well(cc, standard, tmp_path):
 @pytest.mark.parametrize(
     "flags", [("-O3", "-march=native"), ("-O3", "-std=gnu11", "-march=native", "-ffp-contract=fast")]
 )
-def test_popcount_instructions_and_fused_arithmetic_change_nothing(flags, tmp_path):
-    made = residual()
+@pytest.mark.parametrize("make", [residual, gates], ids=lambda make: make.__name__)
+def test_popcount_instructions_and_fused_arithmetic_change_nothing(make, flags, tmp_path):
+    made = make()
     assert_c_equals_the_oracle(made.graph(), made.codes(20), tmp_path, flags=flags)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_makes_the_same_bits(function, tmp_path):
+    graph = Graph((Input("x", (), (2000,), "f32"), Apply("y", ("x",), function)))
+    spread = np.random.default_rng(1)
+    x = (spread.normal(size=(9, 2000)) * 10.0 ** spread.uniform(-6, 2.5, (9, 2000))).astype(np.float32)
+    assert_c_equals_the_oracle(graph, x, tmp_path, flags=("-O3", "-march=native", "-ffp-contract=fast"))
 
 
 @FEW

@@ -10,6 +10,7 @@ from binarynet.errors import RuntimeUnavailable
 from binarynet.gpu import Network
 from binarynet.graph import Encoding, Graph
 from binarynet.graph.ir import Linear, MaxPool2d, SumPool2d, Threshold
+from tests.export.graphs import gates, moved, pixels_within_words
 from tests.gpu.checks import ALL, DEVICE, assert_gpu_agrees
 from tests.graph.graphs import small_convnet, small_mlp
 from tests.runtime.graphs import Maker
@@ -148,6 +149,12 @@ def test_the_papers_mlp_and_convnet(graph):
     for images, methods in ((1, ALL), (3, ("dot",))):
         codes = np.random.default_rng(images).integers(0, 256, (images, *graph.input.shape)).astype(np.uint8)
         assert_gpu_agrees(graph, codes, methods)
+
+
+@pytest.mark.parametrize("make", [gates, moved, pixels_within_words], ids=lambda make: make.__name__)
+def test_what_only_moves_or_gates_values_agrees(make):
+    made = make()
+    assert_gpu_agrees(made.graph(), made.codes(3), ("dot",))
 
 
 def test_weights_lie_packed_once_until_a_method_wants_them_otherwise():

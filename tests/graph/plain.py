@@ -6,6 +6,7 @@ each place of a window is looked up in the image, or is not there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from binarynet.graph import Encoding, Graph
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -25,6 +28,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
 )
 
@@ -60,11 +64,28 @@ def _made(op: Op, sources: list[np.ndarray]) -> np.ndarray:
     if isinstance(op, Add):
         return x + sources[1]
     if isinstance(op, Mul):
-        return x * sources[1]
+        made, whole = x.copy(), (1, 1, *x.shape[1:])[-3:]
+        image, factor = made.reshape(len(x), *whole), sources[1].reshape(len(x), *(1, 1, *sources[1].shape[1:])[-3:])
+        for at in np.ndindex(whole):
+            image[:, *at] *= factor[:, *(min(k, size - 1) for k, size in zip(at, factor.shape[1:], strict=True))]
+        return made
     if isinstance(op, Relu):
         return np.where(x < 0, x.dtype.type(0), x)
     if isinstance(op, PRelu):
         return np.where(x < 0, x * op.slope, x)
+    if isinstance(op, Apply):
+        exact = {"sigmoid": lambda v: 1 / (1 + math.exp(-v)), "tanh": math.tanh, "erf": math.erf}[op.function]
+        return np.vectorize(exact, otypes=[np.float32])(np.clip(x.astype(np.float64), -80, 80))
+    if isinstance(op, Take):
+        whole = x.reshape(len(x), *(1, 1, *x.shape[1:])[-3:])
+        made = np.zeros((len(x), len(op.rows), len(op.columns), len(op.channels)), x.dtype)
+        for i, j, c in np.ndindex(made.shape[1:]):
+            places = op.rows[i], op.columns[j], op.channels[c]
+            if min(places) >= 0:
+                made[:, i, j, c] = whole[:, *places]
+        return made if x.ndim == 4 else made[:, 0, 0]
+    if isinstance(op, Concat):
+        return np.concatenate(sources, axis=-1)
     assert isinstance(op, Flatten), op
     return x.reshape(len(x), -1)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from binarynet.graph import Encoding, Graph, interpret
 from binarynet.graph.interpret import exact_matmul
-from binarynet.graph.ir import Conv2d, Input, Linear
+from binarynet.graph.ir import Apply, Conv2d, Input, Linear
 from tests.export.graphs import MAKERS, wide_nets
 from tests.graph import plain
 
@@ -78,6 +78,6 @@ def test_any_net_of_any_encodings_answers_as_the_second_oracle(make):
 
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda m: m.__name__)
 def test_every_kind_of_net_answers_as_the_second_oracle(maker):
-    make = maker()
-    codes = make.codes(3)
-    assert np.array_equal(interpret(make.graph(), codes), plain.answer(make.graph(), codes))
+    graph, codes = maker().graph(), maker().codes(3)
+    functions = any(isinstance(op, Apply) for op in graph.ops)  # what the formulas approximate, to a few units
+    np.testing.assert_allclose(interpret(graph, codes), plain.answer(graph, codes), 0, 1e-6 * functions)

@@ -8,6 +8,8 @@ from binarynet.graph import Encoding, Graph, interpret, trace, verify
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -17,6 +19,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
 )
 from tests.graph.graphs import small_convnet, small_mlp
@@ -24,10 +27,15 @@ from tests.graph.graphs import small_convnet, small_mlp
 IMAGE = Input("x", (), (6, 5, 4), "b1")
 VECTOR = Input("x", (), (4,), "b1")
 REAL = Input("x", (), (4,), "f32")
+ZERO = np.zeros(1, np.int32)
 
 
 def ones(*shape):
     return np.ones(shape, np.int8)
+
+
+def row(*places):
+    return np.array(places, np.int32)
 
 
 def conv(**fields):
@@ -77,7 +85,25 @@ WRONG = {
     ),
     "rising must be bool": Graph((REAL, Threshold("t", ("x",), np.zeros((4, 1), np.float32), np.ones(3, bool)))),
     "makes i32": Graph((REAL, Threshold("t", ("x",), np.zeros((4, 3), np.float32), np.ones(4, bool), "i32"))),
-    "the second must have one channel": Graph((REAL, Mul("m", ("x", "x")))),
+    "or 1 in places": Graph((REAL, Take("t", ("x",), ZERO, ZERO, row(0, 1, 2)), Mul("m", ("x", "t")))),
+    "both must be f32, and": Graph((VECTOR, Mul("m", ("x", "x")))),
+    "function 'sin' is unknown": Graph((REAL, Apply("f", ("x",), "sin"))),
+    "Apply\\): reads b1": Graph((VECTOR, Apply("f", ("x",), "tanh"))),
+    "channels must be a non-empty row of int32": Graph((REAL, Take("t", ("x",), ZERO, ZERO, np.zeros(1, np.int64)))),
+    "rows must be a non-empty row of int32": Graph((IMAGE, Take("t", ("x",), ZERO[:0], ZERO, ZERO))),
+    "channels holds places from 0 to 4": Graph((REAL, Take("t", ("x",), ZERO, ZERO, row(0, 4)))),
+    "columns holds places from -2": Graph((IMAGE, Take("t", ("x",), ZERO, row(-2), ZERO))),
+    "makes a 0, and b1 has none": Graph((VECTOR, Take("t", ("x",), ZERO, ZERO, row(0, -1)))),
+    "of a vector, which stays one": Graph((REAL, Take("t", ("x",), row(0, 0), ZERO, ZERO))),
+    "reads 1 values, needs 2 or more": Graph((REAL, Concat("c", ("x",)))),
+    "one height, width and encoding": Graph(
+        (
+            REAL,
+            Apply("f", ("x",), "tanh"),
+            Threshold("t", ("x",), np.zeros((4, 1), np.float32), np.ones(4, bool)),
+            Concat("c", ("f", "t")),
+        )
+    ),
     "scale holds a number that is not finite": Graph(
         (REAL, Affine("a", ("x",), np.full(4, np.inf, np.float32), np.zeros(4, np.float32)))
     ),

@@ -15,6 +15,8 @@ from binarynet.graph import OPS, Graph
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -25,6 +27,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
 )
 from binarynet.report.analysis import analyse
@@ -195,8 +198,12 @@ def every_op() -> Graph:
         Add("add", ("prelu", "affine")),
         Conv2d("k", ("add",), np.ones((1, 1, 1, 2), np.int8), "u1"),
         Mul("mul", ("add", "k")),
-        Threshold("sign", ("mul",), np.zeros((2, 1), np.float32), np.ones(2, np.bool_)),
-        Flatten("flat", ("sign",)),
+        Apply("gate", ("mul",), "sigmoid"),
+        Threshold("sign", ("gate",), np.zeros((2, 1), np.float32), np.ones(2, np.bool_)),
+        Take("odd", ("sign",), *(np.array(places, np.int32) for places in ([1], [0, 1], [1]))),
+        Take("row", ("sign",), *(np.array(places, np.int32) for places in ([0], [0, 1], [1, 0, 1]))),
+        Concat("joined", ("odd", "row")),
+        Flatten("flat", ("joined",)),
         Linear("classes", ("flat",), signs(3, 8)),
     )
     return Graph(ops)
@@ -207,8 +214,9 @@ def test_every_op_but_input_and_flatten_has_a_price() -> None:
     assert {type(op).__name__ for op in graph.ops} == set(OPS), "a new op: put it into this graph, and price it"
     layers = analyse(graph).layers
     assert {layer.op for layer in layers} == set(OPS) - {"Input", "Flatten"}
-    assert all(layer.cost.operations_pj > 0 for layer in layers)
-    assert all(layer.float32.operations_pj > 0 for layer in layers)
+    assert all(layer.cost.operations_pj > 0 for layer in layers if layer.op not in ("Take", "Concat"))
+    assert all(layer.float32.operations_pj > 0 for layer in layers if layer.op not in ("Take", "Concat"))
+    assert all(layer.cost.accesses_pj > 0 for layer in layers if layer.op in ("Take", "Concat"))
 
 
 # -- what is done with it ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,8 @@ from binarynet.graph.interpret import decode
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -23,6 +26,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
     Value,
 )
@@ -142,6 +146,28 @@ class Maker:
 
     def prelu(self) -> str:
         return self._add(PRelu(self._name("prelu"), (self.last,), self.reals(self.value().channels)))
+
+    def apply(self, function: str = "sigmoid") -> str:
+        return self._add(Apply(self._name(function), (self.last,), function))
+
+    def take(
+        self,
+        rows: Sequence[int] | None = None,
+        columns: Sequence[int] | None = None,
+        channels: Sequence[int] | None = None,
+        source: str | None = None,
+    ) -> str:
+        """None: all of them."""
+        source = source or self.last
+        shape = (1, 1, *self.value(source).shape)[-3:]
+        places = [
+            np.asarray(range(size) if one is None else one, np.int32)
+            for one, size in zip((rows, columns, channels), shape, strict=True)
+        ]
+        return self._add(Take(self._name("take"), (source,), *places))
+
+    def concat(self, *sources: str) -> str:
+        return self._add(Concat(self._name("concat"), sources))
 
     def flatten(self) -> str:
         return self._add(Flatten(self._name("flat"), (self.last,)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +12,8 @@ from binarynet.graph import Graph, Op, Value, verify
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -21,6 +24,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
 )
 from binarynet.graph.rules import Rules
@@ -62,7 +66,44 @@ class _Sum(nn.Module):
 
 class _Product(nn.Module):
     def forward(self, x: Tensor, factor: Tensor) -> Tensor:
-        return x * factor
+        if factor.ndim > x.ndim:
+            return x * factor.flatten(1)
+        return x * (factor[..., None, None] if factor.ndim < x.ndim else factor)
+
+
+class _Take(nn.Module):
+    def __init__(self, op: Take, x: Value) -> None:
+        super().__init__()
+        places = (op.channels, op.rows, op.columns) if len(x.shape) == 3 else (op.channels,)
+        self.padded = any(bool((one < 0).any()) for one in places)
+        sizes = (x.channels, *x.shape[:-1])
+        self.places = [torch.from_numpy(np.where(one < 0, size, one)) for one, size in zip(places, sizes, strict=True)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.padded:
+            x = nn.functional.pad(x, (0, 1) * len(self.places))
+        for axis, places in enumerate(self.places, 1):
+            if not torch.equal(places, torch.arange(x.shape[axis])):
+                x = x.index_select(axis, places)
+        return x
+
+
+class _Concat(nn.Module):
+    def forward(self, *parts: Tensor) -> Tensor:
+        return torch.cat(parts, 1)
+
+
+_FUNCTIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "erf": torch.erf}
+
+
+class _Apply(nn.Module):
+    def __init__(self, op: Apply, x: Value) -> None:
+        super().__init__()
+        self.function = _FUNCTIONS[op.function]
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.function(x)
+        return made
 
 
 def _linear(op: Linear, x: Value) -> nn.Module:
@@ -115,6 +156,9 @@ _LAYERS: dict[type[Op], Callable[..., nn.Module]] = {
     Mul: lambda op, x: _Product(),
     Relu: lambda op, x: nn.ReLU(),
     PRelu: lambda op, x: nn.PReLU(x.channels),
+    Apply: _Apply,
+    Take: _Take,
+    Concat: lambda op, x: _Concat(),
     Flatten: lambda op, x: nn.Flatten(),
 }
 RULES = Rules("bench/twin", _LAYERS)

@@ -37,6 +37,9 @@ _CASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "Mul": (("`f32`",), _NONE),
     "Relu": (_NUMBERS, _NONE),
     "PRelu": (("`f32`",), _NONE),
+    "Apply": (("`f32`",), _NONE),
+    "Take": (_ALL, _NONE),
+    "Concat": (_ALL, _NONE),
     "Flatten": (_ALL, _NONE),
 }
 

@@ -24,6 +24,42 @@ def prelu(x: Tensor, slope: Tensor) -> Tensor:
     return torch.where(x >= 0, x, x * slope)
 
 
+def take(x: Tensor, places: list[Tensor], zero: int) -> Tensor:
+    """(n, height, width, channels) at the places of each axis; ``zero`` where a place is −1."""
+    for axis, chosen in enumerate(places, 1):
+        there = (chosen >= 0).reshape([-1 if k == axis else 1 for k in range(x.ndim)])
+        x = torch.where(there, x.index_select(axis, chosen.clamp(min=0)), zero)
+    return x
+
+
+class OnTensors:
+    """float32 tensors for `binarynet.graph.functions`, each operation a kernel of its own."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.like = like
+
+    def number(self, value: float) -> Tensor:
+        return torch.full((), value, dtype=torch.float32, device=self.like.device)
+
+    def add(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
+        return a * b
+
+    def divide(self, a: Tensor, b: Tensor) -> Tensor:
+        return a / b
+
+    def floor(self, a: Tensor) -> Tensor:
+        return torch.floor(a)
+
+    def power(self, n: Tensor) -> Tensor:
+        return ((n.to(torch.int32) + 127) << 23).view(torch.float32)
+
+    def choose(self, a: Tensor, least: float, yes: Tensor, no: Tensor) -> Tensor:
+        return torch.where(a >= least, yes, no)
+
+
 def max_pool(x: Tensor, op: MaxPool2d, minimum: Tensor) -> Tensor:
     """(n, height, width, channels) of any type. What lies outside the image never wins."""
     if x.dtype.is_floating_point:

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from binarynet.errors import takes
 from binarynet.graph.encoding import Encoding
+from binarynet.graph.functions import apply
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Graph,
@@ -30,6 +33,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
     window_output,
 )
@@ -169,7 +173,14 @@ def _add(op: Add, left: Array, right: Array) -> Array:
 
 
 def _mul(op: Mul, x: Array, factor: Array) -> Array:
-    return x * factor
+    return x * beside(factor, x)
+
+
+def beside(factor: Array, x: Array) -> Array:
+    """A vector beside an image, or an image of one pixel beside a vector, in as many dimensions as the other has."""
+    if factor.ndim < x.ndim:
+        return factor[:, None, None]
+    return factor[:, 0, 0] if factor.ndim > x.ndim else factor
 
 
 def _relu(op: Relu, x: Array) -> Array:
@@ -178,6 +189,22 @@ def _relu(op: Relu, x: Array) -> Array:
 
 def _prelu(op: PRelu, x: Array) -> Array:
     return np.where(x >= 0, x, x * op.slope)
+
+
+def _apply(op: Apply, x: Array) -> Array:
+    return apply(op.function, x)
+
+
+def _take(op: Take, x: Array) -> Array:
+    places = (op.rows, op.columns, op.channels) if x.ndim == 4 else (op.channels,)
+    for axis, chosen in enumerate(places, 1):
+        there = np.expand_dims(chosen >= 0, tuple(k for k in range(x.ndim) if k != axis))
+        x = np.where(there, np.take(x, np.maximum(chosen, 0), axis), x.dtype.type(0))
+    return x
+
+
+def _concat(op: Concat, *parts: Array) -> Array:
+    return np.concatenate(parts, axis=-1)
 
 
 def _flatten(op: Flatten, x: Array) -> Array:
@@ -196,6 +223,9 @@ _RULES: dict[type[Op], Callable[..., Array]] = {
     Mul: _mul,
     Relu: _relu,
     PRelu: _prelu,
+    Apply: _apply,
+    Take: _take,
+    Concat: _concat,
     Flatten: _flatten,
 }
 RULES = Rules("graph/interpret", _RULES)

@@ -48,7 +48,7 @@ class Op:
     name: str
     sources: tuple[str, ...]
 
-    arity: ClassVar[int] = 1
+    arity: ClassVar[int | None] = 1  # None: two or more
 
     @property
     def source(self) -> str:
@@ -69,7 +69,7 @@ class Input(Op):
     shape: tuple[int, ...]
     encoding: str
 
-    arity: ClassVar[int] = 0
+    arity: ClassVar[int | None] = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,14 +158,18 @@ class SumPool2d(Op):
 class Add(Op):
     """Sum of two values of one type: i32 or f32. The residual of Bi-Real Net."""
 
-    arity: ClassVar[int] = 2
+    arity: ClassVar[int | None] = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Mul(Op):
-    """Product, in float32, of an f32 value and an f32 image of one channel (or vector of one): XNOR-Net's K map."""
+    """Product, in float32, of an f32 value and an f32 factor, which has the same shape, or 1 in the place of any size.
 
-    arity: ClassVar[int] = 2
+    A vector is an image of one pixel here. With one channel that is XNOR-Net's K map; with one pixel, the gate of
+    squeeze-and-excitation.
+    """
+
+    arity: ClassVar[int | None] = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,13 +185,43 @@ class PRelu(Op):
 
 
 @dataclass(frozen=True, eq=False)
+class Apply(Op):
+    """A function of `binarynet.graph.functions`, of every number: f32 → f32, the same bits in every engine."""
+
+    function: str
+
+
+@dataclass(frozen=True, eq=False)
+class Take(Op):
+    """Value (i, j, c) is the source's at (``rows[i]``, ``columns[j]``, ``channels[c]``), and 0 where any of them is −1.
+
+    So it is a slice, a repetition, a permutation, an enlargement to nearest pixels, a padding with 0. A vector is an
+    image of one pixel: its ``rows`` and ``columns`` are [0].
+    """
+
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    channels: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Op):
+    """Two values or more of one height, width and encoding, their channels one behind the other."""
+
+    arity: ClassVar[int | None] = None
+
+
+@dataclass(frozen=True, eq=False)
 class Flatten(Op):
     """(height, width, channels) → (height · width · channels,), in that order."""
 
 
 OPS: dict[str, type[Op]] = {
     cls.__name__: cls
-    for cls in (Input, Linear, Conv2d, Threshold, Affine, MaxPool2d, SumPool2d, Add, Mul, Relu, PRelu, Flatten)
+    for cls in (
+        *(Input, Linear, Conv2d, Threshold, Affine, MaxPool2d, SumPool2d, Add, Mul, Relu, PRelu, Apply),
+        *(Take, Concat, Flatten),
+    )
 }
 
 

@@ -11,10 +11,13 @@ import numpy as np
 
 from binarynet.errors import GraphError, takes
 from binarynet.graph.encoding import Encoding
+from binarynet.graph.functions import FUNCTIONS
 from binarynet.graph.ir import (
     OPS,
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Graph,
@@ -27,6 +30,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
     Value,
     window_output,
@@ -116,8 +120,8 @@ def verify_op(op: Op, values: Mapping[str, Value]) -> Value:
         raise fail("the name is used twice")
     if isinstance(op, Input) != (not values):
         raise fail("a graph has one Input, and it stands first")
-    if len(op.sources) != op.arity:
-        raise fail(f"reads {len(op.sources)} values, needs {op.arity}")
+    if len(op.sources) != op.arity and not (op.arity is None and len(op.sources) > 1):
+        raise fail(f"reads {len(op.sources)} values, needs {'2 or more' if op.arity is None else op.arity}")
     for source in op.sources:
         if source not in values:
             raise fail(f"reads {source!r}, which is not made before it")
@@ -318,9 +322,15 @@ def _add(op: Add, fail: _Fail, left: Value, right: Value) -> Value:
 
 
 def _mul(op: Mul, fail: _Fail, x: Value, factor: Value) -> Value:
-    if (x.encoding, factor.encoding) != (F32, F32) or factor.shape != (*x.shape[:-1], 1):
-        raise fail(f"multiplies {x} by {factor}; both must be f32, and the second must have one channel")
+    sizes = zip(_as_image(factor.shape), _as_image(x.shape), strict=True)
+    if (x.encoding, factor.encoding) != (F32, F32) or not all(one in (1, size) for one, size in sizes):
+        raise fail(f"multiplies {x} by {factor}; both must be f32, and the second of the same shape, or 1 in places")
     return x
+
+
+def _as_image(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A vector is an image of one pixel."""
+    return (1, 1, *shape) if len(shape) == 1 else shape
 
 
 def _relu(op: Relu, fail: _Fail, x: Value) -> Value:
@@ -334,6 +344,39 @@ def _prelu(op: PRelu, fail: _Fail, x: Value) -> Value:
         raise fail(f"reads {x.encoding}, needs f32")
     _per_channel(op.slope, np.float32, x, "slope", fail)
     return x
+
+
+def _apply(op: Apply, fail: _Fail, x: Value) -> Value:
+    if op.function not in FUNCTIONS:
+        raise fail(f"function {op.function!r} is unknown; known: {', '.join(FUNCTIONS)}")
+    if x.encoding != F32:
+        raise fail(f"reads {x.encoding}, needs f32")
+    return x
+
+
+def _take(op: Take, fail: _Fail, x: Value) -> Value:
+    shape = []
+    for axis, size in zip(("rows", "columns", "channels"), _as_image(x.shape), strict=True):
+        places = getattr(op, axis)
+        if places.dtype != np.int32 or places.ndim != 1 or not places.size:
+            raise fail(f"{axis} must be a non-empty row of int32, not {places.dtype} {places.shape}")
+        if places.min() < -1 or places.max() >= size:
+            raise fail(f"{axis} holds places from {places.min()} to {places.max()}; there are −1 … {size - 1} in {x}")
+        if x.encoding.kind == "b" and places.min() < 0:
+            raise fail(f"{axis} holds −1, which makes a 0, and {x.encoding} has none")
+        shape.append(len(places))
+    if len(x.shape) == 1 and shape[:2] != [1, 1]:
+        raise fail(f"makes {shape[0]}×{shape[1]} pixels of a vector, which stays one")
+    return Value(tuple(shape[-len(x.shape) :]), x.encoding, x.bound)
+
+
+def _concat(op: Concat, fail: _Fail, *parts: Value) -> Value:
+    first = parts[0]
+    for one in parts[1:]:
+        if (one.shape[:-1], one.encoding) != (first.shape[:-1], first.encoding):
+            raise fail(f"joins {first} and {one}; all must have one height, width and encoding")
+    shape = (*first.shape[:-1], sum(one.channels for one in parts))
+    return Value(shape, first.encoding, max(one.bound for one in parts))
 
 
 def _flatten(op: Flatten, fail: _Fail, x: Value) -> Value:
@@ -352,6 +395,9 @@ _RULES: dict[type[Op], Callable[..., Value]] = {
     Mul: _mul,
     Relu: _relu,
     PRelu: _prelu,
+    Apply: _apply,
+    Take: _take,
+    Concat: _concat,
     Flatten: _flatten,
 }
 RULES = Rules("graph/verify", _RULES)

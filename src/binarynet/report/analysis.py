@@ -30,6 +30,8 @@ from binarynet.graph import Encoding, Graph, Op, Value, verify
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -39,6 +41,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
 )
 from binarynet.graph.rules import Rules
@@ -49,6 +52,7 @@ INT8_ADD, INT32_ADD, FLOAT_ADD, FLOAT_MULTIPLY = 0.03, 0.1, 0.9, 3.7  # pJ
 BIT_ADD = INT8_ADD / 8
 BIT_PRODUCT = 2 * BIT_ADD + INT32_ADD / 64
 FLOAT_MAC = FLOAT_MULTIPLY + FLOAT_ADD
+_FUNCTION = 12  # multiplications and additions of a function of `Apply`, about
 MEMORIES = ((8 * 1024, 10.0), (32 * 1024, 20.0), (1024 * 1024, 100.0))  # (bytes, pJ for an access of 64 bits)
 DRAM = 1300.0
 
@@ -109,8 +113,9 @@ def analyse(graph: Graph) -> Analysis:
     layers = []
     for op in graph.ops:
         reads, made = [values[source] for source in op.sources], values[op.name]
-        as_is, in_float = _operations(op, reads, made)
-        if as_is or in_float:
+        price = RULES.of(op)(op, reads[0].encoding if reads else None, made)
+        if price is not None:
+            as_is, in_float = price
             cost = _cost(as_is, list(_parameters(op, in_float=False)), [*map(_bits, reads), _bits(made)])
             stored = [bits and 32 * prod(value.shape) for value in (*reads, made) for bits in (_bits(value),)]
             float32 = _cost(in_float, list(_parameters(op, in_float=True)), stored)
@@ -121,12 +126,8 @@ def analyse(graph: Graph) -> Analysis:
 Price = tuple[float, float]  # pJ of the arithmetic of one image, as the graph has it and in float32
 
 
-def _operations(op: Op, reads: list[Value], made: Value) -> Price:
-    return RULES.of(op)(op, reads[0].encoding if reads else None, made)
-
-
-def _nothing(op: Op, reads: Encoding | None, made: Value) -> Price:
-    return 0.0, 0.0
+def _nothing(op: Op, reads: Encoding | None, made: Value) -> None:
+    """What costs nothing at all is not listed."""
 
 
 def _product(op: Linear | Conv2d, reads: Encoding, made: Value) -> Price:
@@ -167,7 +168,7 @@ def _addition(reads: Encoding) -> float:
     return FLOAT_ADD if reads.is_float else INT32_ADD
 
 
-_PRICES: dict[type[Op], Callable[..., Price]] = {
+_PRICES: dict[type[Op], Callable[..., Price | None]] = {
     Input: _nothing,
     Linear: _product,
     Conv2d: _product,
@@ -179,6 +180,9 @@ _PRICES: dict[type[Op], Callable[..., Price]] = {
     Mul: _one(FLOAT_MULTIPLY),
     Relu: _one_addition,
     PRelu: _one(FLOAT_MULTIPLY),
+    Apply: _one(_FUNCTION * FLOAT_MAC),
+    Take: _one(0),  # it only touches memory
+    Concat: _one(0),
     Flatten: _nothing,
 }
 RULES = Rules("report/analysis", _PRICES)

@@ -14,6 +14,8 @@ from binarynet.graph import Encoding, Graph, Op, Value, verify
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -24,6 +26,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
 )
 from binarynet.graph.rules import Rules
@@ -162,6 +165,12 @@ def _pooled(op: MaxPool2d | SumPool2d) -> Moves:
     return op.kernel, (1, 1), op.stride
 
 
+def _taken(op: Take) -> Moves:
+    """By how many pixels of the source it goes on from one of its own to the next, at most."""
+    rows, columns = (int(max(1, np.abs(np.diff(places)).max(initial=1))) for places in (op.rows, op.columns))
+    return (1, 1), (1, 1), (rows, columns)
+
+
 _FACTS: dict[type[Op], Facts] = {
     Input: Facts(),
     Linear: Facts(_weights, _depth),
@@ -174,6 +183,9 @@ _FACTS: dict[type[Op], Facts] = {
     Mul: Facts(),
     Relu: Facts(),
     PRelu: Facts(lambda op: f"{op.slope.size} slopes"),
+    Apply: Facts(lambda op: op.function),
+    Take: Facts(lambda op: f"takes {len(op.rows)}×{len(op.columns)}×{len(op.channels)}", moves=_taken),
+    Concat: Facts(),
     Flatten: Facts(),
 }
 RULES = Rules("report/summary", _FACTS)

@@ -14,6 +14,8 @@ from binarynet.format.packed import Packed
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Graph,
@@ -25,6 +27,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
 )
 from binarynet.graph.rules import Rules
@@ -118,6 +121,10 @@ def _sum_pool2d(network: Network, op: SumPool2d, source: int) -> int:
     return network.add_sum_pool2d(op.name, source, op.kernel, op.stride, op.padding)
 
 
+def _take(network: Network, op: Take, source: int) -> int:
+    return network.add_take(op.name, source, *map(np.ascontiguousarray, (op.rows, op.columns, op.channels)))
+
+
 _ADD: dict[type[Op], Callable[..., int]] = {
     Input: lambda network, op: network.add_input(op.shape, op.encoding),
     Linear: _linear,
@@ -130,6 +137,9 @@ _ADD: dict[type[Op], Callable[..., int]] = {
     Mul: lambda network, op, source, factor: network.add_mul(op.name, source, factor),
     Relu: lambda network, op, source: network.add_relu(op.name, source),
     PRelu: lambda network, op, source: network.add_prelu(op.name, source, np.ascontiguousarray(op.slope)),
+    Apply: lambda network, op, source: network.add_apply(op.name, source, op.function),
+    Take: _take,
+    Concat: lambda network, op, *sources: network.add_concat(op.name, sources),
     Flatten: lambda network, op, source: network.add_flatten(op.name, source),
 }
 RULES = Rules("runtime/native", _ADD, error=RuntimeUnavailable)

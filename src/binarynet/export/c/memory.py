@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from binarynet.export.c.layers import Function
 from binarynet.export.c.plan import Layer, Stored
-from binarynet.graph.ir import Conv2d, MaxPool2d, SumPool2d
+from binarynet.graph.ir import Conv2d, MaxPool2d, SumPool2d, Take
 
 _ALIGNED = 8
 _SIZES = {"uint8_t": 1, "float": 4, "int32_t": 4}
@@ -66,7 +66,13 @@ def _passes_rows(layers: Sequence[Layer], k: int, word: int) -> bool:
     """Whether layer k + 1, and nothing else, reads what layer k makes, row by row."""
     made, reader = layers[k].makes, layers[k + 1]
     readers = [one for one in layers if any(x.name == made.name for x in one.sources)]
-    if readers != [reader] or len(reader.sources) != 1 or not reader.sources[0].is_image or not reader.makes.is_image:
+    if (
+        isinstance(reader.head, Take)
+        or readers != [reader]
+        or len(reader.sources) != 1
+        or not reader.sources[0].is_image
+        or not reader.makes.is_image
+    ):
         return False
     return made.is_image and (made.kind != "bits" or made.size[1] * made.size[2] % word == 0)
 

@@ -13,9 +13,10 @@ from math import prod
 
 from binarynet.export.emit import words
 from binarynet.graph import Encoding, Graph, Op, Value
-from binarynet.graph.ir import Affine, Flatten, Input, MaxPool2d, PRelu, Relu, Threshold
+from binarynet.graph.ir import Affine, Apply, Concat, Flatten, Input, MaxPool2d, PRelu, Relu, Take, Threshold
 
-POINTWISE = (Affine, Relu, PRelu, Threshold)
+POINTWISE = (Affine, Relu, PRelu, Apply, Threshold)
+_CHOOSES = (MaxPool2d, Take, Concat)
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,8 @@ PLACED: dict[type[Op], Callable[..., Stored]] = {Input: _input, Flatten: _flatte
 
 
 def _numbers(op: Op, sources: tuple[Stored, ...]) -> bool:
-    """Whether a head makes one number after the other; a pool of bits makes whole words."""
-    return not (isinstance(op, MaxPool2d) and sources[0].kind in ("bits", "codes"))
+    """Whether a head makes one number after the other; one that only chooses among codes makes codes."""
+    return not (isinstance(op, _CHOOSES) and sources[0].kind in ("bits", "codes"))
 
 
 def _tail(graph: Graph, op: Op) -> list[Op]:
@@ -150,7 +151,7 @@ def _tail(graph: Graph, op: Op) -> list[Op]:
 
 
 def _kind(op: Op, value: Value, sources: tuple[Stored, ...]) -> str:
-    if isinstance(op, MaxPool2d):
+    if isinstance(op, _CHOOSES):
         return sources[0].kind
     if isinstance(op, Threshold):
         return "bits" if str(value.encoding) == "b1" else "codes"

@@ -11,7 +11,7 @@ from binarynet.export.c.options import Options
 from binarynet.export.c.product import narrow
 from binarynet.export.c.writer import Table
 from binarynet.export.emit import Names, pack_words
-from binarynet.graph.ir import Affine, Op, PRelu, Relu, Threshold
+from binarynet.graph.ir import Affine, Apply, Op, PRelu, Relu, Threshold
 
 
 def tail(
@@ -54,6 +54,7 @@ def _prelu(tables: list[Table], op: PRelu, value: str, names: Names) -> str:
 TAIL: dict[type[Op], Callable[..., str]] = {
     Affine: _affine,
     PRelu: _prelu,
+    Apply: lambda tables, op, value, names: f"{op.function}_of({value})",
     Relu: lambda tables, op, value, names: f"{value} < 0 ? 0 : {value}",  # NaN stays NaN
 }
 

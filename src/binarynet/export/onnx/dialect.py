@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from binarynet.export.onnx.writer import Writer
 from binarynet.export.options import Options
 from binarynet.graph import Graph, Op, Value, verify
+from binarynet.graph.functions import FUNCTIONS
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -34,6 +37,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
     window_output,
 )
@@ -103,10 +107,53 @@ class Dialect(Writer, ABC):
         product = self.node("Mul", [self.real(x), scale], f"{op.name}.product")
         return self._made(op, self._last(op, "Add", product, offset), x)
 
-    def _two(self, op: Add | Mul, left: Tensor, right: Tensor) -> Tensor:
-        if not np.array_equal(left.order, right.order):  # type: ignore[arg-type]
-            left, right = self.plain(left), self.plain(right)
-        return self._made(op, self._last(op, type(op).__name__, left.name, right.name), left)
+    def _add(self, op: Add, left: Tensor, right: Tensor) -> Tensor:
+        left, right = self._alike(left, right)
+        return self._made(op, self._last(op, "Add", left.name, right.name), left)
+
+    def _mul(self, op: Mul, x: Tensor, factor: Tensor) -> Tensor:
+        """A vector is an image of one pixel."""
+        if factor.value.channels == x.value.channels:
+            x, factor = self._alike(x, factor)
+        by = factor.name
+        if len(factor.value.shape) < len(x.value.shape):
+            by = self.node("Unsqueeze", [by, self.indices(2, 3)], f"{by}.pixel")
+        elif len(factor.value.shape) > len(x.value.shape):
+            by = self.node("Squeeze", [by, self.indices(2, 3)], f"{by}.vector")
+        return self._made(op, self._last(op, "Mul", x.name, by), x)
+
+    def _alike(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """With their features in one order."""
+        first = tensors[0].order
+        if all(np.array_equal(first, one.order) for one in tensors[1:]):  # type: ignore[arg-type]
+            return tensors
+        return tuple(map(self.plain, tensors))
+
+    def _apply(self, op: Apply, x: Tensor) -> Tensor:
+        made = FUNCTIONS[op.function](OnNodes(self, op.name), x.name)
+        return self._made(op, self._last(op, "Identity", made), x)
+
+    def _take(self, op: Take, x: Tensor) -> Tensor:
+        """A Gather along each axis that moves; what is nowhere lies behind the last, where a Pad puts a 0."""
+        x = self.plain(x)
+        axes = (2, 3, 1) if len(x.value.shape) == 3 else (1,)
+        places = (op.rows, op.columns, op.channels)[-len(axes) :]
+        name, dtype = x.name, self.whole if x.is_accumulator else np.float32
+        for axis, chosen, size in zip(axes, places, x.value.shape, strict=True):
+            if np.array_equal(chosen, np.arange(size)):
+                continue
+            if (chosen < 0).any():
+                pads = np.zeros(2 * len(axes) + 2, np.int64)
+                pads[len(axes) + 1 + axis] = 1
+                inputs = [name, self.indices(*pads.tolist()), self.scalar(0, dtype)]
+                name = self.node("Pad", inputs, f"{op.name}.padded", mode="constant")
+            index = self.constant(f"{op.name}.places", np.where(chosen < 0, size, chosen).astype(np.int64))
+            name = self.node("Gather", [name, index], f"{op.name}.taken", axis=axis)
+        return self._made(op, self._last(op, "Identity", name))
+
+    def _concat(self, op: Concat, *parts: Tensor) -> Tensor:
+        names = [self.plain(one).name for one in parts]
+        return self._made(op, self._last(op, "Concat", *names, axis=1))
 
     def _relu(self, op: Relu, x: Tensor) -> Tensor:
         whole = x.is_accumulator and self.whole == np.int32
@@ -258,6 +305,39 @@ class Dialect(Writer, ABC):
         return Tensor(made, value, None if np.all(order[1:] > order[:-1]) else order)
 
 
+class OnNodes:
+    """Nodes for `binarynet.graph.functions`; powers of two stand in a table, since engines differ in Pow's last bit."""
+
+    def __init__(self, writer: Writer, name: str) -> None:
+        self.writer, self.name = writer, name
+
+    def _node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        return self.writer.node(kind, list(inputs), f"{self.name}.step", **attributes)
+
+    def number(self, value: float) -> str:
+        return self.writer.constant(f"{value:g}", np.asarray(value, np.float32))
+
+    def add(self, a: str, b: str) -> str:
+        return self._node("Add", a, b)
+
+    def multiply(self, a: str, b: str) -> str:
+        return self._node("Mul", a, b)
+
+    def divide(self, a: str, b: str) -> str:
+        return self._node("Div", a, b)
+
+    def floor(self, a: str) -> str:
+        return self._node("Floor", a)
+
+    def power(self, n: str) -> str:
+        table = self.writer.constant("powers.of.two", np.ldexp(np.float32(1), np.arange(-126, 128)).astype(np.float32))
+        place = self._node("Cast", self.add(n, self.number(126)), to=int(self.writer._onnx.TensorProto.INT64))
+        return self._node("Gather", table, place, axis=0)
+
+    def choose(self, a: str, least: float, yes: str, no: str) -> str:
+        return self._node("Where", self._node("GreaterOrEqual", a, self.number(least)), yes, no)
+
+
 NODES: dict[type[Op], Callable[..., Tensor]] = {
     Input: Dialect._entry,
     Linear: lambda self, op, x: self._made(op, self.product(op, x)),
@@ -266,10 +346,13 @@ NODES: dict[type[Op], Callable[..., Tensor]] = {
     Affine: Dialect._affine,
     MaxPool2d: lambda self, op, x: self._made(op, self.max_pool(op, x)),
     SumPool2d: lambda self, op, x: self._made(op, self.sum_pool(op, x)),
-    Add: Dialect._two,
-    Mul: Dialect._two,
+    Add: Dialect._add,
+    Mul: Dialect._mul,
     Relu: Dialect._relu,
     PRelu: Dialect._prelu,
+    Apply: Dialect._apply,
+    Take: Dialect._take,
+    Concat: Dialect._concat,
     Flatten: Dialect._flatten,
 }
 

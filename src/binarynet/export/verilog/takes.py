@@ -7,6 +7,8 @@ from binarynet.graph import Encoding, Op
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Apply,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -16,6 +18,7 @@ from binarynet.graph.ir import (
     PRelu,
     Relu,
     SumPool2d,
+    Take,
     Threshold,
 )
 from binarynet.graph.rules import Rules
@@ -38,7 +41,7 @@ _TAKES: dict[type[Op], tuple[frozenset[str], frozenset[str]]] = {
 }
 
 _NO_UNIT = "has no unit for it: lower a net of products, thresholds and max pools, or export it to c"
-SUPPORTED = Rules("export/verilog", _TAKES, dict.fromkeys((SumPool2d, Add, Mul, Relu, PRelu), _NO_UNIT), ExportError)
+SUPPORTED = Rules("export/verilog", _TAKES, dict.fromkeys((SumPool2d, Add, Mul, Relu, PRelu, Apply, Take, Concat), _NO_UNIT), ExportError)
 _REALS = "has no reals: lower a net whose layers end in a sign or a quantizer, or export it to c"
 
 

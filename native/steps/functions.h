@@ -1,0 +1,88 @@
+// The functions of Apply, step by step as in src/binarynet/graph/functions.py, which says what each of them
+// is: every operation rounds to float32 by itself (-ffp-contract=off), so that all engines make the same
+// bits.
+#pragma once
+
+#include <stdint.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace binarynet {
+namespace {
+
+inline float power_of_two(int32_t n) {
+    const int32_t bits = (n + 127) << 23;
+    float made;
+    std::memcpy(&made, &bits, sizeof made);
+    return made;
+}
+
+inline float exponential(float x) {
+    x = x >= 88.0f ? 88.0f : x;
+    x = x >= -87.0f ? x : -87.0f;
+    const float whole = x * 1.44269504f + 0.5f;
+    int32_t n = static_cast<int32_t>(whole);
+    n -= static_cast<float>(n) > whole;  // floor, without a call
+    const float count = static_cast<float>(n);
+    float r = x + count * -0.693359375f;
+    r = r + count * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    return (p * (r * r) + r + 1.0f) * power_of_two(n);
+}
+
+inline float size_of(float x) {
+    return x >= 0.0f ? x : x * -1.0f;
+}
+
+// What is no number stays none.
+inline float or_nan(float x, float made) {
+    return x >= -std::numeric_limits<float>::infinity() ? made : x;
+}
+
+struct Sigmoid {
+    static constexpr const char* name = "sigmoid";
+    float operator()(float x) const {
+        const float e = exponential(size_of(x) * -1.0f);
+        return or_nan(x, (x >= 0.0f ? 1.0f : e) / (e + 1.0f));
+    }
+};
+
+struct Tanh {
+    static constexpr const char* name = "tanh";
+    float operator()(float x) const {
+        const float z = x * x;
+        float p = -5.70498872745e-3f;
+        p = p * z + 2.06390887954e-2f;
+        p = p * z + -5.37397155531e-2f;
+        p = p * z + 1.33314422036e-1f;
+        p = p * z + -3.33332819422e-1f;
+        const float near = p * z * x + x;
+        const float a = size_of(x), e = exponential(a + a);
+        const float far = -2.0f / (e + 1.0f) + 1.0f;
+        return or_nan(x, a >= 0.625f ? (x >= 0.0f ? far : far * -1.0f) : near);
+    }
+};
+
+struct Erf {
+    static constexpr const char* name = "erf";
+    float operator()(float x) const {
+        const float a = size_of(x), t = 1.0f / (a * 0.3275911f + 1.0f);
+        float p = 1.061405429f;
+        p = p * t + -1.453152027f;
+        p = p * t + 1.421413741f;
+        p = p * t + -0.284496736f;
+        p = p * t + 0.254829592f;
+        const float made = p * t * exponential(a * a * -1.0f) * -1.0f + 1.0f;
+        return or_nan(x, x >= 0.0f ? made : made * -1.0f);
+    }
+};
+
+}  // namespace
+}  // namespace binarynet
