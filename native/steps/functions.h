@@ -19,8 +19,8 @@ inline float power_of_two(int32_t n) {
     return made;
 }
 
-inline float exponential(float x) {
-    x = x >= 88.0f ? 88.0f : x;
+inline float exponential(float given) {
+    float x = given >= 88.0f ? 88.0f : given;
     x = x >= -87.0f ? x : -87.0f;
     const float whole = x * 1.44269504f + 0.5f;
     int32_t n = static_cast<int32_t>(whole);
@@ -34,7 +34,8 @@ inline float exponential(float x) {
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    return (p * (r * r) + r + 1.0f) * power_of_two(n);
+    const float made = (p * (r * r) + r + 1.0f) * power_of_two(n);
+    return given >= 88.0f ? std::numeric_limits<float>::infinity() : made;
 }
 
 inline float size_of(float x) {
@@ -48,10 +49,7 @@ inline float or_nan(float x, float made) {
 
 struct Sigmoid {
     static constexpr const char* name = "sigmoid";
-    float operator()(float x) const {
-        const float e = exponential(size_of(x) * -1.0f);
-        return or_nan(x, (x >= 0.0f ? 1.0f : e) / (e + 1.0f));
-    }
+    float operator()(float x) const { return or_nan(x, 1.0f / (exponential(x * -1.0f) + 1.0f)); }
 };
 
 struct Tanh {
@@ -73,13 +71,18 @@ struct Tanh {
 struct Erf {
     static constexpr const char* name = "erf";
     float operator()(float x) const {
-        const float a = size_of(x), t = 1.0f / (a * 0.3275911f + 1.0f);
-        float p = 1.061405429f;
-        p = p * t + -1.453152027f;
-        p = p * t + 1.421413741f;
-        p = p * t + -0.284496736f;
-        p = p * t + 0.254829592f;
-        const float made = p * t * exponential(a * a * -1.0f) * -1.0f + 1.0f;
+        const float a = size_of(x), t = 1.0f / (a * 0.5f + 1.0f);
+        float p = 0.17087277f;
+        p = p * t + -0.82215223f;
+        p = p * t + 1.48851587f;
+        p = p * t + -1.13520398f;
+        p = p * t + 0.27886807f;
+        p = p * t + -0.18628806f;
+        p = p * t + 0.09678418f;
+        p = p * t + 0.37409196f;
+        p = p * t + 1.00002368f;
+        p = p * t + -1.26551223f;
+        const float made = t * exponential(a * a * -1.0f + p) * -1.0f + 1.0f;
         return or_nan(x, x >= 0.0f ? made : made * -1.0f);
     }
 };

@@ -114,6 +114,7 @@ def gates() -> Whole:
     vector = make.apply("tanh")
     make.take(channels=[5])
     make.mul(vector, make.last)
+    make.take([0, 0], [0, -1, 0], range(7))
     return make
 
 

@@ -83,7 +83,7 @@ def _made(op: Op, sources: list[np.ndarray]) -> np.ndarray:
             places = op.rows[i], op.columns[j], op.channels[c]
             if min(places) >= 0:
                 made[:, i, j, c] = whole[:, *places]
-        return made if x.ndim == 4 else made[:, 0, 0]
+        return made[:, 0, 0] if x.ndim == 2 and made.shape[1:3] == (1, 1) else made
     if isinstance(op, Concat):
         return np.concatenate(sources, axis=-1)
     assert isinstance(op, Flatten), op

@@ -94,7 +94,6 @@ WRONG = {
     "channels holds places from 0 to 4": Graph((REAL, Take("t", ("x",), ZERO, ZERO, row(0, 4)))),
     "columns holds places from -2": Graph((IMAGE, Take("t", ("x",), ZERO, row(-2), ZERO))),
     "makes a 0, and b1 has none": Graph((VECTOR, Take("t", ("x",), ZERO, ZERO, row(0, -1)))),
-    "of a vector, which stays one": Graph((REAL, Take("t", ("x",), row(0, 0), ZERO, ZERO))),
     "reads 1 values, needs 2 or more": Graph((REAL, Concat("c", ("x",)))),
     "one height, width and encoding": Graph(
         (

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, SteSign
+from binarynet.nn import BinaryConv2d, BinaryConvTranspose2d, BinaryLinear, ByteInput, Sequential, SteSign
 from binarynet.nn.quantizers import DorefaActivation, ScaledSign, TwnTernary
 from tests.lower.models import settle
 
@@ -235,12 +235,67 @@ def pooled(net: Net) -> Layer:
     return lambda x: norm(conv(way(x)))
 
 
+def moved(net: Net) -> Layer:
+    """Numbers that change places, and values that are joined or cut, brought back to the channels of the net."""
+    c, half = net.channels, net.channels // 2
+    order = torch.randperm(c)
+    joined = net.add(BinaryConv2d(2 * c, c, 3, padding=1, bias=False, input_quantizer="ste_sign"))
+    conv, norm = _conv(net), _norm(net)
+    sign: Layer = net.draw.choice([net.add(SteSign()), lambda x: x])
+    ways: list[Layer] = [
+        lambda x: x[:, order],
+        lambda x: x.flip(1),
+        lambda x: torch.cat([x[:, half:], x[:, :half]], 1),
+        lambda x: torch.cat(x.chunk(2, 1)[::-1], 1),
+        lambda x: F.pad(x[:, 1:], (0, 0, 0, 0, 1, 0)),
+        lambda x: F.pad(x[:, :, 1:, 1:], (1, 0, 0, 1)),
+        lambda x: F.interpolate(x[:, :, ::2, ::2], scale_factor=2),
+        lambda x: x.repeat(1, 1, 1, 2)[:, :, :, : x.shape[3]],
+        lambda x: x.roll(1, 3) + x,
+        lambda x: x[:, :1].expand_as(x) - x,
+        lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect")[:, :, 1:-1, 2:],
+        lambda x: F.pixel_shuffle(x.repeat(1, 4, 1, 1), 2)[:, :, ::2, 1::2],
+        lambda x: x.view(len(x), c, -1).flip(2).view(x.shape),
+    ]
+    way = net.draw.choice(ways)
+    if net.draw.random() < 0.3:
+        return lambda x: norm(joined(torch.cat([sign(x), way(sign(norm(x)))], 1)))
+    return lambda x: norm(conv(way(sign(x))))
+
+
+def gated(net: Net) -> Layer:
+    norm = _norm(net)
+    squash: Layer = net.draw.choice([torch.sigmoid, torch.tanh, F.hardsigmoid, F.relu6, lambda x: x])
+    ways: list[Layer] = [
+        lambda x: x * squash(norm(x)),
+        lambda x: x * squash(norm(x).mean((2, 3), keepdim=True)),
+        lambda x: x * squash(x[:, :1]),
+        lambda x: norm(x) * squash(norm(x).amax((2, 3)))[:, :, None, None],
+        lambda x: x + squash(x.mean((2, 3), keepdim=True)),
+        F.silu,
+        F.gelu,
+        F.hardswish,
+        torch.tanh,
+        lambda x: torch.sigmoid(x) - 0.5,
+    ]
+    way = net.draw.choice(ways)
+    return lambda x: way(x + 0.3)  # whole numbers behind a norm would often meet the sign's 0 itself
+
+
+def enlarged(net: Net) -> Layer:
+    kind = BinaryConvTranspose2d(
+        net.channels, net.channels, 3, stride=2, padding=1, output_padding=1, input_quantizer="ste_sign"
+    )
+    conv, norm = net.add(kind), _norm(net)
+    return lambda x: norm(conv(x[:, :, ::2, ::2]))
+
+
 def nested(net: Net) -> Layer:
     return net.add(Sequential(_conv(net), _norm(net), nn.Sequential(nn.Hardtanh(), nn.Identity())))  # type: ignore[return-value]
 
 
 STEPS = [plain, plain, residual, residual, clipped_in_place, activation, own_sign, own_layer, hooked, parameter]
-STEPS += [shared, pooled, nested]
+STEPS += [shared, pooled, nested, moved, moved, gated, enlarged]
 
 
 def flattened(net: Net) -> Layer:

@@ -69,7 +69,8 @@ def test_random_modules_are_lowered_to_what_they_compute_or_refused_by_name(bloc
         lowered += 1
         with torch.no_grad():
             expected = model(batch).numpy().reshape(len(batch), -1)
-        if any("left out" in line for line in said):  # a softmax at the end
+        # A softmax at the end; or a code that stands on the edge in float32, which all behind it follow.
+        if any("left out" in line or "decided by float32 rounding" in line for line in said):
             continue
         off = np.abs(answers(graph, batch) - expected) > 1e-4 * (np.abs(expected).max() + 1e-30)
         # The proof holds every step alone to what the module computes. From end to end, a real value that float32
@@ -156,24 +157,23 @@ def test_however_it_is_written_it_lowers_to_what_it_computes(name):
 
 REFUSED = {
     r"draws at random": lambda self, x: F.dropout(self.block(x)),
-    r"transpose.*change places": lambda self, x: self.block(x.mT),
+    r"moves 4×\d×\d numbers": lambda self, x: self.block(x.mT),
     r"__bool__ \(Around\).*cannot be recorded": lambda self, x: x if x.sum() > 0 else -x,
     r"numpy \(Around\).*out of torch": lambda self, x: x * float(x.numpy().max()),
     r"'add' has changed in place, in another shape or in part": lambda self, x: (x[:, :2].add_(1), self.block(x))[1],
     r"conv \(BinaryConv2d, 4 → 4\): pads with 0 an image that is padded with 1": lambda self, x: self.block(
         F.pad(x, [1] * 4)
     ),
-    r"reads a padded image": lambda self, x: F.pad(self.block(x), [1] * 4),
-    r"mul.*both computed from the image": lambda self, x: x * torch.sigmoid(x.mean((2, 3), keepdim=True)),
+    r"reads an image that is padded with 2": lambda self, x: F.pad(self.block(x), [1] * 4, value=2),
+    r"divides by a value that is computed": lambda self, x: x / torch.sigmoid(x.mean((2, 3), keepdim=True)),
     r"casts to float16": lambda self, x: self.block(x.half().float()),
-    r"slice.*a part": lambda self, x: self.block(x)[:, :2],
+    r"upsample_bilinear2d.*no counterpart": lambda self, x: F.interpolate(x, scale_factor=2, mode="bilinear"),
     r"statistics of the batch": lambda self, x: F.batch_norm(x, None, None, training=True),
     r"mixes the images of a batch": lambda self, x: self.block(x).view(-1),
     r"over the images of a batch": lambda self, x: x - x.mean(),
     r"another batch takes another path": lambda self, x: self.block(x) if x.shape[0] == 2 else -self.block(x),
     r"returns tuple": lambda self, x: (x, x),
     r"does not depend on the image": lambda self, x: self.shift,
-    r"reflection_pad2d.*no counterpart": lambda self, x: self.conv(F.pad(x, [1] * 4, mode="reflect")),
 }
 
 

@@ -54,17 +54,58 @@ def residual(draw: st.DrawFn, make: Maker) -> None:
     make.add(*draw(st.permutations([trunk, make.last])))
 
 
+def take(draw: st.DrawFn, make: Maker) -> None:
+    """Places of each axis in any order: runs, single ones, and 0 where the encoding has it."""
+    least = 0 if make.value().encoding.kind == "b" else -1
+    places = []
+    for size, most in zip((1, 1, *make.value().shape)[-3:], (4, 4, 70), strict=True):
+        begin, step = draw(st.integers(0, size - 1)), draw(st.sampled_from([1, 1, 2, -1]))
+        run = range(begin, size if step > 0 else -1, step)
+        alone = st.lists(st.integers(least, size - 1), min_size=1, max_size=3)
+        places.append([*run, *draw(alone)][:most] if draw(st.booleans()) else None)
+    if len(make.value().shape) == 1:
+        places[:2] = [None, None]
+    make.take(*places)
+
+
+def join(draw: st.DrawFn, make: Maker) -> None:
+    first = make.last
+    make.concat(
+        *draw(
+            st.permutations(
+                [
+                    first,
+                    make.take(channels=range(draw(st.integers(1, 3)) % make.value().channels + 1), source=first),
+                    first,
+                ]
+            )
+        )
+    )
+
+
+def gate(draw: st.DrawFn, make: Maker) -> None:
+    """A real value times a function of a part of it."""
+    if not make.value().encoding.is_float:
+        make.affine()
+    whole, (height, width, channels) = make.last, make.value().shape
+    sizes = [draw(st.sampled_from([None, [size - 1]])) for size in (height, width, channels)]
+    make.take(*sizes)
+    make.mul(whole, make.apply(draw(st.sampled_from(["sigmoid", "tanh", "erf"]))))
+
+
 @st.composite
 def convnets(draw: st.DrawFn) -> Maker:
     size = draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
     make = Maker((*size, draw(WIDTHS)), draw(ENCODINGS), seed=draw(st.integers(0, 2**20)))
     for _ in range(draw(st.integers(1, 3))):
         convolution(draw, make)
-        for step in draw(st.lists(st.sampled_from(["max", "sum", "residual", "affine", "relu"]), max_size=3)):
+        for step in draw(
+            st.lists(st.sampled_from(["max", "sum", "residual", "affine", "relu", "take", "join", "gate"]), max_size=3)
+        ):
             if step in ("max", "sum"):
                 pool(draw, make, step)
-            elif step == "residual":
-                residual(draw, make)
+            elif step in ("residual", "take", "join", "gate"):
+                {"residual": residual, "take": take, "join": join, "gate": gate}[step](draw, make)
             else:
                 getattr(make, step)()
         if make.value().encoding.is_float and draw(st.booleans()):
@@ -72,8 +113,12 @@ def convnets(draw: st.DrawFn) -> Maker:
         make.threshold(draw(THRESHOLDS), encoding=draw(CODES))
         if draw(st.booleans()):
             pool(draw, make, "max")
+        if draw(st.booleans()):
+            draw(st.sampled_from([take, join]))(draw, make)
     if draw(st.booleans()):
         make.flatten()
+        if draw(st.booleans()):
+            draw(st.sampled_from([take, join]))(draw, make)
         make.linear(draw(WIDTHS), encoding=draw(WEIGHTS))
         if draw(st.booleans()):
             make.threshold(draw(THRESHOLDS), encoding=draw(CODES))

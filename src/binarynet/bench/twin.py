@@ -74,12 +74,15 @@ class _Product(nn.Module):
 class _Take(nn.Module):
     def __init__(self, op: Take, x: Value) -> None:
         super().__init__()
-        places = (op.channels, op.rows, op.columns) if len(x.shape) == 3 else (op.channels,)
+        self.pixel = len(x.shape) == 1 and (len(op.rows), len(op.columns)) != (1, 1)
+        image = len(x.shape) == 3 or self.pixel
+        places = (op.channels, op.rows, op.columns) if image else (op.channels,)
         self.padded = any(bool((one < 0).any()) for one in places)
-        sizes = (x.channels, *x.shape[:-1])
+        sizes = (x.channels, *((1, 1) if self.pixel else x.shape[:-1]))
         self.places = [torch.from_numpy(np.where(one < 0, size, one)) for one, size in zip(places, sizes, strict=True)]
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x[..., None, None] if self.pixel else x
         if self.padded:
             x = nn.functional.pad(x, (0, 1) * len(self.places))
         for axis, places in enumerate(self.places, 1):

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from binarynet.errors import GraphError
-from binarynet.fold.link import Array, Link
+from binarynet.fold import moves
+from binarynet.fold.link import Array, Link, clip
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
 from binarynet.fold.quantizer import Quantizer
 from binarynet.graph import Encoding, Op, Value, thresholds, verify_op
-from binarynet.graph.ir import Affine, Flatten, Input, Padding, PRelu, Relu, Threshold
+from binarynet.graph.ir import Affine, Apply, Concat, Flatten, Input, MaxPool2d, Padding, PRelu, Relu, Take, Threshold
 
 I32, F32 = Encoding("i", 32), Encoding("f", 32)
 
@@ -66,6 +67,9 @@ class Folder:
         except GraphError as error:
             place.refuse(str(error))
         self.ops.append(op)
+        slack = max((self.slack.get(source, 0.0) for source in op.sources), default=0.0)
+        if slack and isinstance(op, MaxPool2d | Take | Concat | Flatten):  # they change no number
+            self.slack[op.name] = slack
         return op.name
 
     def free(self, name: str) -> str:
@@ -91,22 +95,27 @@ class Folder:
         outside = x.outside
         if outside is not None:
             made = np.unique(link.run(np.full((1, self.value(x).channels), outside[1], np.float32)))
-            if len(made) != 1:
-                place.refuse(
-                    "it changes the padding around the image, to another number in each channel.",
-                    "Pad in the convolution that reads it, or right before that.",
-                )
-            outside = (outside[0], float(made[0]))
+            if len(made) != 1:  # another number in each channel
+                x, outside = self.inside(place, x), None
+            else:
+                outside = (outside[0], float(made[0]))
         return replace(x, links=(*x.links, link), outside=outside, step=None)
 
-    def inside(self, place: Place, x: Pending, wanted: float | None = None) -> Pending:
-        """The value, if nothing has been padded around it that this step would have to read."""
-        if x.outside is not None:
+    def inside(self, place: Place, x: Pending) -> Pending:
+        """The value together with what has been padded around it, for a step that reads both."""
+        if x.outside is None:
+            return x
+        if x.outside[1] != 0:
             place.refuse(
-                "reads a padded image, which only a convolution does.",
-                "Give the padding to the convolution (padding=…), or put the pad right before it.",
+                f"reads an image that is padded with {x.outside[1]:g}, which only a convolution does.",
+                "Give the padding to the convolution (padding=…), or pad with 0.",
             )
-        return x
+        around, x = x.outside[0], moves.with_zero(self, place, replace(x, outside=None))
+        rows, columns = (
+            [-1] * before + list(range(size)) + [-1] * behind
+            for size, (before, behind) in zip(self.value(x).shape[:2], around, strict=True)
+        )
+        return moves.take(self, place, x, rows, columns, range(self.value(x).channels))
 
     def codes(self, place: Place, x: Pending, quantizer: Quantizer, name: str) -> Pending:
         """Links + quantizer → Threshold. ``quantizer`` takes channels in the network's order."""
@@ -179,10 +188,11 @@ class Folder:
         return bool(np.array_equal(quantizer.numbers(y).astype(np.float32) * quantizer.unit, y))
 
     def real(self, place: Place, x: Pending) -> Pending:
-        """The links → Affine, Relu and PRelu ops; afterwards the value is f32 and nothing is pending."""
-        self.inside(place, x)
+        """The links → Affine, Relu, PRelu and Apply ops; afterwards the value is f32 and nothing is pending."""
+        x = self.inside(place, x)
         channels, name, lines = self.value(x).channels, x.name, x.bare(x.name)
-        for link in (*x.links, None):
+        parts = (part for link in x.links for part in _parts(link, channels))
+        for link in (*parts, None):
             if link is not None and link.affine is not None:
                 lines = replace(lines, links=(*lines.links, link))
                 continue
@@ -193,39 +203,28 @@ class Folder:
                     place.refuse(f"{label!r} has a scale or an offset that no float32 holds.")
                 name = self.emit(place, Affine(self.free(label), (name,), scale, offset))
                 self.offsets[name] = lines.magnitude(np.zeros((1, channels)))[0]
-                lines = x.bare(name)
             if link is None:
                 break
-            name = self._bent(place, link, name, channels)
+            name = self._bent(place, link, name)
             lines = x.bare(name)
         if x.step is not None:
             self.steps.setdefault(name, x.step)
         return replace(x, name=name, links=())
 
-    def _bent(self, place: Place, link: Link, name: str, channels: int) -> str:
-        """The op, or the ops, of a link that is no line."""
+    def _bent(self, place: Place, link: Link, name: str) -> str:
+        """The op of a link that is no line."""
+        made = self.free(link.name)
         if link.slope is not None:
-            return self.emit(place, PRelu(self.free(link.name), (name,), link.slope.astype(np.float32)))
-        if link.borders is None:
-            place.refuse(
-                f"the result of {link.name!r} ({link.kind}) is read as a real number; only before a quantizer has it "
-                "a counterpart.",
-                "Put a quantizer right behind it, or use ReLU, PReLU or Hardtanh.",
-            )
-        low, high = link.borders
-        if (low, high) == (0, np.inf):
-            return self.emit(place, Relu(self.free(link.name), (name,)))
-        # clip(x, low, high) = high − relu(high − low − relu(x − low)), so that it needs no op of its own.
-        parts = [("low", 1.0, -low), ("", 1.0, low)] if high == np.inf else [("high", -1.0, high), ("", -1.0, high)]
-        if np.isfinite(low) and np.isfinite(high):
-            parts = [("low", 1.0, -low), ("high", -1.0, high - low), ("", -1.0, high)]
-        for part, scale, offset in parts:
-            scales, offsets = np.full(channels, scale, np.float32), np.full(channels, offset, np.float32)
-            label = f"{link.name}.{part}".rstrip(".")
-            name = self.emit(place, Affine(self.free(label), (name,), scales, offsets))
-            if part:
-                name = self.emit(place, Relu(self.free(f"{label}.relu"), (name,)))
-        return name
+            return self.emit(place, PRelu(made, (name,), link.slope.astype(np.float32)))
+        if link.borders == (0, np.inf):
+            return self.emit(place, Relu(made, (name,)))
+        if link.function is not None:
+            return self.emit(place, Apply(made, (name,), link.function))
+        place.refuse(
+            f"the result of {link.name!r} ({link.kind}) is read as a real number; only before a quantizer has it "
+            "a counterpart.",
+            "Put a quantizer right behind it, or use ReLU, PReLU, Hardtanh, Sigmoid, Tanh or SiLU.",
+        )
 
     def answer(self, place: Place, x: Pending, rank: int) -> None:
         """Make ``x`` the answer, of ``rank`` dimensions with the batch: the last op."""
@@ -313,6 +312,17 @@ class Folder:
         if np.ptp(unit) <= 1e-6 * np.abs(unit).max():
             unit = np.full_like(unit, np.median(unit))
         return unit, zero
+
+
+def _parts(link: Link, channels: int) -> tuple[Link, ...]:
+    """The links of which each has an op, or is a line."""
+    if link.steps:
+        return tuple(part for step in link.steps for part in _parts(step, channels))
+    if link.borders is None or link.borders == (0, np.inf):
+        return (link,)
+    if link.borders == (-np.inf, np.inf):
+        return ()
+    return clip(link.name, *link.borders, channels)
 
 
 def _table(value: Value) -> Array:

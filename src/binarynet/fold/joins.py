@@ -1,13 +1,16 @@
-"""Two pending values become one: residuals, and the factors of XNOR-Net's K map."""
+"""Several pending values become one: residuals, gates, the factors of XNOR-Net's K map, concatenations."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
 from binarynet.fold.folder import I32, Folder
 from binarynet.fold.link import Link, scaling
+from binarynet.fold.moves import expand, join, take
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
 from binarynet.fold.shapes import as_vector
@@ -18,7 +21,8 @@ def _both(folder: Folder, place: Place, left: Pending, right: Pending) -> tuple[
     left, right = (folder.inside(place, one) for one in (left, right))
     if len(folder.value(left).shape) != len(folder.value(right).shape):
         left, right = (as_vector(folder, place, one) for one in (left, right))
-    if not np.array_equal(left.order, right.order):  # type: ignore[arg-type]
+    shapes = [folder.value(one).shape for one in (left, right)]
+    if shapes[0] == shapes[1] and not np.array_equal(left.order, right.order):  # type: ignore[arg-type]
         place.refuse("joins a flattened image with a vector of another order.", "Join the images, then flatten.")
     return left, right
 
@@ -36,27 +40,58 @@ def add(folder: Folder, place: Place, left: Pending, right: Pending, alpha: floa
         slack = sum(folder.slack.get(one.name, 0.0) for one in sides)
         if slack:
             folder.slack[folder.free(place.name)] = slack
-    if folder.value(sides[0]).shape != folder.value(sides[1]).shape:
-        place.refuse(
-            f"adds {folder.value(sides[0])} and {folder.value(sides[1])}; both must have one shape.",
-            "Pool or pad the larger one first.",
-        )
+    sides = _of_one_shape(folder, place, *sides)
     return sides[0].bare(folder.emit(place, Add(folder.free(place.name), (sides[0].name, sides[1].name))))
 
 
 def multiply(folder: Folder, place: Place, left: Pending, right: Pending) -> Pending:
-    """left · right, where one of the two has one channel."""
+    """left · right in float32; a size that is 1 in one of them is that of the other."""
     left, right = _both(folder, place, left, right)
-    if folder.value(right).channels != 1 and folder.value(left).channels == 1:
+    left, right = (folder.real(place, side) for side in (left, right))
+    if prod(folder.value(left).shape) < prod(folder.value(right).shape):
         left, right = right, left
-    one, factor = folder.value(left), folder.value(right)
-    if factor.channels != 1 or one.shape[:-1] != factor.shape[:-1]:
-        place.refuse(
-            f"multiplies {one} by {factor}, both computed from the image.",
-            "One of the two must have one channel (XNOR-Net's K map), or be a constant.",
-        )
-    names = tuple(folder.real(place, side).name for side in (left, right))
-    return left.bare(folder.emit(place, Mul(folder.free(place.name), names)))
+    wanted = _sizes(folder, left)
+    if any(size not in (1, full) for size, full in zip(_sizes(folder, right), wanted, strict=True)):
+        left, right = _of_one_shape(folder, place, left, right)
+    return left.bare(folder.emit(place, Mul(folder.free(place.name), (left.name, right.name))))
+
+
+def concat(folder: Folder, place: Place, parts: Sequence[Pending], axis: int) -> Pending:
+    """Values one behind the other: along the channels (``axis`` 0), height (1) or width (2) of an image."""
+    parts = [folder.inside(place, one) for one in parts]
+    if len({len(folder.value(one).shape) for one in parts}) > 1:
+        parts = [as_vector(folder, place, one) for one in parts]
+    if len(parts) == 1:
+        return parts[0]
+    if axis == 0:
+        return join(folder, place, parts)
+    parts = [folder.real(place, one) for one in parts]
+    sizes = [_sizes(folder, one) for one in parts]
+    if axis > 2 or any((*one[: axis - 1], *one[axis:]) != (*sizes[0][: axis - 1], *sizes[0][axis:]) for one in sizes):
+        place.refuse("joins values of several sizes.")
+    total, begin, whole = None, 0, sum(one[axis - 1] for one in sizes)
+    for one, size in zip(parts, sizes, strict=True):
+        where = [np.arange(count) for count in size]
+        where[axis - 1] = np.full(whole, -1)
+        where[axis - 1][begin : begin + size[axis - 1]] = np.arange(size[axis - 1])
+        spread, begin = take(folder, place, one, *where), begin + size[axis - 1]
+        total = spread if total is None else add(folder, place, total, spread)
+    assert total is not None
+    return total
+
+
+def _sizes(folder: Folder, x: Pending) -> tuple[int, ...]:
+    """Height, width, channels; a vector is an image of one pixel."""
+    return (1, 1, *folder.value(x).shape)[-3:]
+
+
+def _of_one_shape(folder: Folder, place: Place, left: Pending, right: Pending) -> tuple[Pending, Pending]:
+    """Both as large as the larger of them in every direction."""
+    if folder.value(left).shape == folder.value(right).shape:
+        return left, right
+    sizes = [_sizes(folder, one) for one in (left, right)]
+    shape = tuple(max(pair) for pair in zip(*sizes, strict=True))
+    return expand(folder, place, left, shape), expand(folder, place, right, shape)
 
 
 def magnitude(folder: Folder, place: Place, x: Pending) -> Pending:

@@ -6,12 +6,15 @@ affine, *composed* with others in double precision (for answers that stay real).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from binarynet.fold.pending import Pending
 
 Array = NDArray[Any]
 
@@ -21,8 +24,9 @@ class Link:
     """``run``: (n, channels) float32 → the same, in the network's own arithmetic.
 
     ``affine``: (scale, offset), (channels,) float64 each, if it is a line. ``slope`` (channels,) of a PReLU,
-    ``borders`` of a clip; a ReLU is the clip to (0, ∞). ``monotone``: whether ``run`` never turns back, whatever its
-    direction; it may differ by channel.
+    ``borders`` of a clip; a ReLU is the clip to (0, ∞); ``function`` of `binarynet.graph.functions`; ``steps``: other
+    links that amount to this one, where it is read as a real number. ``monotone``: whether ``run`` never turns back,
+    whatever its direction; it may differ by channel.
     """
 
     name: str
@@ -31,6 +35,8 @@ class Link:
     affine: tuple[Array, Array] | None = None
     slope: Array | None = None
     borders: tuple[float, float] | None = None
+    function: str | None = None
+    steps: tuple[Link, ...] = ()
     monotone: bool = True
 
     def at(self, order: NDArray[np.int64]) -> Link:
@@ -41,6 +47,32 @@ class Link:
             run=lambda x: run(np.ascontiguousarray(x[:, back]))[:, order],
             affine=self.affine and (self.affine[0][order], self.affine[1][order]),
             slope=None if self.slope is None else self.slope[order],
+            steps=tuple(one.at(order) for one in self.steps),
+        )
+
+    def chosen(self, channels: NDArray[Any], count: int) -> Link:
+        """The same for some of ``count`` channels, in any order and as often as they are named."""
+        if np.array_equal(channels, np.arange(count)):
+            return self
+        run = self.run
+        # One that is named again goes through the link on its own, beside others that are named as often.
+        turn = np.array([np.count_nonzero(channels[:place] == one) for place, one in enumerate(channels)], np.int64)
+
+        def told(x: Array) -> Array:
+            made = np.empty_like(x, np.float32)
+            for again in range(int(turn.max()) + 1):
+                mine = np.flatnonzero(turn == again)
+                shown = np.zeros((len(x), count), np.float32)
+                shown[:, channels[mine]] = x[:, mine]
+                made[:, mine] = run(shown)[:, channels[mine]]
+            return made
+
+        return replace(
+            self,
+            run=told,
+            affine=self.affine and (self.affine[0][channels], self.affine[1][channels]),
+            slope=None if self.slope is None else self.slope[channels],
+            steps=tuple(one.chosen(channels, count) for one in self.steps),
         )
 
     def spread(self, channels: int, pixels: int) -> Link:
@@ -51,6 +83,7 @@ class Link:
             run=lambda x: run(x.reshape(-1, channels)).reshape(-1, pixels * channels),
             affine=self.affine and (np.tile(self.affine[0], pixels), np.tile(self.affine[1], pixels)),
             slope=None if self.slope is None else np.tile(self.slope, pixels),
+            steps=tuple(one.spread(channels, pixels) for one in self.steps),
         )
 
 
@@ -64,6 +97,40 @@ def division(name: str, by: int, channels: int) -> Link:
     """x / by, as averages and bytes / 255 are computed: a division, which rounds once."""
     whole = np.float32(by)
     return Link(name, "mean", lambda x: x / whole, (np.full(channels, 1.0 / by), np.zeros(channels)))
+
+
+def beside(name: str, parts: Sequence[Pending], channels: Sequence[int]) -> Link:
+    """The links of values whose channels stand one behind the other, all of which are lines, as one."""
+    ends = np.cumsum(channels)[:-1]
+
+    def run(x: Array) -> Array:
+        shown = np.split(x, ends, axis=1)
+        return np.concatenate([one.evaluate(part) for one, part in zip(parts, shown, strict=True)], axis=1)
+
+    lines = [one.composed(size) for one, size in zip(parts, channels, strict=True)]
+    return Link(name, "concat", run, (np.concatenate([a for a, _ in lines]), np.concatenate([b for _, b in lines])))
+
+
+def line(name: str, scale: float, offset: float, channels: int) -> Link:
+    """x · scale + offset: one multiplication, then one addition in float32."""
+    a, b = np.float32(scale), np.float32(offset)
+    return Link(name, "line", lambda x: x * a + b, (np.full(channels, float(a)), np.full(channels, float(b))))
+
+
+def relu(name: str) -> Link:
+    return Link(name, "ReLU", lambda x: np.maximum(x, 0), borders=(0.0, np.inf))
+
+
+def clip(name: str, low: float, high: float, channels: int) -> tuple[Link, ...]:
+    """clip(x, low, high) = high − relu(high − low − relu(x − low)), so that it needs no op of its own."""
+    if high == np.inf:
+        below = (line(f"{name}.low", 1, -low, channels),) if low else ()
+        return (*below, relu(f"{name}.relu"), *((line(name, 1, low, channels),) if low else ()))
+    above = (relu(f"{name}.high.relu"), line(name, -1, high, channels))
+    if low == -np.inf:
+        return (line(f"{name}.high", -1, high, channels), *above)
+    below = (line(f"{name}.low", 1, -low, channels),) if low else ()
+    return (*below, relu(f"{name}.low.relu"), line(f"{name}.high", -1, high - low, channels), *above)
 
 
 def shift(name: str, offset: Array) -> Link:

@@ -20,13 +20,15 @@ class Pending:
 
     ``order[i]``: where the network has the graph's feature i of a flattened image: networks flatten (channels, height,
     width), the graph (height, width, channels). ``outside``: what a padding has put around the image, as the links
-    have left it. ``step``: which recorded step has exactly this value.
+    have left it. ``moved``: where numbers have changed places since (`binarynet.fold.moves`). ``step``: which recorded
+    step has exactly this value.
     """
 
     name: str
     links: tuple[Link, ...] = ()
     order: NDArray[np.int64] | None = None
     outside: tuple[Padding, float] | None = None
+    moved: NDArray[np.int64] | None = None
     step: int | None = None
 
     def evaluate(self, x: Array) -> Array:

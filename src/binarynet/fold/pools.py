@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from binarynet.fold.folder import Folder
 from binarynet.fold.link import division
+from binarynet.fold.moves import take
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
 from binarynet.graph.ir import MaxPool2d, Padding, Pair, SumPool2d
@@ -18,8 +20,10 @@ NONE: Padding = ((0, 0), (0, 0))
 
 def image(folder: Folder, place: Place, x: Pending) -> Pair:
     """Height and width of what a pool reads."""
-    shape = folder.value(folder.inside(place, x)).shape
-    if x.order is not None or len(shape) != 3:
+    shape = folder.value(x).shape
+    if x.outside is not None:
+        shape = tuple(size + sum(pads) for size, pads in zip(shape, x.outside[0], strict=False))
+    if x.order is not None or len(folder.value(x).shape) != 3:
         place.refuse(f"pools {folder.value(x)}, which is not an image.")
     return shape[0], shape[1]
 
@@ -43,14 +47,13 @@ def added(padding: Padding, outside: tuple[Padding, float] | None) -> Padding:
 
 def max_pool(folder: Folder, place: Place, x: Pending, kernel: Pair, stride: Pair, padding: Padding = NONE) -> Pending:
     """max f(x) is f(max x), or f(min x) where the links f fall."""
+    x = folder.inside(place, x)
     image(folder, place, x)
     if any(not link.monotone for link in x.links):  # may turn back
         x = folder.real(place, x)
     value = folder.value(x)
     falls = x.falling(float(value.bound), value.channels)
     name = folder.emit(place, MaxPool2d(folder.free(place.name), (x.name,), kernel, stride, falls, padding))
-    if x.name in folder.slack:
-        folder.slack[name] = folder.slack[x.name]
     return replace(x, name=name, step=None)
 
 
@@ -64,6 +67,7 @@ def average(folder: Folder, place: Place, x: Pending, kernel: Pair, stride: Pair
 
 def sums(folder: Folder, place: Place, x: Pending, kernel: Pair, stride: Pair, padding: Padding = NONE) -> Pending:
     """The sum under the window. Codes that are all worth the same are added as they are."""
+    x = folder.inside(place, x)
     image(folder, place, x)
     unit = _unit(x)
     x = folder.real(place, x) if x.links and not unit else x
@@ -80,15 +84,45 @@ def _unit(x: Pending) -> bool:
     return bool(x.links) and all(link.affine is not None and not np.any(link.affine[1]) for link in x.links)
 
 
-def windows(place: Place, size: Pair, kernel: Pair, stride: Pair, padding: Padding, ceil: bool) -> None:
-    """Refuse a ceil_mode that adds windows: those that hang over the border."""
+def windows(
+    place: Place, size: Pair, kernel: Pair, stride: Pair, padding: Padding, ceil: bool, largest: bool
+) -> Padding:
+    """The padding with what a ceil_mode adds: windows that begin inside and hang over the border. The ``largest`` of
+    one is that of the part inside."""
+    sides = []
     for axis in (0, 1):
-        rest = (size[axis] + sum(padding[axis]) - kernel[axis]) % stride[axis]
-        if ceil and rest:
-            place.refuse(
-                f"ceil_mode adds a window that hangs over the border of {size[0]}×{size[1]}.",
-                "Use ceil_mode=False, or a size that the stride divides.",
-            )
+        before, behind = padding[axis]
+        rest = (size[axis] + before + behind - kernel[axis]) % stride[axis]
+        begins = size[axis] + behind + before - kernel[axis] - rest + stride[axis]  # of one window more
+        if ceil and rest and begins < size[axis] + before:
+            if not largest:
+                place.refuse(
+                    f"ceil_mode adds a window that hangs over the border of {size[0]}×{size[1]}: fewer pixels "
+                    "have another average.",
+                    "Use ceil_mode=False, or a size that the stride divides.",
+                )
+            behind += stride[axis] - rest
+        sides.append((before, behind))
+    return sides[0], sides[1]
+
+
+def adaptive_pool(
+    folder: Folder,
+    place: Place,
+    x: Pending,
+    wanted: tuple[int | None, int | None],
+    pool: Callable[[Folder, Place, Pending, Pair, Pair], Pending],
+) -> Pending:
+    """Pooling to a size that divides the image; to a multiple of its size, which repeats pixels."""
+    size = image(folder, place, x)
+    target = tuple(side if one is None else int(one) for one, side in zip(wanted, size, strict=True))
+    if target[0] >= size[0] and target[1] >= size[1] and not (target[0] % size[0] or target[1] % size[1]):
+        x = folder.inside(place, x)
+        if target == size:
+            return x
+        rows, columns = (np.arange(one) // (one // side) for one, side in zip(target, size, strict=True))
+        return take(folder, place, x, rows, columns, np.arange(folder.value(x).channels))
+    return pool(folder, place, x, *adaptive(place, size, wanted))
 
 
 def adaptive(place: Place, size: Pair, wanted: tuple[int | None, int | None]) -> tuple[Pair, Pair]:

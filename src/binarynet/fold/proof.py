@@ -22,7 +22,7 @@ from binarynet.fold.link import Array
 from binarynet.fold.pending import Pending
 from binarynet.graph import Encoding, Graph, Op, interpret
 from binarynet.graph.interpret import decode, step
-from binarynet.graph.ir import Affine, Conv2d, Input, Linear, PRelu, Threshold
+from binarynet.graph.ir import Affine, Apply, Conv2d, Input, Linear, MaxPool2d, Mul, PRelu, Threshold
 from binarynet.graph.passes import PASSES
 
 REAL = 2.0**-16
@@ -54,7 +54,7 @@ def prove(
     check = _Check(folder, recorded, refuse)
     at: dict[str, list[tuple[int, Pending]]] = {}
     for number, pending in enumerate(pendings):
-        if pending is not None and recorded[number] is not None:
+        if pending is not None and recorded[number] is not None and pending.moved is None:
             at.setdefault(pending.name, []).append((number, pending))
     for name, (original, link) in folder.copies.items():
         same = [(n, replace(one, name=name, links=(link, *one.links))) for n, one in at.get(original, ())]
@@ -89,10 +89,23 @@ class _Check:
         inputs = [self.values[name] for name in op.sources]
         self.values[op.name] = step(op, *inputs)
         if self.folder.types[op.name].encoding == F32:
-            before = [np.broadcast_to(self._noise(name), self.values[name].shape) for name in op.sources]
-            self.noise[op.name] = REAL * step(_magnitudes(op), *(np.abs(one) for one in inputs))
-            self.noise[op.name] += REAL * self.folder.offsets.get(op.name, np.zeros(()))
-            self.noise[op.name] += step(_magnitudes(op, offset=False), *(one.astype(np.float32) for one in before))
+            before = [
+                np.broadcast_to(self._noise(name), self.values[name].shape).astype(np.float32) for name in op.sources
+            ]
+            self.noise[op.name] = self._of_reals(op, inputs, before)
+
+    def _of_reals(self, op: Op, inputs: list[Array], before: list[Array]) -> Array:
+        """By how much an op's reals may differ: by its own rounding, and by what its inputs differ ``before`` it."""
+        sizes = [np.abs(one) for one in inputs]
+        if isinstance(op, Apply):  # none is steeper than erf, at 0; near 0 all are told to a few units of 1
+            return REAL * (1 + np.abs(self.values[op.name])) + 1.13 * before[0]
+        if isinstance(op, Mul):
+            larger = [size.astype(np.float32) + noise for size, noise in zip(sizes, before, strict=True)]
+            exact = step(op, *sizes)
+            return REAL * exact + step(op, *larger) - exact
+        own = REAL * step(_magnitudes(op), *sizes) + REAL * self.folder.offsets.get(op.name, np.zeros(()))
+        found: Array = own + step(_magnitudes(op, offset=False), *before)
+        return found
 
     def settle(self, name: str, pending: Pending, number: int) -> None:
         """Compare a recorded step with what its pending value says, and go on with the network's own numbers."""
@@ -203,6 +216,8 @@ def _magnitudes(op: Op, offset: bool = True) -> Op:
         return replace(op, scale=np.abs(op.scale), offset=np.abs(op.offset) * offset)
     if isinstance(op, PRelu):
         return replace(op, slope=np.abs(op.slope))
+    if isinstance(op, MaxPool2d):  # the smallest of two that differ by e differs by e
+        return replace(op, minimum=np.zeros_like(op.minimum))
     return op
 
 

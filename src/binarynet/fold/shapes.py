@@ -14,24 +14,22 @@ from binarynet.fold.place import Place
 from binarynet.graph.ir import Flatten
 
 
+def is_view(folder: Folder, x: Pending, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    """Whether the same numbers in another shape stay where they are: an image may lose or gain sides of 1, and become
+    one vector."""
+    if before == after or _sides(before) == _sides(after):
+        return True
+    return x.order is None and (len(after) == 1 or after[1:] == (1,) * (len(after) - 1)) and prod(before) == prod(after)
+
+
 def view(
     folder: Folder, place: Place, x: Pending, before: tuple[int, ...], after: tuple[int, ...], alone: bool
 ) -> Pending:
-    """The same numbers in another shape. ``before``, ``after``: of one image, channels first, as the network has it.
-    ``alone``: nothing else reads the value.
-
-    An image may lose or gain sides of 1, and become one vector; all else would put pixels in the place of channels.
-    """
+    """The same numbers in another shape, where `is_view` says so. ``before``, ``after``: of one image, channels first,
+    as the network has it. ``alone``: nothing else reads the value."""
     if before == after or _sides(before) == _sides(after):
         return as_vector(folder, place, x) if len(after) == 1 and x.outside is None else x
-    value = folder.value(x)
-    if len(after) == 1 or after[1:] == (1,) * (len(after) - 1):
-        return flatten(folder, place, folder.inside(place, x), alone)
-    place.refuse(
-        f"makes {_shown(after)} of {_shown(before)} ({value}); only a flattening to one vector, and sides of 1 that "
-        "come or go, have a counterpart.",
-        "Flatten with x.flatten(1).",
-    )
+    return flatten(folder, place, folder.inside(place, x), alone)
 
 
 def flatten(folder: Folder, place: Place, x: Pending, alone: bool) -> Pending:
@@ -62,10 +60,6 @@ def as_vector(folder: Folder, place: Place, x: Pending) -> Pending:
 def _sides(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Channels, and the sides that are not 1."""
     return (shape[0], *(size for size in shape[1:] if size != 1))
-
-
-def _shown(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))
 
 
 def graph_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

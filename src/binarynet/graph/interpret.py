@@ -196,6 +196,8 @@ def _apply(op: Apply, x: Array) -> Array:
 
 
 def _take(op: Take, x: Array) -> Array:
+    if x.ndim == 2 and (len(op.rows), len(op.columns)) != (1, 1):
+        x = x[:, None, None]
     places = (op.rows, op.columns, op.channels) if x.ndim == 4 else (op.channels,)
     for axis, chosen in enumerate(places, 1):
         there = np.expand_dims(chosen >= 0, tuple(k for k in range(x.ndim) if k != axis))

@@ -196,7 +196,7 @@ class Take(Op):
     """Value (i, j, c) is the source's at (``rows[i]``, ``columns[j]``, ``channels[c]``), and 0 where any of them is −1.
 
     So it is a slice, a repetition, a permutation, an enlargement to nearest pixels, a padding with 0. A vector is an
-    image of one pixel: its ``rows`` and ``columns`` are [0].
+    image of one pixel, and stays a vector where it is taken once.
     """
 
     rows: NDArray[np.int32]

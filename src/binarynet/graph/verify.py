@@ -365,9 +365,8 @@ def _take(op: Take, fail: _Fail, x: Value) -> Value:
         if x.encoding.kind == "b" and places.min() < 0:
             raise fail(f"{axis} holds −1, which makes a 0, and {x.encoding} has none")
         shape.append(len(places))
-    if len(x.shape) == 1 and shape[:2] != [1, 1]:
-        raise fail(f"makes {shape[0]}×{shape[1]} pixels of a vector, which stays one")
-    return Value(tuple(shape[-len(x.shape) :]), x.encoding, x.bound)
+    vector = len(x.shape) == 1 and shape[:2] == [1, 1]
+    return Value(tuple(shape[2:] if vector else shape), x.encoding, x.bound)
 
 
 def _concat(op: Concat, fail: _Fail, *parts: Value) -> Value:

@@ -146,7 +146,7 @@ def _walked(model: Model, arithmetic: Arithmetic, values: Values, pixels: str, a
             raise
         except Exception as error:  # of a rule that met what no exporter writes
             node.refuse(f"has no exact counterpart ({type(error).__name__}: {error}).")
-    walk.folder.answer(nodes[-1], walk.pendings[model.answer], len(values.shape(model.answer)))
+    walk.folder.answer(nodes[-1], walk.pending(model.answer), len(values.shape(model.answer)))
     return walk
 
 

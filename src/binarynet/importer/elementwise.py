@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from binarynet.fold import Link, Pending, joins
+from binarynet.fold.link import line
 from binarynet.fold.quantizer import Quantizer as Told
 from binarynet.importer.model import Array, Node
 from binarynet.importer.quantizers import quantizer
 from binarynet.importer.walk import Walk
 
 # Functions that never turn back: right before a quantizer they are part of its threshold.
-RISING = ("Atan", "Celu", "Elu", "Erf", "Exp", "HardSigmoid", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh")
+RISING = ("Atan", "Celu", "Elu", "Exp", "Selu", "Softplus", "Softsign")
+FUNCTIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Erf": "erf"}
 _INFINITE = float("inf")
 
 
@@ -72,6 +74,8 @@ def arithmetic(walk: Walk, node: Node) -> Pending:
     """Add, Sub, Mul, Div: with a constant a line, of two values a join."""
     moving, folder = walk.moving(node), walk.folder
     if len(moving) == 2:
+        if len({len(walk.values.shape(name)) for name in moving}) > 1:
+            node.refuse("joins two values of different dimensions.")
         left, right = (walk.pending(name) for name in node.inputs)
         if node.kind == "Mul":
             return joins.multiply(folder, node, left, right)
@@ -146,6 +150,28 @@ def leaky(walk: Walk, node: Node) -> Pending:
 
 def rising(walk: Walk, node: Node) -> Pending:
     return link(walk, node, node.kind)
+
+
+def function(walk: Walk, node: Node) -> Pending:
+    """Sigmoid, Tanh, Erf: part of a threshold before a quantizer, else an op."""
+    return link(walk, node, node.kind, function=FUNCTIONS[node.kind])
+
+
+def hard_sigmoid(walk: Walk, node: Node) -> Pending:
+    """clip(alpha · x + beta, 0, 1)."""
+    return link(walk, node, node.kind, steps=_hard(walk, node, node.get("alpha", 0.2), node.get("beta", 0.5)))
+
+
+def hard_swish(walk: Walk, node: Node) -> Pending:
+    """x · hardsigmoid(x)."""
+    x = walk.folder.real(node, walk.pending(walk.moving(node)[0]))
+    gate = walk.folder.real(node, x.bare(x.name, *_hard(walk, node, 1 / 6, 0.5)))
+    return joins.multiply(walk.folder, node, x, gate)
+
+
+def _hard(walk: Walk, node: Node, alpha: float, beta: float) -> tuple[Link, ...]:
+    clip = Link(f"{node.name}.clip", "clip", lambda x: np.clip(x, 0, 1), borders=(0.0, 1.0))
+    return (line(f"{node.name}.line", alpha, beta, walk.channels(node)), clip)
 
 
 def magnitude(walk: Walk, node: Node) -> Pending:

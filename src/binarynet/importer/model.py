@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
@@ -98,7 +98,7 @@ def load(path: Path) -> Model:
     opset = next((one.version for one in proto.opset_import if one.domain in ("", "ai.onnx")), 13)
     if len(graph.node) > _NODES:
         raise ImportedModelError(f"{path}: {len(graph.node)} nodes, at most {_NODES} are read")
-    nodes = tuple(_node(one, k) for k, one in enumerate(graph.node))
+    nodes = tuple(part for k, one in enumerate(graph.node) for part in _apart(_node(one, k)))
     return Model(
         nodes, constants, inputs[0].name, shape, _codes(graph, inputs[0].name), graph.output[0].name, opset, meta
     )
@@ -138,6 +138,13 @@ def _node(proto: Any, place: int) -> Node:
     }
     name = proto.name or (proto.output[0] if proto.output else f"node {place}")
     return Node(name, proto.op_type, proto.domain, tuple(proto.input), tuple(proto.output), attributes, proto)
+
+
+def _apart(node: Node) -> tuple[Node, ...]:
+    """A Split as one node for each of its outputs, which it makes alone."""
+    if node.kind != "Split" or node.domain:
+        return (node,)
+    return tuple(replace(node, name=f"{node.name}.{k}", outputs=(one,)) for k, one in enumerate(node.outputs) if one)
 
 
 def _codes(graph: Any, name: str) -> int | None:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from binarynet.fold import Pending, Weight, pools, products, shapes
+from binarynet.fold import Pending, Weight, joins, moves, pools, products, shapes
 from binarynet.fold.link import division
 from binarynet.fold.products import Window
 from binarynet.graph.ir import Padding, Pair
@@ -15,6 +15,7 @@ from binarynet.importer.domains import LAST
 from binarynet.importer.model import Array, Constant, Node
 from binarynet.importer.walk import Walk
 
+_EXACT = 2**24  # float32 holds every whole number below
 _FLOATS = (1, 11)  # float32 and float64 in ONNX's numbering: what float32 holds stays as it is
 
 
@@ -69,7 +70,18 @@ def conv(walk: Walk, node: Node) -> Pending:
     name = node.inputs[0]
     padding = _pads(node, walk.one_image(name)[1:], kernel, stride, dilation)
     window = Window(stride, dilation, padding, int(node.get("group", 1)))
+    if node.kind == "ConvTranspose":
+        return _transposed(walk, node, _weight(value, unit), window, sides)
     return products.conv(walk.folder, node, walk.pending(name), _weight(value, unit), _bias(walk, node), window)
+
+
+def _transposed(walk: Walk, node: Node, weight: Weight, window: Window, sides: int) -> Pending:
+    if node.get("output_shape", None) is not None or node.get("auto_pad", "NOTSET") != "NOTSET":
+        node.refuse("output_shape and auto_pad have no counterpart; say pads and output_padding.")
+    more = [int(one) for one in node.get("output_padding", [0] * sides)]
+    extra = (0, more[0]) if sides == 1 else (more[0], more[1])
+    x = walk.pending(node.inputs[0])
+    return products.transposed(walk.folder, node, x, weight, _bias(walk, node), window, extra)
 
 
 def _pair(sides: list[int]) -> Pair:
@@ -107,7 +119,7 @@ def pool(walk: Walk, node: Node) -> Pending:
         node.refuse(f"has a window {given}; one over height and width, without dilations, has a counterpart.")
     kernel, stride = _pair(given), _pair(node.get("strides", [1] * len(given)))
     padding = _pads(node, size, kernel, stride, (1, 1))
-    pools.windows(node, size, kernel, stride, padding, bool(node.get("ceil_mode", 0)))
+    padding = pools.windows(node, size, kernel, stride, padding, bool(node.get("ceil_mode", 0)), node.kind == "MaxPool")
     if node.get("storage_order", 0):
         node.refuse("storage_order has no counterpart.")
     if node.kind == "MaxPool":
@@ -163,21 +175,74 @@ def transpose(walk: Walk, node: Node) -> Pending:
         return walk.pending(name)
     if not last and [one for one in order if shape[one] != 1] == [one for one in range(rank) if shape[one] != 1]:
         return view(walk, node)
-    node.refuse(f"permutes to {order}; channels may go to the end and back.")
+    return move(walk, node)
 
 
 def view(walk: Walk, node: Node) -> Pending:
     """Reshape, Flatten, Squeeze, Unsqueeze."""
     name, made = node.inputs[0], node.outputs[0]
-    x, after = walk.pending(name), walk.values.shape(made)
-    if len(after) < 2 or after[0] != walk.values.shape(name)[0]:
-        node.refuse(f"makes {after} of {walk.values.shape(name)}: it mixes the images of a batch.")
+    shape, after = walk.values.shape(name), walk.values.shape(made)
+    if len(after) < 2 or after[0] != shape[0]:
+        node.refuse(f"makes {after} of {shape}: it mixes the images of a batch.")
     if walk.is_last(name):
+        x = walk.pending(name)
         if len(after) == 2 and x.outside is None:  # the graph flattens with the channels last, too
             flat = shapes.flatten(walk.folder, node, x, walk.alone(name))
             return replace(flat, order=None)
-        node.refuse(f"makes {after} of {walk.values.shape(name)}, whose channels stand last.")
-    return shapes.view(walk.folder, node, x, walk.one_image(name), after[1:], walk.alone(name))
+        node.refuse(f"makes {after} of {shape}, whose channels stand last.")
+    x = walk.carried(name)
+    if x.moved is not None and len(after) == 2:  # what is flattened now was moved before
+        x = walk.pending(name)
+    if x.moved is None and shapes.is_view(walk.folder, x, walk.one_image(name), after[1:]):
+        return shapes.view(walk.folder, node, x, walk.one_image(name), after[1:], walk.alone(name))
+    return move(walk, node)
+
+
+def move(walk: Walk, node: Node) -> Pending:
+    """What only moves numbers: the node itself is shown where each of them lies."""
+    name, made = node.inputs[0], node.outputs[0]
+    shape, after = walk.values.shape(name), walk.values.shape(made)
+    last = walk.is_last(name)
+    if walk.moving(node) != [name]:
+        node.refuse("its parameters are computed from the image.")
+    if len(after) < 2 or after[0] != 1 or shape[0] != 1:
+        node.refuse(f"makes {after} of {shape}: it mixes the images of a batch.")
+    if last and (len(after) != len(shape) or node.kind in ("Transpose", "Reshape", "Flatten")):
+        node.refuse(f"makes {after} of {shape}, whose channels stand last.")
+    if node.get("mode", "nearest") not in ("nearest", "constant", "reflect", "edge", "wrap", "DCR", "CRD"):
+        node.refuse(f"computes new numbers ({node.get('mode', '')}); nearest pixels have a counterpart.")
+    given = walk.given(node)[1:]
+
+    def run(image: Array) -> Array:
+        if image.max() >= _EXACT:
+            node.refuse(f"moves more than {_EXACT} numbers.")
+        shown = np.ascontiguousarray(np.moveaxis(image, 1, -1) if last else image, np.float32)
+        moved = walk.arithmetic.run(node, [shown, *given])
+        return np.moveaxis(moved, -1, 1) if last else moved
+
+    return moves.move(walk.folder, node, walk.carried(name), walk.one_image(name), run)
+
+
+def concat(walk: Walk, node: Node) -> Pending:
+    names, rank = list(node.inputs), len(walk.values.shape(node.outputs[0]))
+    if walk.moving(node) != names:
+        node.refuse("joins the image with a constant.")
+    axis = int(node.get("axis", 1)) % rank
+    if axis == 0:
+        node.refuse("joins the images of a batch.")
+    if {walk.is_last(name) for name in names} == {True}:
+        axis = 1 if axis == rank - 1 else axis + 1
+    elif any(walk.is_last(name) for name in names):
+        node.refuse("joins values whose channels stand at different places.")
+    found = moves.together(
+        walk.folder, [walk.carried(name) for name in names], [walk.one_image(name) for name in names], axis - 1
+    )
+    if found is not None:
+        return found
+    if rank > 4:
+        node.refuse(f"joins values of {rank - 1} dimensions.")
+    parts = [walk.pending(name) for name in names]
+    return joins.concat(walk.folder, node, parts, 2 if rank == 3 and axis == 2 else axis - 1)
 
 
 def same(walk: Walk, node: Node) -> Pending:
@@ -187,20 +252,26 @@ def same(walk: Walk, node: Node) -> Pending:
     training = walk.given(node)[2] if node.kind == "Dropout" and len(node.inputs) > 2 else None
     if node.kind == "Dropout" and (len(node.inputs) > 2 and node.inputs[2]) and (training is None or np.any(training)):
         node.refuse("is in training mode; export the model in evaluation mode.")
-    return walk.pending(node.inputs[0])
+    return walk.carried(node.inputs[0])
 
 
 def pad(walk: Walk, node: Node) -> Pending:
     name, given = node.inputs[0], walk.given(node)
-    shape, x = walk.values.shape(name), walk.pending(name)
+    shape = walk.values.shape(name)
     sizes = node.get("pads", None) if len(given) < 2 else given[1]
     axes = given[3] if len(given) > 3 else None
-    if sizes is None or node.get("mode", "constant") != "constant" or axes is not None or walk.is_last(name):
-        node.refuse("only constant padding with known sizes has a counterpart.")
+    if sizes is None or axes is not None:
+        node.refuse("only padding with known sizes, of all axes, has a counterpart.")
     pads, rank = [int(one) for one in sizes], len(shape)
-    if len(pads) != 2 * rank or min(pads) < 0 or any(pads[one] for one in (0, 1, rank, rank + 1)):
-        node.refuse(f"pads by {pads}; only height and width can be padded.")
+    if len(pads) != 2 * rank or pads[0] or pads[rank]:
+        node.refuse(f"pads by {pads}; an image can be padded, a batch not.")
     value = node.get("value", 0.0) if len(given) < 3 or given[2] is None else float(np.reshape(given[2], -1)[0])
+    inner = min(pads) >= 0 and not any(pads[one] for one in (1, rank + 1)) and not walk.is_last(name)
+    if node.get("mode", "constant") != "constant" or not inner:
+        if node.get("mode", "constant") == "constant" and value != 0:
+            node.refuse(f"pads channels with {value:g}; 0 has a counterpart.")
+        return move(walk, node)
+    x = walk.pending(name)
     if not any(pads):
         return x
     if len(walk.folder.value(x).shape) != 3 or rank not in (3, 4):

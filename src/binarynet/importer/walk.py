@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from binarynet.fold import Folder, Pending
+from binarynet.fold import Folder, Pending, moves
 from binarynet.importer.arithmetic import Arithmetic
 from binarynet.importer.model import Array, Constant, Model, Node
 from binarynet.importer.run import Values
@@ -40,6 +40,15 @@ class Walk:
         return self.values.constants[name]
 
     def pending(self, name: str) -> Pending:
+        """What is pending at a name, with all numbers in place."""
+        found = self.pendings[name]
+        if found.moved is not None:
+            maker = next(node for node in self.model.nodes if name in node.outputs)
+            found = self.pendings[name] = replace(moves.settle(self.folder, maker, found), step=found.step)
+        return found
+
+    def carried(self, name: str) -> Pending:
+        """The same for a node that only moves numbers."""
         return self.pendings[name]
 
     def channels(self, node: Node) -> int:

@@ -114,7 +114,7 @@ def _walked(recording: Recording, shape: tuple[int, ...], allow_real: bool, enco
     steps, needed = recording.steps, _needed(recording)
     readers = Counter(ref.step for number in needed for ref in _refs(steps[number]))
     folder = Folder(allow_real, WAYS)
-    walk = Walk(steps, [None] * len(steps), recording.units, readers)
+    walk = Walk(steps, [None] * len(steps), recording.units, readers, folder)
     folder.emit(steps[0], Input("input", (), graph_shape(shape), encoding))
     start = Pending("input", step=0)
     if encoding == "b8":  # steps read bytes: c = (2c − 255 + 255) / 2
@@ -127,9 +127,7 @@ def _walked(recording: Recording, shape: tuple[int, ...], allow_real: bool, enco
         step.asked.clear()
         if number:
             walk.pendings[number] = replace(take(folder, step), step=number)
-    answer = walk.pendings[recording.answer]
-    assert answer is not None
-    folder.answer(steps[recording.answer], answer, steps[recording.answer].value.ndim)
+    folder.answer(steps[recording.answer], walk.settled(recording.answer), steps[recording.answer].value.ndim)
     return folder, walk
 
 

@@ -165,6 +165,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _note(
         self, name: str, op: str, arguments: dict[str, Any], defaults: dict[str, Any], made: Any, written: list[Tensor]
     ) -> int:
+        if isinstance(made, list) and all(isinstance(one, Tensor) for one in made) and not written:
+            for part, one in enumerate(made):
+                self.steps[self._note(name, op, arguments, defaults, one, written)].part = part
+            return len(self.steps) - 1
         number = len(self.steps)
         parts = [one for one in tree_flatten(made)[0] if isinstance(one, Tensor)] or written
         layer = self.stack[-1][1] if self.stack else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from binarynet.errors import LoweringError
-from binarynet.fold import Pending
+from binarynet.fold import Folder, Pending, moves
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,23 @@ class Walk:
     pendings: list[Pending | None] = field(default_factory=list)
     units: dict[Any, Tensor] = field(default_factory=dict)
     readers: Counter[int] = field(default_factory=Counter)
+    folder: Folder | None = None
+
+    def settled(self, number: int) -> Pending:
+        """What is pending at a step, with all numbers in place."""
+        found = self.pendings[number]
+        assert found is not None
+        if found.moved is not None:
+            assert self.folder is not None
+            found = self.pendings[number] = replace(moves.settle(self.folder, self.steps[number], found), step=number)
+        return found
 
 
 @dataclass(eq=False)
 class Step:
     """``op`` is the name of an ATen operator without its overload, such as "add"; of an in-place one, that of the
-    function. ``arguments`` are all of its arguments by name: a `Ref`, or a constant. ``value`` is what it made.
+    function. ``arguments`` are all of its arguments by name: a `Ref`, or a constant. ``value`` is what it made; of an
+    operator that makes a list, the ``part``-th of it.
 
     A rule asks for the arguments that it understands; `unread` then names those that it has not asked for and that
     are not at their default, so that none is dropped in silence.
@@ -52,6 +63,7 @@ class Step:
     arguments: dict[str, Any]
     defaults: dict[str, Any]
     value: Any
+    part: int = 0
     asked: set[str] = field(default_factory=set)
     walk: Walk = field(default_factory=lambda: Walk())
 
@@ -94,10 +106,23 @@ class Step:
         return value
 
     def pending(self, name: str = "self") -> Pending:
-        """What is pending at an argument that depends on the image."""
+        """What is pending at an argument that depends on the image, with all numbers in place."""
+        return self.walk.settled(self._whole(self.source(name)))
+
+    def moving(self, name: str = "self") -> Pending:
+        """The same for a step that only moves numbers."""
         found = self.walk.pendings[self._whole(self.source(name))]
         assert found is not None
         return found
+
+    def several(self, name: str = "tensors", settled: bool = True) -> list[Pending]:
+        """What is pending at a list of arguments, all of which depend on the image; as `pending`, or as `moving`."""
+        given = self.get(name)
+        if not all(isinstance(one, Ref) for one in given):
+            self.refuse("joins the image with a constant.", "Add the constant behind, or pad with 0.")
+        numbers = [self._whole(one) for one in given]
+        found = [self.walk.settled(one) if settled else self.walk.pendings[one] for one in numbers]
+        return [one for one in found if one is not None]
 
     def alone(self, name: str = "self") -> bool:
         """Whether nothing else reads what this step reads."""

@@ -8,21 +8,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from binarynet.fold import Folder, Pending, Weight, pools, products, shapes
-from binarynet.fold.link import division
+from binarynet.fold import Folder, Pending, Weight, joins, moves, pools, products, shapes
+from binarynet.fold.link import Array, division
 from binarynet.fold.products import Window
 from binarynet.graph.ir import Padding, Pair
 from binarynet.lower.elementwise import again
 from binarynet.lower.step import Ref, Step, array, storage
 
+# Operators that only move numbers, whatever their arguments.
+MOVES = "view _unsafe_view reshape squeeze unsqueeze transpose permute t slice expand select split split_with_sizes "
+MOVES += "unbind repeat flip roll index_select index channel_shuffle native_channel_shuffle pixel_shuffle "
+MOVES += "pixel_unshuffle upsample_nearest1d upsample_nearest2d _upsample_nearest_exact2d reflection_pad1d "
+MOVES += "reflection_pad2d replication_pad1d replication_pad2d"
+
 
 def convolution(folder: Folder, step: Step) -> Pending:
-    if step.plain("transposed"):
-        step.refuse(
-            "a transposed convolution has no integer counterpart: its outputs are sums of different depth.",
-            "Use a BinaryConv2d, or keep this layer out of the exported model.",
-        )
-    step.get("output_padding")
     weight = _weight(step, step.plain("weight"))
     flat = weight.value.ndim == 3
     if weight.value.ndim not in (3, 4):
@@ -37,6 +37,12 @@ def convolution(folder: Folder, step: Step) -> Pending:
         ((padding[0], padding[0]), (padding[1], padding[1])),
         int(step.plain("groups")),
     )
+    if step.plain("transposed"):
+        more = pair(step.plain("output_padding"), 0)
+        more = (0, more[1]) if flat else more
+        window = window._replace(padding=((window.padding[0][0],) * 2 if not flat else (0, 0), window.padding[1]))
+        return products.transposed(folder, step, step.pending("input"), weight, step.constant("bias"), window, more)
+    step.get("output_padding")
     return products.conv(folder, step, step.pending("input"), weight, step.constant("bias"), window)
 
 
@@ -96,18 +102,16 @@ def _window(folder: Folder, step: Step) -> tuple[Pair, Pair, Padding]:
     rows, columns = pair(step.plain("padding"), 0)
     padding = ((rows, rows), (columns, columns))
     size = pools.image(folder, step, step.pending())
-    pools.windows(step, size, kernel, stride, padding, bool(step.plain("ceil_mode")))
-    return kernel, stride, padding
+    largest = step.op == "max_pool2d_with_indices"
+    return kernel, stride, pools.windows(step, size, kernel, stride, padding, bool(step.plain("ceil_mode")), largest)
 
 
 def adaptive_max(folder: Folder, step: Step) -> Pending:
-    size = pools.image(folder, step, step.pending())
-    return pools.max_pool(folder, step, step.pending(), *pools.adaptive(step, size, pair(step.plain("output_size"), 1)))
+    return pools.adaptive_pool(folder, step, step.pending(), pair(step.plain("output_size"), 1), pools.max_pool)
 
 
 def adaptive_average(folder: Folder, step: Step) -> Pending:
-    size = pools.image(folder, step, step.pending())
-    return pools.average(folder, step, step.pending(), *pools.adaptive(step, size, pair(step.plain("output_size"), 1)))
+    return pools.adaptive_pool(folder, step, step.pending(), pair(step.plain("output_size"), 1), pools.average)
 
 
 def reduce(folder: Folder, step: Step) -> Pending:
@@ -138,29 +142,72 @@ def reduce(folder: Folder, step: Step) -> Pending:
     return shapes.as_vector(folder, step, made) if step.value.ndim == 2 else made
 
 
-def view(folder: Folder, step: Step) -> Pending:
-    """view, flatten, squeeze, unsqueeze, and a permutation that moves nothing but sides of 1."""
+def move(folder: Folder, step: Step) -> Pending:
+    """What only moves numbers: the operator itself is shown where each of them lies."""
     for name in step.arguments:
         step.get(name)
-    before, after = step.before(), step.value
     if isinstance(step.layer, nn.modules.instancenorm._InstanceNorm):
         statistics(folder, step)
+    if step.value.dtype not in (torch.float32, step.before().dtype):
+        step.refuse(f"casts to {str(step.value.dtype).removeprefix('torch.')}.", "Call model.float() before lowering.")
+    before, after = step.before(), step.value
     if len(after) != len(before):
         step.refuse(
             f"makes {tuple(after.shape)} of a batch of shape {tuple(before.shape)}: it mixes the images of a batch.",
             "Flatten with x.flatten(1).",
         )
-    places = torch.arange(before.numel()).reshape(before.shape)
-    if not torch.equal(again(step, places), places.reshape(after.shape)):
-        step.refuse(
-            f"turns {tuple(before.shape[1:])} into {tuple(after.shape[1:])}: pixels and channels change places.",
-            "Channels stand first, then height and width.",
-        )
-    return shapes.view(folder, step, step.pending(), tuple(before.shape[1:]), tuple(after.shape[1:]), step.alone())
+    x, shape = step.moving(), tuple(before.shape[1:])
+    if x.moved is None and before.numel() == after.numel():
+        places = torch.arange(before.numel()).reshape(before.shape)
+        still = torch.equal(_moved(step, places), places.reshape(after.shape))
+        if still and shapes.is_view(folder, x, shape, tuple(after.shape[1:])):
+            return shapes.view(folder, step, x, shape, tuple(after.shape[1:]), step.alone())
+    if len(after.shape) == 2 and before.ndim > 2 and x.moved is not None:
+        settled = step.pending()  # what is flattened now was moved before
+        if shapes.is_view(folder, settled, shape, tuple(after.shape[1:])):
+            return shapes.view(folder, step, settled, shape, tuple(after.shape[1:]), step.alone())
+
+    def run(image: Array) -> Array:
+        # One image after the other, each with numbers of its own, so that none moves into another.
+        batch = torch.from_numpy(np.repeat(image, len(before), axis=0))
+        largest = batch.max() + 1
+        own = torch.arange(len(before), dtype=torch.float64).reshape(-1, *(1,) * (before.ndim - 1))
+        made = _moved(step, torch.where(batch > 0, batch + own * largest, batch))
+        there = made > 0
+        own = own.reshape(-1, *(1,) * (made.ndim - 1))
+        one = torch.where(there, made - own * largest, made)
+        if not torch.equal(one, one[:1].expand_as(one)) or torch.any(one[there] >= largest) or torch.any(one < 0):
+            step.refuse("mixes the images of a batch.", "Name the dimensions of one image, from 1 on.")
+        return one[:1].numpy()
+
+    return moves.move(folder, step, x, shape, run)
+
+
+def _moved(step: Step, numbers: Tensor) -> Tensor:
+    """What the step makes of other numbers; of an operator with several results, its part."""
+    made = again(step, numbers)
+    found: Tensor = made[step.part] if isinstance(made, list | tuple) else made
+    return found
+
+
+def concat(folder: Folder, step: Step) -> Pending:
+    given, rank = step.get("tensors"), step.value.ndim
+    axis = int(step.plain("dim") or 0) % rank
+    if axis == 0:
+        step.refuse("joins the images of a batch.", "Join the channels: torch.cat(…, dim=1).")
+    moving = step.several(settled=False)
+    parts = [tuple(step.walk.steps[one.step].value.shape[1:]) for one in given]
+    if step.op == "stack":
+        parts = [(*one[: axis - 1], 1, *one[axis - 1 :]) for one in parts]
+    if (made := moves.together(folder, moving, parts, axis - 1)) is not None:
+        return made
+    if rank > 4 or step.op == "stack":
+        step.refuse(f"joins to {rank - 1} dimensions what is not of one value.", "Join images or vectors by torch.cat.")
+    return joins.concat(folder, step, step.several(), 2 if rank == 3 and axis == 2 else axis - 1)
 
 
 def same(folder: Folder, step: Step) -> Pending:
-    """What changes no number: detach, clone, a copy to float32, a slice or an expansion that takes all."""
+    """What changes no number: detach, clone, a copy to float32."""
     name = "src" if step.op == "copy" else "self"
     before, made = step.before(name), step.value
     for one in step.arguments:
@@ -169,17 +216,20 @@ def same(folder: Folder, step: Step) -> Pending:
         step.refuse(f"makes {tuple(made.shape[1:])} of {tuple(before.shape[1:])}, a part or a copy of it.")
     if made.dtype not in (torch.float32, before.dtype):
         step.refuse(f"casts to {str(made.dtype).removeprefix('torch.')}.", "Call model.float() before lowering.")
-    return step.pending(name)
+    return step.moving(name)
 
 
 def pad(folder: Folder, step: Step) -> Pending:
     """A constant around the image."""
-    widths, x = [int(one) for one in step.plain("pad")], step.pending()
+    widths = [int(one) for one in step.plain("pad")]
     value = step.plain("value")
     value = 0.0 if value is None else float(value)
     sides = step.before().ndim - 2
     if any(widths[2 * sides :]) or any(one < 0 for one in widths):
-        step.refuse(f"pads by {widths}; only height and width can be padded.", "Pad inside a convolution (padding=…).")
+        if value != 0:
+            step.refuse(f"pads channels with {value:g}; 0 has a counterpart.")
+        return move(folder, step)
+    x = step.pending()
     if not any(widths):
         return x
     if len(folder.value(x).shape) != 3:

@@ -136,10 +136,12 @@ class Dialect(Writer, ABC):
     def _take(self, op: Take, x: Tensor) -> Tensor:
         """A Gather along each axis that moves; what is nowhere lies behind the last, where a Pad puts a 0."""
         x = self.plain(x)
-        axes = (2, 3, 1) if len(x.value.shape) == 3 else (1,)
-        places = (op.rows, op.columns, op.channels)[-len(axes) :]
         name, dtype = x.name, self.whole if x.is_accumulator else np.float32
-        for axis, chosen, size in zip(axes, places, x.value.shape, strict=True):
+        shape, axes = x.value.shape, (2, 3, 1) if len(self.values[op.name].shape) == 3 else (1,)
+        if len(shape) < len(axes):
+            name, shape = self.node("Unsqueeze", [name, self.indices(2, 3)], f"{op.name}.pixel"), (1, 1, *shape)
+        places = (op.rows, op.columns, op.channels)[-len(axes) :]
+        for axis, chosen, size in zip(axes, places, shape, strict=True):
             if np.array_equal(chosen, np.arange(size)):
                 continue
             if (chosen < 0).any():

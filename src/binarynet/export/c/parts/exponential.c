@@ -1,5 +1,6 @@
 #pragma once
 #include "multiply.c"
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -12,11 +13,11 @@ static float power_of_two(int32_t n)
     return made;
 }
 
-/* e^x from -87 to 88; what lies outside, and NaN, counts as the nearer end. Each step rounds by itself, in this order,
+/* e^x; from 88 on infinity, and below -87, and of NaN, that of -87. Each step rounds by itself, in this order,
  * as in every engine of binarynet (graph/functions.py). */
-static float exponential(float x)
+static float exponential(float given)
 {
-    x = x >= 88.0f ? 88.0f : x;
+    float x = given >= 88.0f ? 88.0f : given;
     x = x >= -87.0f ? x : -87.0f;
     const float whole = multiply(x, 1.44269504f) + 0.5f;
     int32_t n = (int32_t)whole;
@@ -29,5 +30,6 @@ static float exponential(float x)
     p = multiply(p, r) + 4.1665795894e-2f;
     p = multiply(p, r) + 1.6666665459e-1f;
     p = multiply(p, r) + 5.0000001201e-1f;
-    return multiply(multiply(p, multiply(r, r)) + r + 1.0f, power_of_two(n));
+    const float made = multiply(multiply(p, multiply(r, r)) + r + 1.0f, power_of_two(n));
+    return given >= 88.0f ? INFINITY : made;
 }
