@@ -248,8 +248,8 @@ def test_a_node_without_a_counterpart_is_named_with_its_operator(tmp_path):
     refused(file, tmp_path, r"sin2 \(Sin\): has no counterpart in the graph\. Known: .*Gemm")
     file = start()
     file.node("Gemm", file.weights(4, 8), transB=1)
-    file.node("Sigmoid")
-    refused(file, tmp_path, r"sigmoid2 \(Sigmoid\): the result of 'sigmoid2' .*only before a quantizer")
+    file.node("Softplus")
+    refused(file, tmp_path, r"softplus2 \(Softplus\): the result of 'softplus2' .*only before a quantizer")
 
 
 def test_a_scale_for_each_channel_is_refused_by_the_product_that_would_need_one(tmp_path):

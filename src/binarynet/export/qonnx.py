@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
 from binarynet.export.emit import unsupported
-from binarynet.export.onnx.dialect import EXACT, NODES, Dialect, Tensor, from_onnx, to_onnx
+from binarynet.export.onnx.dialect import EXACT, NODES, Dialect, from_onnx, to_onnx
+from binarynet.export.onnx.moves import Tensor
 from binarynet.export.onnx.writer import need
 from binarynet.export.options import Options
 from binarynet.graph import Encoding, Graph, Op, Value, verify

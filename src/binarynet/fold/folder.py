@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from binarynet.errors import GraphError
-from binarynet.fold import moves
 from binarynet.fold.link import Array, Link, clip
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
@@ -17,25 +16,6 @@ from binarynet.graph import Encoding, Op, Value, thresholds, verify_op
 from binarynet.graph.ir import Affine, Apply, Concat, Flatten, Input, MaxPool2d, Padding, PRelu, Relu, Take, Threshold
 
 I32, F32 = Encoding("i", 32), Encoding("f", 32)
-
-
-class Recode(Exception):
-    """Raised when the raw input should be read as 2c − high; the walk starts again with that."""
-
-
-class Operand(NamedTuple):
-    """What a product reads: an element of ``x`` means ``unit`` · (number − ``zero``), (channels,) each.
-
-    Of reals ``unit`` is 1 and ``zero`` 0.
-    """
-
-    x: Pending
-    unit: Array
-    zero: Array
-
-    @property
-    def plain(self) -> bool:
-        return not self.zero.any() and bool((self.unit == 1).all())
 
 
 @dataclass
@@ -110,12 +90,33 @@ class Folder:
                 f"reads an image that is padded with {x.outside[1]:g}, which only a convolution does.",
                 "Give the padding to the convolution (padding=…), or pad with 0.",
             )
-        around, x = x.outside[0], moves.with_zero(self, place, replace(x, outside=None))
+        around, x = x.outside[0], self.with_zero(place, replace(x, outside=None))
         rows, columns = (
             [-1] * before + list(range(size)) + [-1] * behind
             for size, (before, behind) in zip(self.value(x).shape[:2], around, strict=True)
         )
-        return moves.take(self, place, x, rows, columns, range(self.value(x).channels))
+        return self.take(place, x, rows, columns, range(self.value(x).channels))
+
+    def take(self, place: Place, x: Pending, rows: Any, columns: Any, channels: Any) -> Pending:
+        """A `Take`; the links go with their channels."""
+        axes = tuple(np.asarray(one, np.int32) for one in (rows, columns, channels))
+        name = self.emit(place, Take(self.free(place.name), (x.name,), *axes))
+        chosen = np.maximum(axes[2], 0)
+        return Pending(name, tuple(link.chosen(chosen, self.value(x).channels) for link in x.links))
+
+    def with_zero(self, place: Place, x: Pending) -> Pending:
+        """The value in an encoding that has a 0, with links that leave it 0."""
+        value = self.value(x)
+        if np.any(x.evaluate(np.zeros((1, value.channels), np.float32))):
+            return self.real(place, x)
+        if value.encoding.kind != "b":
+            return x
+        if value.encoding.bits > 7:
+            return self.real(place, x)
+        made = self.real(place, x.bare(x.name))
+        high = value.encoding.high
+        ones = Quantizer(lambda y: np.clip(np.rint(y), -high, high), -high, high, 1, np.ones((), np.float32))
+        return replace(self.codes(place, made, ones, self.free(f"{place.name}.codes")), links=x.links)
 
     def codes(self, place: Place, x: Pending, quantizer: Quantizer, name: str) -> Pending:
         """Links + quantizer → Threshold. ``quantizer`` takes channels in the network's order."""
@@ -184,7 +185,7 @@ class Folder:
         value = self.value(x)
         if value.encoding in (I32, F32):
             return False
-        y = x.evaluate(_table(value))
+        y = x.evaluate(table(value))
         return bool(np.array_equal(quantizer.numbers(y).astype(np.float32) * quantizer.unit, y))
 
     def real(self, place: Place, x: Pending) -> Pending:
@@ -234,7 +235,7 @@ class Folder:
             name = self.emit(place, Flatten(self.free(place.name), (x.name,)))
             self.steps[name], x = x.step or 0, replace(x, name=name)
         value = self.value(x)
-        if value.encoding not in (I32, F32) and np.array_equal(x.evaluate(_table(value)), _table(value)):
+        if value.encoding not in (I32, F32) and np.array_equal(x.evaluate(table(value)), table(value)):
             x = replace(self.inside(place, x), links=())  # the links amount to nothing
         if x.links or x.outside or value.encoding == F32:
             x = self.real(place, x)
@@ -243,75 +244,6 @@ class Folder:
         for op in reversed(self.ops):
             needed.update(op.sources if op.name in needed else ())
         self.ops[:] = [op for op in self.ops if op.name in needed or isinstance(op, Input)]
-
-    def operand(self, place: Place, x: Pending, padded: bool = False, apart: bool = False) -> Operand:
-        """What a product reads: codes, their unit and zero point where it can be so, else reals.
-
-        ``padded``: whether the product itself puts the number 0 around the image; ``apart``: whether it keeps the
-        channels apart, so that each may have a unit of its own.
-        """
-        value, channels = self.value(x), self.value(x).channels
-        ones, zeros = np.ones(channels), np.zeros(channels)
-        if value.encoding not in (I32, F32):
-            found = self._line(x)
-            if found is not None:
-                unit, zero = found
-                if x.name == "input" and value.encoding.kind == "u" and np.all(zero == value.encoding.high / 2):
-                    raise Recode
-                if x.name in self.decided and value.encoding.kind == "u" and np.all(zero == value.encoding.high / 2):
-                    return Operand(replace(x, name=self._bipolar(place, x.name), links=()), unit / 2, zeros)
-                whole = bool(np.all(zero == np.rint(zero)) and np.all(zero == zero[0]))
-                alike = apart or bool((unit == unit[0]).all())
-                if alike and (whole or not (padded or x.outside)):
-                    return Operand(replace(x, links=()), unit, zero)
-                if not self.allow_real and not alike:
-                    place.refuse(
-                        "reads codes with a scale for each channel; a product needs one that all its inputs share.",
-                        "Use one scale for the whole layer, or a depthwise layer, which takes one for each channel.",
-                    )
-                if not self.allow_real:
-                    place.refuse(
-                        f"pads with a 0 that lies between two codes of {x.name!r}, at {float(zero[0]):g}.",
-                        "Use padding=0 here, or quantize to codes of which one means 0.",
-                    )
-        if not self.allow_real:
-            what = x.links[-1].name if x.links else x.name
-            place.refuse(f"reads the real values of {what!r}, so it would run in float32.", self.ways[0])
-        outside = x.outside
-        return Operand(replace(self.real(place, replace(x, outside=None)), outside=outside), ones, zeros)
-
-    def _bipolar(self, place: Place, name: str) -> str:
-        """The same Threshold to digits ±1: what 0 and 1 become behind 2x − 1."""
-        op = next(op for op in self.ops if op.name == name)
-        assert isinstance(op, Threshold)
-        before, quantizer = self.decided[name]
-        high = self.types[name].encoding.high
-        again = replace(op, name=self.free(name), encoding=f"b{self.types[name].encoding.bits}")
-        self.decided[again.name] = before, replace(quantizer, numbers=lambda x: 2 * quantizer.numbers(x) - high)
-        half, middle = np.full(self.types[name].channels, 0.5), np.full(self.types[name].channels, high / 2)
-        self.copies[again.name] = name, Link(name, "codes", lambda x: (x + high) / 2, (half, middle))
-        return self.emit(place, again)
-
-    def _line(self, x: Pending) -> tuple[Array, Array] | None:
-        """(unit, zero), (channels,) float64: codes behind links that amount to unit · (number − zero), or None.
-
-        Float32 has rounded a few times on the way; what is meant is the line.
-        """
-        numbers = _table(self.value(x))
-        made = x.evaluate(numbers).astype(np.float64)  # (count, channels)
-        n = numbers.astype(np.float64)
-        unit = (made[-1] - made[0]) / (n[-1] - n[0])
-        if not np.isfinite(made).all() or np.any(unit == 0):
-            return None
-        zero = n[0] - made[0] / unit
-        near = np.rint(zero * 2) / 2  # wholes, and the halves of 2c − 255
-        zero = np.where(np.abs(zero - near) < 1e-5 * np.maximum(1, np.abs(near)), near, zero)
-        span = np.abs(unit) * (np.abs(n).max() + np.abs(zero))
-        if np.any(np.abs(made - unit * (n - zero)) > 1e-6 * span):
-            return None
-        if np.ptp(unit) <= 1e-6 * np.abs(unit).max():
-            unit = np.full_like(unit, np.median(unit))
-        return unit, zero
 
 
 def _parts(link: Link, channels: int) -> tuple[Link, ...]:
@@ -325,7 +257,7 @@ def _parts(link: Link, channels: int) -> tuple[Link, ...]:
     return clip(link.name, *link.borders, channels)
 
 
-def _table(value: Value) -> Array:
+def table(value: Value) -> Array:
     """(count, channels) float32: every number that codes of a value mean."""
     encoding = value.encoding
     numbers = encoding.low + encoding.step * np.arange(encoding.count, dtype=np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 
 from binarynet.fold.folder import I32, Folder
 from binarynet.fold.link import Link, scaling
-from binarynet.fold.moves import expand, join, take
+from binarynet.fold.moves import expand, join
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
 from binarynet.fold.shapes import as_vector
@@ -74,7 +74,7 @@ def concat(folder: Folder, place: Place, parts: Sequence[Pending], axis: int) ->
         where = [np.arange(count) for count in size]
         where[axis - 1] = np.full(whole, -1)
         where[axis - 1][begin : begin + size[axis - 1]] = np.arange(size[axis - 1])
-        spread, begin = take(folder, place, one, *where), begin + size[axis - 1]
+        spread, begin = folder.take(place, one, *where), begin + size[axis - 1]
         total = spread if total is None else add(folder, place, total, spread)
     assert total is not None
     return total

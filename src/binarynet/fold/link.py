@@ -6,15 +6,12 @@ affine, *composed* with others in double precision (for answers that stay real).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from binarynet.fold.pending import Pending
 
 Array = NDArray[Any]
 
@@ -97,18 +94,6 @@ def division(name: str, by: int, channels: int) -> Link:
     """x / by, as averages and bytes / 255 are computed: a division, which rounds once."""
     whole = np.float32(by)
     return Link(name, "mean", lambda x: x / whole, (np.full(channels, 1.0 / by), np.zeros(channels)))
-
-
-def beside(name: str, parts: Sequence[Pending], channels: Sequence[int]) -> Link:
-    """The links of values whose channels stand one behind the other, all of which are lines, as one."""
-    ends = np.cumsum(channels)[:-1]
-
-    def run(x: Array) -> Array:
-        shown = np.split(x, ends, axis=1)
-        return np.concatenate([one.evaluate(part) for one, part in zip(parts, shown, strict=True)], axis=1)
-
-    lines = [one.composed(size) for one, size in zip(parts, channels, strict=True)]
-    return Link(name, "concat", run, (np.concatenate([a for a, _ in lines]), np.concatenate([b for _, b in lines])))
 
 
 def line(name: str, scale: float, offset: float, channels: int) -> Link:

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from binarynet.fold.folder import Folder
+from binarynet.fold.link import Array, Link
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
-from binarynet.fold.quantizer import Quantizer
-from binarynet.graph.ir import Add, Concat, Take
-
-if TYPE_CHECKING:
-    from binarynet.fold.folder import Folder
+from binarynet.fold.shapes import as_vector
+from binarynet.graph.ir import Add, Concat
 
 Places = NDArray[np.int64]
 _PARTS = 64  # that one value is put together of, at most
@@ -82,21 +81,11 @@ def settle(folder: Folder, place: Place, x: Pending) -> Pending:
         found = np.where(found < 0, -1, np.argsort(x.order)[np.maximum(found, 0)])
     image = _as_image(place, found)
     sizes: tuple[int, int, int] = (1, 1, shape[0]) if len(shape) == 1 else (shape[0], shape[1], shape[2])
-    x = with_zero(folder, place, x) if (found < 0).any() else x
+    x = folder.with_zero(place, x) if (found < 0).any() else x
     made = _settled(folder, place, x, image, sizes)
     if rank == 1:
-        from binarynet.fold.shapes import as_vector  # which moves as well
-
         return as_vector(folder, place, made)
     return made
-
-
-def take(folder: Folder, place: Place, x: Pending, rows: Any, columns: Any, channels: Any) -> Pending:
-    """A `Take`; the links go with their channels."""
-    axes = tuple(np.asarray(one, np.int32) for one in (rows, columns, channels))
-    name = folder.emit(place, Take(folder.free(place.name), (x.name,), *axes))
-    chosen = np.maximum(axes[2], 0)
-    return Pending(name, tuple(link.chosen(chosen, folder.value(x).channels) for link in x.links))
 
 
 def expand(folder: Folder, place: Place, x: Pending, shape: tuple[int, ...]) -> Pending:
@@ -111,34 +100,19 @@ def expand(folder: Folder, place: Place, x: Pending, shape: tuple[int, ...]) -> 
         return x
     if x.order is not None:
         place.refuse("spreads a flattened image.", "Spread the image before it is flattened.")
-    return take(folder, place, x, *(np.arange(wanted) % size for wanted, size in zip(shape, sizes, strict=True)))
-
-
-def with_zero(folder: Folder, place: Place, x: Pending) -> Pending:
-    """The value in an encoding that has a 0, with links that leave it 0."""
-    value = folder.value(x)
-    if np.any(x.evaluate(np.zeros((1, value.channels), np.float32))):
-        return folder.real(place, x)
-    if value.encoding.kind != "b":
-        return x
-    if value.encoding.bits > 7:
-        return folder.real(place, x)
-    made = folder.real(place, x.bare(x.name))
-    high = value.encoding.high
-    ones = Quantizer(lambda y: np.clip(np.rint(y), -high, high), -high, high, 1, np.ones((), np.float32))
-    return replace(folder.codes(place, made, ones, folder.free(f"{place.name}.codes")), links=x.links)
+    return folder.take(place, x, *(np.arange(wanted) % size for wanted, size in zip(shape, sizes, strict=True)))
 
 
 def _settled(folder: Folder, place: Place, x: Pending, image: Places, sizes: tuple[int, int, int]) -> Pending:
     axes = _axes(image, sizes)
     if axes is not None:
-        return take(folder, place, x, *axes)
+        return folder.take(place, x, *axes)
     by_channel = _groups(place, image.reshape(len(image), -1) % (sizes[0] * sizes[1]), image)
     if by_channel is not None:  # each channel from other pixels: PixelUnshuffle
         parts = [_settled(folder, place, x, image[chosen], sizes) for chosen in by_channel]
         order = np.argsort(np.concatenate([np.flatnonzero(chosen) for chosen in by_channel]))
         joined = join(folder, place, parts)
-        return take(folder, place, joined, np.arange(image.shape[1]), np.arange(image.shape[2]), order)
+        return folder.take(place, joined, np.arange(image.shape[1]), np.arange(image.shape[2]), order)
     pixels = image.reshape(len(image), -1).T
     by_pixel = _groups(place, pixels // (sizes[0] * sizes[1]), pixels)
     if by_pixel is None:
@@ -146,7 +120,7 @@ def _settled(folder: Folder, place: Place, x: Pending, image: Places, sizes: tup
             f"moves {_shown(image.shape)} numbers in a way that no few rows, columns and channels tell.",
             "Slices, permutations, PixelShuffle and nearest enlargement have a counterpart.",
         )
-    x = with_zero(folder, place, x)  # each pixel from other channels: PixelShuffle, as a sum of what lies apart
+    x = folder.with_zero(place, x)  # each pixel from other channels: PixelShuffle, as a sum of what lies apart
     x = folder.real(place, x) if x.links or str(folder.value(x).encoding) not in ("i32", "f32") else x
     total: Pending | None = None
     for chosen in by_pixel:
@@ -154,7 +128,7 @@ def _settled(folder: Folder, place: Place, x: Pending, image: Places, sizes: tup
         apart = _axes(part, sizes)
         if apart is None:
             place.refuse("moves pixels in a way that no few rows and columns tell.")
-        one = take(folder, place, x, *apart)
+        one = folder.take(place, x, *apart)
         if total is not None:
             slack = folder.slack.get(one.name, 0.0) + folder.slack.get(total.name, 0.0)
             name = folder.emit(place, Add(folder.free(place.name), (total.name, one.name)))
@@ -209,8 +183,6 @@ def _as_image(place: Place, found: Places) -> Places:
 
 def join(folder: Folder, place: Place, parts: Sequence[Pending]) -> Pending:
     """Values with their channels one behind the other, and nothing pending but one link, a line."""
-    from binarynet.fold.link import beside
-
     encodings = {str(folder.value(one).encoding) for one in parts}
     lines = all(link.affine is not None for one in parts for link in one.links)
     if len(encodings) > 1 or not lines or (encodings == {"f32"} and any(one.links for one in parts)):
@@ -226,8 +198,20 @@ def join(folder: Folder, place: Place, parts: Sequence[Pending]) -> Pending:
                 for one, size, begin in zip(parts, channels, ends, strict=False)
             ]
         )
-    links = (beside(f"{name}.unit", parts, channels),) if any(one.links for one in parts) else ()
+    links = (_beside(f"{name}.unit", parts, channels),) if any(one.links for one in parts) else ()
     return Pending(name, links, order)
+
+
+def _beside(name: str, parts: Sequence[Pending], channels: Sequence[int]) -> Link:
+    """The links of values whose channels stand one behind the other, all of which are lines, as one."""
+    ends = np.cumsum(channels)[:-1]
+
+    def run(x: Array) -> Array:
+        shown = np.split(x, ends, axis=1)
+        return np.concatenate([one.evaluate(part) for one, part in zip(parts, shown, strict=True)], axis=1)
+
+    lines = [one.composed(size) for one, size in zip(parts, channels, strict=True)]
+    return Link(name, "concat", run, (np.concatenate([a for a, _ in lines]), np.concatenate([b for _, b in lines])))
 
 
 def _shown(shape: Sequence[int]) -> str:

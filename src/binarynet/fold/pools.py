@@ -10,7 +10,6 @@ import numpy as np
 
 from binarynet.fold.folder import Folder
 from binarynet.fold.link import division
-from binarynet.fold.moves import take
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
 from binarynet.graph.ir import MaxPool2d, Padding, Pair, SumPool2d
@@ -121,7 +120,7 @@ def adaptive_pool(
         if target == size:
             return x
         rows, columns = (np.arange(one) // (one // side) for one, side in zip(target, size, strict=True))
-        return take(folder, place, x, rows, columns, np.arange(folder.value(x).channels))
+        return folder.take(place, x, rows, columns, np.arange(folder.value(x).channels))
     return pool(folder, place, x, *adaptive(place, size, wanted))
 
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from binarynet.fold.folder import F32, I32, Folder, Operand
+from binarynet.fold.folder import F32, I32, Folder
 from binarynet.fold.link import Array, Link, scaling, shift
-from binarynet.fold.moves import take, with_zero
+from binarynet.fold.operand import Operand, operand
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
 from binarynet.fold.pools import added, sums
@@ -63,9 +63,9 @@ def linear(folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array
     def zeros(zero: Array, numbers: Array) -> Array:
         return numbers[:, order] @ zero
 
-    operand = folder.operand(place, x)
-    operand = operand._replace(x=Pending(operand.x.name, operand.x.links))
-    return _product(folder, place, operand, weight, bias, operand.unit[:1], make, zeros)
+    read = operand(folder, place, x)
+    read = read._replace(x=Pending(read.x.name, read.x.links))
+    return _product(folder, place, read, weight, bias, read.unit[:1], make, zeros)
 
 
 def conv(folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array | None, window: Window) -> Pending:
@@ -82,10 +82,10 @@ def conv(folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array |
         worth = float(weight.value.flat[0])
         return made if worth == 1 else folder.then(place, made, scaling(place.name, worth, value.channels))
     pads = bool(np.any(window.padding))
-    operand = folder.operand(place, x, pads, apart=window.groups == value.channels)
-    padding, number = _outside(place, operand, window.padding)
+    read = operand(folder, place, x, pads, apart=window.groups == value.channels)
+    padding, number = _outside(place, read, window.padding)
     groups, out = window.groups, len(weight.value)
-    each = operand.unit[:1] if (operand.unit == operand.unit[0]).all() else operand.unit
+    each = read.unit[:1] if (read.unit == read.unit[0]).all() else read.unit
 
     def make(name: str, source: str, numbers: Array, encoding: str) -> Op:
         turned = np.ascontiguousarray(numbers.transpose(0, 2, 3, 1))  # (out, in, h, w) → (out, h, w, in)
@@ -98,52 +98,8 @@ def conv(folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array |
         return found
 
     unit = each if len(each) == 1 else np.repeat(each, out // groups)
-    operand = operand._replace(x=Pending(operand.x.name, operand.x.links))
-    return _product(folder, place, operand, weight, bias, unit, make, zeros)
-
-
-def transposed(
-    folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array | None, window: Window, more: Pair
-) -> Pending:
-    """The transposed convolution with weight (in, out / groups, kernel height, kernel width), as a convolution of the
-    image with zeros between its pixels. ``more``: rows and columns that are added at the end."""
-    value, groups = folder.value(x), window.groups
-    inside, out, *kernel = weight.value.shape
-    if len(value.shape) == 1:
-        x = take(folder, place, folder.inside(place, x), [0], [0], range(value.channels))
-    reach = [(size - 1) * step for size, step in zip(kernel, window.dilation, strict=True)]
-    padding = [
-        (far - before, far - behind + extra)
-        for far, (before, behind), extra in zip(reach, window.padding, more, strict=True)
-    ]
-    if min(side for pair in padding for side in pair) < 0:
-        place.refuse(
-            f"pads by {window.padding}, past its kernel: it cuts off what it makes.", "Pad less, and cut off behind it."
-        )
-    spread = []
-    for size, step in zip((1, 1) if len(value.shape) == 1 else value.shape[:2], window.stride, strict=True):
-        where = np.full((size - 1) * step + 1, -1)
-        where[::step] = np.arange(size)
-        spread.append(where)
-    if any((where < 0).any() for where in spread):
-        x = with_zero(folder, place, folder.inside(place, x))
-        x = take(folder, place, x, spread[0], spread[1], range(value.channels))
-
-    def turned(numbers: Array) -> Array:
-        apart = numbers[:, :, ::-1, ::-1].reshape(groups, inside // groups, out, *kernel).swapaxes(1, 2)
-        return np.ascontiguousarray(apart.reshape(groups * out, inside // groups, *kernel))
-
-    unit = weight.unit
-    if unit is not None and unit.size > 1:
-        unit = None
-    return conv(
-        folder,
-        place,
-        x,
-        Weight(turned(weight.value), unit if unit is None else unit.reshape(())),
-        bias,
-        Window((1, 1), window.dilation, (padding[0], padding[1]), groups),
-    )
+    read = read._replace(x=Pending(read.x.name, read.x.links))
+    return _product(folder, place, read, weight, bias, unit, make, zeros)
 
 
 def _flat(weight: Weight) -> Weight:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -13,11 +12,11 @@ from torch import Tensor
 
 from binarynet.errors import RuntimeUnavailable
 from binarynet.format.bits import pack as pack_bits
-from binarynet.gpu import one_bit, ops, reals
+from binarynet.gpu import moves, one_bit, ops, reals
 from binarynet.gpu.codes import halves_for, stored
 from binarynet.gpu.product import LARGE, METHODS, Finish, Product
+from binarynet.gpu.step import Step
 from binarynet.graph import Encoding, Graph, verify
-from binarynet.graph.functions import FUNCTIONS
 from binarynet.graph.ir import (
     Add,
     Affine,
@@ -40,17 +39,6 @@ from binarynet.graph.ir import (
 from binarynet.graph.rules import Rules
 
 _MOST = 2**31 - 1  # elements of one tensor: kernels count in 32 bits
-
-
-@dataclass(frozen=True)
-class Step:
-    """One launch or a few: reads values by name, makes one. ``text`` says what runs it."""
-
-    op: Op
-    name: str
-    sources: tuple[str, ...]
-    run: Callable[..., Tensor]
-    text: str
 
 
 class Network:
@@ -251,54 +239,9 @@ class Network:
 
         return Step(op, op.name, op.sources, run, "unpack, pack")
 
-    def multiply(self, op: Mul) -> Step:
-        value, factor = (self.values[name] for name in op.sources)
-
-        def run(x: Tensor, by: Tensor) -> Tensor:
-            image, beside = x.reshape(-1, *_image(value.shape)), by.reshape(-1, *_image(factor.shape))
-            return (image * beside).reshape(x.shape)
-
-        return Step(op, op.name, op.sources, run, "torch")
-
-    def apply(self, op: Apply) -> Step:
-        return Step(op, op.name, op.sources, lambda x: FUNCTIONS[op.function](reals.OnTensors(x), x), "torch")
-
-    def take(self, op: Take) -> Step:
-        """Of bits: unpacked, moved, packed again."""
-        value = self.values[op.source]
-        bits, channels = str(value.encoding) == "b1", len(op.channels)
-        form = None if value.encoding.is_float or value.encoding.bits == 32 or bits else stored(value.encoding)
-        zero = -form.offset // form.scale if form is not None else 0
-        places = [self.put(one.astype(np.int64)) for one in (op.rows, op.columns, op.channels)]
-
-        def run(x: Tensor) -> Tensor:
-            x = ops.unpack(x, value.channels) if bits else x
-            moved = reals.take(x.reshape(-1, *_image(value.shape)), places, zero).reshape(-1, channels)
-            return ops.pack(moved, None, None, "b1") if bits else moved
-
-        return Step(op, op.name, op.sources, run, "unpack, torch, pack" if bits else "torch")
-
-    def concat(self, op: Concat) -> Step:
-        parts = [self.values[name].channels for name in op.sources]
-        if str(self.values[op.source].encoding) != "b1":
-            return Step(op, op.name, op.sources, lambda *xs: torch.cat(xs, 1), "torch")
-        if all(one % 64 == 0 for one in parts[:-1]):
-            return Step(op, op.name, op.sources, lambda *xs: torch.cat(xs, 1), "torch on words")
-
-        def run(*xs: Tensor) -> Tensor:
-            apart = [ops.unpack(x, channels) for x, channels in zip(xs, parts, strict=True)]
-            return ops.pack(torch.cat(apart, 1), None, None, "b1")
-
-        return Step(op, op.name, op.sources, run, "unpack, torch, pack")
-
     def prelu(self, op: PRelu) -> Step:
         slope = self.put(op.slope)
         return Step(op, op.name, op.sources, lambda x: reals.prelu(x, slope), "torch")
-
-
-def _image(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A vector is an image of one pixel."""
-    return (1, 1, *shape) if len(shape) == 1 else shape
 
 
 def _elements(value: Value) -> int:
@@ -325,11 +268,11 @@ _STEPS: dict[type[Op], Callable[..., Any]] = {
     SumPool2d: _alone(Network.sum_pool),
     Flatten: _alone(Network.flatten),
     Add: _of_torch(torch.add),
-    Mul: _alone(Network.multiply),
+    Mul: _alone(lambda network, op: moves.multiply(op, network.values)),
     Relu: _of_torch(torch.relu),
     PRelu: _alone(Network.prelu),
-    Apply: _alone(Network.apply),
-    Take: _alone(Network.take),
-    Concat: _alone(Network.concat),
+    Apply: _alone(lambda network, op: moves.apply(op)),
+    Take: _alone(lambda network, op: moves.take(op, network.values, network.put)),
+    Concat: _alone(lambda network, op: moves.concat(op, network.values)),
 }
 RULES = Rules("gpu/gpu", _STEPS, error=RuntimeUnavailable)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from binarynet.errors import BinarynetError, GraphError, ImportedModelError, LoweringError, takes
 from binarynet.fold import Folder, Link, Pending, proof
-from binarynet.fold.folder import Recode
 from binarynet.fold.link import division
+from binarynet.fold.operand import Recode
 from binarynet.fold.shapes import codes, graph_shape
 from binarynet.graph import Encoding, Graph, verify
 from binarynet.graph.ir import Input

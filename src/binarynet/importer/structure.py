@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from binarynet.fold import Pending, Weight, joins, moves, pools, products, shapes
+from binarynet.fold import Pending, Weight, joins, moves, pools, products, shapes, transposed
 from binarynet.fold.link import division
 from binarynet.fold.products import Window
 from binarynet.graph.ir import Padding, Pair
@@ -81,7 +81,7 @@ def _transposed(walk: Walk, node: Node, weight: Weight, window: Window, sides: i
     more = [int(one) for one in node.get("output_padding", [0] * sides)]
     extra = (0, more[0]) if sides == 1 else (more[0], more[1])
     x = walk.pending(node.inputs[0])
-    return products.transposed(walk.folder, node, x, weight, _bias(walk, node), window, extra)
+    return transposed.transposed(walk.folder, node, x, weight, _bias(walk, node), window, extra)
 
 
 def _pair(sides: list[int]) -> Pair:

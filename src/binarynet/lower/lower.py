@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from binarynet.errors import LoweringError, takes
 from binarynet.fold import Folder, Link, Pending, Proof, proof
-from binarynet.fold.folder import Recode
+from binarynet.fold.operand import Recode
 from binarynet.fold.shapes import codes, graph_shape
 from binarynet.graph import Graph, verify
 from binarynet.graph.ir import Conv2d, Input, Linear

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from binarynet.fold import Folder, Pending
 from binarynet.lower import elementwise as each
-from binarynet.lower import structure
+from binarynet.lower import smooth, structure
 from binarynet.lower.step import Step
 
 Rule = Callable[[Folder, Step], Pending]
@@ -31,9 +31,9 @@ TABLE: tuple[tuple[str, str, Rule], ...] = (
     ("relu hardtanh clamp clamp_min clamp_max", "`ReLU`, `ReLU6`, `Hardtanh`, `clamp`", each.clip),
     ("_prelu_kernel leaky_relu", "`PReLU`, `LeakyReLU`", each.leaky),
     ("abs", "`abs`", each.magnitude),
-    ("sigmoid tanh erf", "`Sigmoid`, `Tanh`, `erf`", each.function),
-    ("hardsigmoid", "`Hardsigmoid`", each.hard_sigmoid),
-    ("silu hardswish gelu", "`SiLU`, `Hardswish`, `GELU`", each.gated),
+    ("sigmoid tanh erf", "`Sigmoid`, `Tanh`, `erf`", smooth.function),
+    ("hardsigmoid", "`Hardsigmoid`", smooth.hard_sigmoid),
+    ("silu hardswish gelu", "`SiLU`, `Hardswish`, `GELU`", smooth.gated),
     (each.RISING, "`ELU`, `Softplus` … right before a quantizer", each.rising),
     ("max_pool2d_with_indices", "`MaxPool1d`, `MaxPool2d`", structure.max_pool),
     ("adaptive_max_pool2d", "`AdaptiveMaxPool1d`, `AdaptiveMaxPool2d`", structure.adaptive_max),

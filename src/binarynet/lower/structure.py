@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from binarynet.fold import Folder, Pending, Weight, joins, moves, pools, products, shapes
+from binarynet.fold import Folder, Pending, Weight, joins, moves, pools, products, shapes, transposed
 from binarynet.fold.link import Array, division
 from binarynet.fold.products import Window
 from binarynet.graph.ir import Padding, Pair
@@ -41,7 +41,7 @@ def convolution(folder: Folder, step: Step) -> Pending:
         more = pair(step.plain("output_padding"), 0)
         more = (0, more[1]) if flat else more
         window = window._replace(padding=((window.padding[0][0],) * 2 if not flat else (0, 0), window.padding[1]))
-        return products.transposed(folder, step, step.pending("input"), weight, step.constant("bias"), window, more)
+        return transposed.transposed(folder, step, step.pending("input"), weight, step.constant("bias"), window, more)
     step.get("output_padding")
     return products.conv(folder, step, step.pending("input"), weight, step.constant("bias"), window)
 

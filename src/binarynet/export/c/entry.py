@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from binarynet.export.c.layers import Function
+from binarynet.export.c.function import Function
 from binarynet.export.c.memory import ANSWER, Stage, reach, scratch_places
 from binarynet.export.c.plan import Stored
 from binarynet.export.c.writer import Writer, note

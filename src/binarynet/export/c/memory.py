@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from binarynet.export.c.layers import Function
+from binarynet.export.c.function import Function
 from binarynet.export.c.plan import Layer, Stored
 from binarynet.graph.ir import Conv2d, MaxPool2d, SumPool2d, Take
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from binarynet.export.c.layers import Function, function
+from binarynet.export.c.function import Function
+from binarynet.export.c.layers import function
 from binarynet.export.c.memory import Stage, blocks, places, stages, with_rows
 from binarynet.export.c.options import Options
 from binarynet.export.c.parts import provided

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
-from binarynet.export.onnx.dialect import EXACT, NODES, Dialect, Tensor, from_onnx, to_onnx
+from binarynet.export.onnx.dialect import EXACT, NODES, Dialect, from_onnx, to_onnx
+from binarynet.export.onnx.moves import Tensor
 from binarynet.export.onnx.writer import need
 from binarynet.export.options import Options
 from binarynet.graph import Encoding, Graph, Op, Value

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from binarynet.export.onnx.writer import Writer
+from binarynet.export.onnx.moves import Moves, Tensor
 from binarynet.export.options import Options
 from binarynet.graph import Graph, Op, Value, verify
-from binarynet.graph.functions import FUNCTIONS
 from binarynet.graph.ir import (
     Add,
     Affine,
@@ -46,26 +44,12 @@ from binarynet.graph.rules import Rules
 EXACT = 2**24  # float32 holds every integer below
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """An ONNX tensor: its name, the graph's value, and for a flattened image where the graph has its feature i."""
-
-    name: str
-    value: Value
-    order: NDArray[np.int64] | None = None
-
-    @property
-    def is_accumulator(self) -> bool:
-        return str(self.value.encoding) == "i32"
-
-
-class Dialect(Writer, ABC):
+class Dialect(Moves, ABC):
     """Walks the graph; a target says how inputs, weights, accumulators and thresholds look.
 
     ``whole`` is the type in which accumulators stand.
     """
 
-    whole: Any
     rules: Rules[Callable[..., Tensor]]
     batch: int | str = "N"
 
@@ -107,56 +91,6 @@ class Dialect(Writer, ABC):
         product = self.node("Mul", [self.real(x), scale], f"{op.name}.product")
         return self._made(op, self._last(op, "Add", product, offset), x)
 
-    def _add(self, op: Add, left: Tensor, right: Tensor) -> Tensor:
-        left, right = self._alike(left, right)
-        return self._made(op, self._last(op, "Add", left.name, right.name), left)
-
-    def _mul(self, op: Mul, x: Tensor, factor: Tensor) -> Tensor:
-        """A vector is an image of one pixel."""
-        if factor.value.channels == x.value.channels:
-            x, factor = self._alike(x, factor)
-        by = factor.name
-        if len(factor.value.shape) < len(x.value.shape):
-            by = self.node("Unsqueeze", [by, self.indices(2, 3)], f"{by}.pixel")
-        elif len(factor.value.shape) > len(x.value.shape):
-            by = self.node("Squeeze", [by, self.indices(2, 3)], f"{by}.vector")
-        return self._made(op, self._last(op, "Mul", x.name, by), x)
-
-    def _alike(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """With their features in one order."""
-        first = tensors[0].order
-        if all(np.array_equal(first, one.order) for one in tensors[1:]):  # type: ignore[arg-type]
-            return tensors
-        return tuple(map(self.plain, tensors))
-
-    def _apply(self, op: Apply, x: Tensor) -> Tensor:
-        made = FUNCTIONS[op.function](OnNodes(self, op.name), x.name)
-        return self._made(op, self._last(op, "Identity", made), x)
-
-    def _take(self, op: Take, x: Tensor) -> Tensor:
-        """A Gather along each axis that moves; what is nowhere lies behind the last, where a Pad puts a 0."""
-        x = self.plain(x)
-        name, dtype = x.name, self.whole if x.is_accumulator else np.float32
-        shape, axes = x.value.shape, (2, 3, 1) if len(self.values[op.name].shape) == 3 else (1,)
-        if len(shape) < len(axes):
-            name, shape = self.node("Unsqueeze", [name, self.indices(2, 3)], f"{op.name}.pixel"), (1, 1, *shape)
-        places = (op.rows, op.columns, op.channels)[-len(axes) :]
-        for axis, chosen, size in zip(axes, places, shape, strict=True):
-            if np.array_equal(chosen, np.arange(size)):
-                continue
-            if (chosen < 0).any():
-                pads = np.zeros(2 * len(axes) + 2, np.int64)
-                pads[len(axes) + 1 + axis] = 1
-                inputs = [name, self.indices(*pads.tolist()), self.scalar(0, dtype)]
-                name = self.node("Pad", inputs, f"{op.name}.padded", mode="constant")
-            index = self.constant(f"{op.name}.places", np.where(chosen < 0, size, chosen).astype(np.int64))
-            name = self.node("Gather", [name, index], f"{op.name}.taken", axis=axis)
-        return self._made(op, self._last(op, "Identity", name))
-
-    def _concat(self, op: Concat, *parts: Tensor) -> Tensor:
-        names = [self.plain(one).name for one in parts]
-        return self._made(op, self._last(op, "Concat", *names, axis=1))
-
     def _relu(self, op: Relu, x: Tensor) -> Tensor:
         whole = x.is_accumulator and self.whole == np.int32
         made = ("Max", x.name, self.scalar(0, np.int32)) if whole else ("Relu", x.name)
@@ -164,14 +98,6 @@ class Dialect(Writer, ABC):
 
     def _prelu(self, op: PRelu, x: Tensor) -> Tensor:
         return self._made(op, self._last(op, "PRelu", x.name, self.channels(f"{op.name}.slope", op.slope, x)), x)
-
-    def _made(self, op: Op, name: str, like: Tensor | None = None) -> Tensor:
-        """The op's value; its features stand in the order of ``like``."""
-        return Tensor(name, self.values[op.name], like.order if like is not None else None)
-
-    def _last(self, op: Op, kind: str, *inputs: str, **attributes: Any) -> str:
-        """The node that makes an op's value bears its name."""
-        return self.node(kind, list(inputs), op.name, **attributes)
 
     # What a target says
 
@@ -208,13 +134,6 @@ class Dialect(Writer, ABC):
         if x.order is not None:
             vector = vector[x.order]
         return self.constant(name, vector.reshape(-1, 1, 1) if len(x.value.shape) == 3 else vector)
-
-    def plain(self, x: Tensor) -> Tensor:
-        """The value with its features in the graph's order."""
-        if x.order is None:
-            return x
-        back = self.constant("order", np.argsort(x.order))
-        return Tensor(self.node("Gather", [x.name, back], f"{x.name}.ordered", axis=1), x.value)
 
     def multiply(self, op: Linear | Conv2d, name: str, weight: str, makes: str) -> str:
         """The node of the product, weights (out, depth) or (out, in / groups, height, width)."""
@@ -305,39 +224,6 @@ class Dialect(Writer, ABC):
             return Tensor(made, value, x.order)
         order = np.arange(prod(x.value.shape)).reshape(x.value.shape).transpose(2, 0, 1).reshape(-1)
         return Tensor(made, value, None if np.all(order[1:] > order[:-1]) else order)
-
-
-class OnNodes:
-    """Nodes for `binarynet.graph.functions`; powers of two stand in a table, since engines differ in Pow's last bit."""
-
-    def __init__(self, writer: Writer, name: str) -> None:
-        self.writer, self.name = writer, name
-
-    def _node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        return self.writer.node(kind, list(inputs), f"{self.name}.step", **attributes)
-
-    def number(self, value: float) -> str:
-        return self.writer.constant(f"{value:g}", np.asarray(value, np.float32))
-
-    def add(self, a: str, b: str) -> str:
-        return self._node("Add", a, b)
-
-    def multiply(self, a: str, b: str) -> str:
-        return self._node("Mul", a, b)
-
-    def divide(self, a: str, b: str) -> str:
-        return self._node("Div", a, b)
-
-    def floor(self, a: str) -> str:
-        return self._node("Floor", a)
-
-    def power(self, n: str) -> str:
-        table = self.writer.constant("powers.of.two", np.ldexp(np.float32(1), np.arange(-126, 128)).astype(np.float32))
-        place = self._node("Cast", self.add(n, self.number(126)), to=int(self.writer._onnx.TensorProto.INT64))
-        return self._node("Gather", table, place, axis=0)
-
-    def choose(self, a: str, least: float, yes: str, no: str) -> str:
-        return self._node("Where", self._node("GreaterOrEqual", a, self.number(least)), yes, no)
 
 
 NODES: dict[type[Op], Callable[..., Tensor]] = {

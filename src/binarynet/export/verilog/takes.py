@@ -41,7 +41,12 @@ _TAKES: dict[type[Op], tuple[frozenset[str], frozenset[str]]] = {
 }
 
 _NO_UNIT = "has no unit for it: lower a net of products, thresholds and max pools, or export it to c"
-SUPPORTED = Rules("export/verilog", _TAKES, dict.fromkeys((SumPool2d, Add, Mul, Relu, PRelu, Apply, Take, Concat), _NO_UNIT), ExportError)
+SUPPORTED = Rules(
+    "export/verilog",
+    _TAKES,
+    dict.fromkeys((SumPool2d, Add, Mul, Relu, PRelu, Apply, Take, Concat), _NO_UNIT),
+    ExportError,
+)
 _REALS = "has no reals: lower a net whose layers end in a sign or a quantizer, or export it to c"
 
 
