@@ -132,6 +132,13 @@ def moved() -> Maker:
     codes = make.take([0, -1, 5, 3, 2, 1], None, [-1, 0, 2, 3, 4])
     make.conv(5, padding=SAME, source=codes)
     make.concat(sums, make.last, make.take([0, 1, 2, 3, 4, 0], [0, 1, 3], [1], source=trunk))
+    joined = make.last
+    make.take([3, 3, 0, 1, 4, 5], [2, 0, 1], [0, *range(11)], source=joined)
+    make.threshold()
+    make.conv(11, padding=SAME)
+    make.concat(joined, make.last)
+    make.threshold(encoding="u2")
+    make.conv(6, padding=SAME)
     make.affine()
     make.concat(make.last, make.take(channels=[2, -1], source=make.last))
     make.flatten()

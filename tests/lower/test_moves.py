@@ -184,3 +184,33 @@ def test_what_mixes_the_images_of_a_batch_is_refused():
     for step in (lambda x: x.flip(0), lambda x: torch.cat([x, x], 0), lambda x: x.transpose(0, 1)):
         with pytest.raises(LoweringError, match=r"batch|images"):
             lower(settle(Between(step, 8, "reals"), 3, spread=60), (2, 4, 4))
+
+
+class Lstm(nn.Module):
+    """Steps of an LSTM, unrolled, whose weights and states are ±1 where they meet."""
+
+    def __init__(self, inputs: int, hidden: int, steps: int) -> None:
+        super().__init__()
+        self.byte, self.hidden, self.steps = ByteInput(), hidden, steps
+        self.of_input = BinaryLinear(inputs, 4 * hidden)
+        self.of_state = BinaryLinear(hidden, 4 * hidden, input_quantizer="ste_sign")
+        self.last = BinaryLinear(hidden, 5, input_quantizer="ste_sign")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.byte(x)
+        cell = state = None
+        for one in x.chunk(self.steps, 1):
+            gates = self.of_input(one) / 255
+            if state is not None:
+                gates = gates + self.of_state(state)
+            i, f, g, o = (gates / 8).chunk(4, 1)
+            new = torch.sigmoid(i) * torch.tanh(g)
+            cell = new if cell is None else torch.sigmoid(f) * cell + new
+            state = torch.sigmoid(o) * torch.tanh(cell)
+        return self.last(state)
+
+
+def test_unrolled_steps_of_an_lstm_lower():
+    torch.manual_seed(4)
+    graph = same(Lstm(7, 9, 3).eval(), (21,))
+    assert [type(op) for op in graph.ops].count(Apply) == 3 * 5 - 1

@@ -1,18 +1,21 @@
 """Binary layers for PyTorch, one concept a file or a room.
 
-| quantizers | what is applied to inputs and weights: value and pseudo-gradient; `QUANTIZERS` by name  |
-| layer      | what the binary layers share; `latent_weights(module)`                                  |
-| linear     | `BinaryLinear`                                                                          |
-| conv       | `BinaryConv1d`, `BinaryConv2d`, `BinaryConvTranspose2d`                                 |
-| losses     | `squared_hinge`                                                                         |
-| noise      | `GaussianNoise`                                                                         |
-| ap2        | the power of two next to a number                                                       |
-| fused      | products and passes of a training step on a CPU; `Sequential`: torch's, in fewer passes |
-| papers     | layers that one paper needs                                                             |
-| convert    | `convert(module)`: a plain torch model made binary in place                             |
-| native     | the gate to the native code of fused                                                    |
+| quantizers     | what is applied to inputs and weights: value and pseudo-gradient; `QUANTIZERS` by name  |
+| layer          | what the binary layers share; `latent_weights(module)`                                  |
+| linear         | `BinaryLinear`                                                                          |
+| conv           | `BinaryConv1d`, `BinaryConv2d`, `BinaryConvTranspose2d`                                 |
+| channelwise    | `LearnableShift`, `ChannelScale`, `RPReLU`: one number for each channel                 |
+| squeeze_excite | `SqueezeExcite`                                                                         |
+| losses         | `squared_hinge`                                                                         |
+| noise          | `GaussianNoise`                                                                         |
+| ap2            | the power of two next to a number                                                       |
+| fused          | products and passes of a training step on a CPU; `Sequential`: torch's, in fewer passes |
+| papers         | layers that one paper needs                                                             |
+| convert        | `convert(module)`: a plain torch model made binary in place                             |
+| native         | the gate to the native code of fused                                                    |
 """
 
+from binarynet.nn.channelwise import ChannelScale, LearnableShift, RPReLU
 from binarynet.nn.conv import BinaryConv1d, BinaryConv2d, BinaryConvTranspose2d
 from binarynet.nn.convert import Change, ConvertConfig, ConvertReport, convert
 from binarynet.nn.fused.sequential import Sequential
@@ -32,6 +35,7 @@ from binarynet.nn.quantizers import (
     SwishSign,
     TanhSign,
 )
+from binarynet.nn.squeeze_excite import SqueezeExcite
 
 __all__ = [
     "QUANTIZERS",
@@ -43,14 +47,18 @@ __all__ = [
     "BinaryLinear",
     "ByteInput",
     "Change",
+    "ChannelScale",
     "ConvertConfig",
     "ConvertReport",
     "EdeSign",
     "GaussianNoise",
     "IdentitySign",
+    "LearnableShift",
     "Quantizer",
+    "RPReLU",
     "Sequential",
     "SquaredHinge",
+    "SqueezeExcite",
     "SteSign",
     "StochasticSign",
     "SwishSign",

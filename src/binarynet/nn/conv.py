@@ -165,9 +165,8 @@ class BinaryConv1d(_BinaryConv, nn.Conv1d):
 class BinaryConvTranspose2d(BinaryLayer, nn.ConvTranspose2d):
     """2-D transposed convolution with quantized operands, arguments as in `torch.nn.ConvTranspose2d`.
 
-    For training only: the number of products in one output depends on its position, so there is no one depth
-    to read a threshold off, and lowering refuses the layer. Upsample and use `BinaryConv2d` where a file is
-    wanted.
+    It lowers to a `BinaryConv2d` of the image with zeros between its pixels, in integers: ±1 and 0 take two bits, and
+    most of the products are with 0, so upsampling before a `BinaryConv2d` runs faster.
 
     Shapes: x (n, in_channels, height, width) or without n; `weight` (in_channels, out_channels / groups, kh,
     kw).

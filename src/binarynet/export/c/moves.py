@@ -37,11 +37,11 @@ def _moved(made: Function, source: int, begin: str, channel: str) -> tuple[str, 
 
 def _store(made: Function, value: str, kind: str, place: str, names: Names) -> list[str]:
     layer = made.layer
-    if layer.makes.kind == "bits":
+    if layer.sources[0].kind == "bits":
         if made.options.constant_time:
             return [f"put_bit(y, {place}, {value});"]
         return [f"if ({value})", f"    set_bit(y, {place});"]
-    if layer.makes.kind == "codes":
+    if layer.sources[0].kind == "codes":
         return [f"y[{place}] = {value};"]
     lines = tail(layer.tail, made.tables, "v", kind, names, made.options, place)
     return [f"const {kind} v = {value};", *lines]
