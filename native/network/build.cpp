@@ -243,7 +243,8 @@ int Network::add_mul(const std::string& name, int source, int factor) {
         !fits(by.width, from.width) || !fits(by.channels, from.channels))
         refuse(name, "multiplies float32 by float32 of the same sizes, or 1 in the place of some");
     const int target = make(from);
-    steps_.push_back(make_mul(name, source, factor, target, from, by));
+    steps_.push_back(by.numbers() == from.numbers() ? make_product(name, source, factor, target, from)
+                                                    : make_mul(name, source, factor, target, from, by));
     return target;
 }
 

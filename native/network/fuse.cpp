@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "network.h"
 #include "product/product.h"
+#include "steps/rows.h"
 #include "steps/steps.h"
 
 namespace binarynet {
@@ -39,6 +40,35 @@ void Network::fuse() {
     }
 }
 
+// Steps that treat each pixel by itself, one behind the other, become one pass over memory.
+void Network::chain() {
+    for (size_t i = 0; i < steps_.size(); ++i) {
+        std::vector<size_t> members;
+        for (size_t next = i; dynamic_cast<RowStep*>(steps_[next].get());) {
+            members.push_back(next);
+            const int made = steps_[next]->writes();
+            const std::vector<int> reading = readers(made);
+            if (root(made) == root(output_) || reading.size() != 1 || value(made).store != Value::f32) break;
+            const auto* before = static_cast<RowStep*>(steps_[next].get());
+            next = static_cast<size_t>(reading[0]);
+            const auto* row = dynamic_cast<RowStep*>(steps_[next].get());
+            // That of a flattened image has other rows.
+            const std::vector<int>& reads = steps_[next]->reads();
+            if (!row || row->width() != before->width() || !std::count(reads.begin(), reads.end(), made))
+                break;
+        }
+        if (members.size() < 2) continue;
+        std::vector<std::unique_ptr<RowStep>> taken;
+        for (const size_t member : members) {
+            taken.emplace_back(static_cast<RowStep*>(steps_[member].release()));
+            if (member != i) fused_.emplace_back(taken.back()->op(), taken[0]->op());
+        }
+        steps_[members.back()] = std::make_unique<Chain>(std::move(taken));
+        steps_.erase(std::remove(steps_.begin(), steps_.end(), nullptr), steps_.end());
+        --i;  // what stands there now
+    }
+}
+
 void Network::finish(int output) {
     if (finished()) throw std::invalid_argument("the network is finished already");
     if (input_ < 0) throw std::invalid_argument("the network has no input");
@@ -51,6 +81,7 @@ void Network::finish(int output) {
     }
     output_ = output;
     fuse();
+    chain();
     for (const auto& step : steps_) {
         if (auto* product = dynamic_cast<Product*>(step.get())) product->seal(kernels_);
         scratch_bytes_ = std::max(scratch_bytes_, round_up(step->scratch_bytes(), kLine));

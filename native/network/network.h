@@ -109,6 +109,7 @@ class Network {
     int root(int number) const { return (void)value(number), roots_[static_cast<size_t>(number)]; }
     std::vector<int> readers(int number) const;
     void fuse();
+    void chain();
     void plan_memory();
     // How a run of images is cut up.
     struct Chunks {

@@ -25,21 +25,21 @@ void affine_row(const float* x, const float* scale, const float* offset, size_t 
 }
 
 AffineStep::AffineStep(std::string op, int source, int target, const Value& from, AffineTable table)
-    : Step(std::move(op), {source}, target), from_(from), table_(std::move(table)) {}
+    : RowStep(std::move(op), {source}, target, from, from.channels * sizeof(float)),
+      from_(from),
+      table_(std::move(table)) {}
 
-void AffineStep::run(const Frame& frame) const {
-    const size_t channels = table_.scale.size(), rows = from_.numbers() / channels;
+void AffineStep::apply(const Frame&, const void* in, const void*, void* out, size_t count) const {
+    const size_t channels = table_.scale.size();
     const float *scale = table_.scale.data(), *offset = table_.offset.data();
-    float* out = frame.at<float>(writes());
-    frame.split(work(frame), frame.images * rows, 1, [&](size_t row, size_t end, int) {
-        for (; row < end; ++row) {
-            const size_t at = row * channels;
-            if (from_.store == Value::i32)
-                affine_row(frame.at<int32_t>(reads()[0]) + at, scale, offset, channels, out + at);
-            else
-                affine_row(frame.at<float>(reads()[0]) + at, scale, offset, channels, out + at);
-        }
-    });
+    float* y = static_cast<float*>(out);
+    for (size_t row = 0; row < count; ++row) {
+        const size_t at = row * channels;
+        if (from_.store == Value::i32)
+            affine_row(static_cast<const int32_t*>(in) + at, scale, offset, channels, y + at);
+        else
+            affine_row(static_cast<const float*>(in) + at, scale, offset, channels, y + at);
+    }
 }
 
 Work AffineStep::work(const Frame& frame) const {

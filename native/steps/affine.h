@@ -1,7 +1,7 @@
 // Affine: int32 or float32 → float32, one multiplication and one addition, each rounded on its own.
 #pragma once
 
-#include "step.h"
+#include "rows.h"
 
 namespace binarynet {
 
@@ -10,10 +10,11 @@ struct AffineTable {
     std::vector<float> scale, offset;
 };
 
-class AffineStep final : public Step {
+class AffineStep final : public RowStep {
  public:
     AffineStep(std::string op, int source, int target, const Value& from, AffineTable table);
-    void run(const Frame& frame) const override;
+    void apply(const Frame& frame, const void* in, const void* beside, void* out,
+               size_t count) const override;
     Work work(const Frame& frame) const override;
     std::string kernel(const Frame&) const override { return "float32"; }
     const AffineTable& table() const { return table_; }

@@ -1,36 +1,32 @@
+#include "rows.h"
 #include "steps.h"
 
 namespace binarynet {
 
 namespace {
 
-class PReluStep final : public Step {
+class PReluStep final : public RowStep {
  public:
     PReluStep(std::string op, int source, int target, const Value& value, std::vector<float> slope)
-        : Step(std::move(op), {source}, target),
-          rows_(value.numbers() / slope.size()),
+        : RowStep(std::move(op), {source}, target, value, value.channels * sizeof(float)),
           slope_(std::move(slope)) {}
 
-    void run(const Frame& frame) const override {
-        const float* in = frame.at<float>(reads()[0]);
-        float* out = frame.at<float>(writes());
+    void apply(const Frame&, const void* in, const void*, void* out, size_t count) const override {
         const size_t channels = slope_.size();
-        frame.split(work(frame), frame.images * rows_, 1, [&](size_t row, size_t end, int) {
-            for (; row < end; ++row) {
-                for (size_t c = 0; c < channels; ++c) {
-                    const float x = in[row * channels + c];
-                    out[row * channels + c] = x >= 0 ? x : x * slope_[c];
-                }
+        const float *x = static_cast<const float*>(in), *slope = slope_.data();
+        float* y = static_cast<float*>(out);
+        for (; count; --count, x += channels, y += channels)
+            for (size_t c = 0; c < channels; ++c) {
+                const float bent = x[c] * slope[c];
+                y[c] = x[c] >= 0 ? x[c] : bent;
             }
-        });
     }
     Work work(const Frame& frame) const override {
-        return {Work::sloped, double(frame.images) * double(rows_ * slope_.size())};
+        return {Work::sloped, double(frame.images) * double(rows() * width())};
     }
     std::string kernel(const Frame&) const override { return "float32"; }
 
  private:
-    size_t rows_;
     std::vector<float> slope_;
 };
 

@@ -1,4 +1,5 @@
 #include "elementwise.h"
+#include "rows.h"
 #include "steps.h"
 
 namespace binarynet {
@@ -6,15 +7,16 @@ namespace binarynet {
 namespace {
 
 template <typename T>
-class ReluStep final : public Step {
+class ReluStep final : public RowStep {
  public:
-    ReluStep(std::string op, int source, int target, size_t numbers)
-        : Step(std::move(op), {source}, target), numbers_(numbers) {}
+    ReluStep(std::string op, int source, int target, const Value& value)
+        : RowStep(std::move(op), {source}, target, value, value.channels * sizeof(T)),
+          numbers_(value.numbers()) {}
 
-    void run(const Frame& frame) const override {
-        const T* in = frame.at<T>(reads()[0]);
-        T* out = frame.at<T>(writes());
-        for_numbers(frame, numbers_, [=](size_t i) { out[i] = in[i] < 0 ? 0 : in[i]; });  // NaN stays NaN
+    void apply(const Frame&, const void* in, const void*, void* out, size_t count) const override {
+        const T* x = static_cast<const T*>(in);
+        T* y = static_cast<T*>(out);
+        for (size_t i = 0; i < count * width(); ++i) y[i] = x[i] < 0 ? 0 : x[i];  // NaN stays NaN
     }
     Work work(const Frame& frame) const override { return elementwise(frame, numbers_); }
     std::string kernel(const Frame&) const override { return std::is_same_v<T, float> ? "float32" : "int32"; }
@@ -27,8 +29,8 @@ class ReluStep final : public Step {
 
 std::unique_ptr<Step> make_relu(std::string op, int source, int target, const Value& value) {
     if (value.store == Value::i32)
-        return std::make_unique<ReluStep<int32_t>>(std::move(op), source, target, value.numbers());
-    return std::make_unique<ReluStep<float>>(std::move(op), source, target, value.numbers());
+        return std::make_unique<ReluStep<int32_t>>(std::move(op), source, target, value);
+    return std::make_unique<ReluStep<float>>(std::move(op), source, target, value);
 }
 
 }  // namespace binarynet

@@ -18,6 +18,8 @@ std::unique_ptr<Step> make_max_pool(std::string op, int source, int target, cons
 std::unique_ptr<Step> make_sum_pool(std::string op, int source, int target, const Value& from,
                                     const Window& window);
 std::unique_ptr<Step> make_add(std::string op, int left, int right, int target, const Value& value);
+// Of two values of one shape; make_mul is the general one.
+std::unique_ptr<Step> make_product(std::string op, int left, int right, int target, const Value& value);
 // The sizes of `by` are those of `value`, or 1.
 std::unique_ptr<Step> make_mul(std::string op, int source, int factor, int target, const Value& value,
                                const Value& by);

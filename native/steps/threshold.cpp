@@ -56,22 +56,21 @@ std::string Thresholds::text() const {
 }
 
 ThresholdStep::ThresholdStep(std::string op, int source, int target, const Value& from, ThresholdTable table)
-    : Step(std::move(op), {source}, target), from_(from), thresholds_(std::move(table)) {}
+    : RowStep(std::move(op), {source}, target, from,
+              table.code.bits == 1 ? words_for(from.channels) * 8 : from.channels),
+      from_(from),
+      thresholds_(std::move(table)) {}
 
-void ThresholdStep::run(const Frame& frame) const {
-    const size_t channels = thresholds_.channels(), rows = from_.numbers() / channels;
-    uint8_t* out = frame.at<uint8_t>(writes());
-    frame.split(work(frame), frame.images * rows, 1, [&](size_t row, size_t end, int) {
-        for (; row < end; ++row) {
-            uint8_t* pixel = out + row * thresholds_.row_bytes();
-            if (from_.store == Value::i32)
-                thresholds_.row(frame.kernels, frame.at<int32_t>(reads()[0]) + row * channels, 0, channels,
-                                pixel);
-            else
-                thresholds_.row(frame.kernels, frame.at<float>(reads()[0]) + row * channels, 0, channels,
-                                pixel);
-        }
-    });
+void ThresholdStep::apply(const Frame& frame, const void* in, const void*, void* out, size_t count) const {
+    const size_t channels = thresholds_.channels();
+    uint8_t* pixel = static_cast<uint8_t*>(out);
+    for (size_t row = 0; row < count; ++row, pixel += thresholds_.row_bytes()) {
+        const size_t at = row * channels;
+        if (from_.store == Value::i32)
+            thresholds_.row(frame.kernels, static_cast<const int32_t*>(in) + at, 0, channels, pixel);
+        else
+            thresholds_.row(frame.kernels, static_cast<const float*>(in) + at, 0, channels, pixel);
+    }
 }
 
 Work ThresholdStep::work(const Frame& frame) const {

@@ -1,7 +1,7 @@
 // Threshold: int32 or float32 → bits, or codes of several levels.
 #pragma once
 
-#include "step.h"
+#include "rows.h"
 
 namespace binarynet {
 
@@ -39,12 +39,14 @@ class Thresholds {
     std::vector<uint8_t> falling_;  // codes: 255 where falling
 };
 
-class ThresholdStep final : public Step {
+class ThresholdStep final : public RowStep {
  public:
     ThresholdStep(std::string op, int source, int target, const Value& from, ThresholdTable table);
-    void run(const Frame& frame) const override;
+    void apply(const Frame& frame, const void* in, const void* beside, void* out,
+               size_t count) const override;
     Work work(const Frame& frame) const override;
     std::string kernel(const Frame& frame) const override;
+    bool makes_reals() const override { return false; }
     const Thresholds& thresholds() const { return thresholds_; }
 
  private:
