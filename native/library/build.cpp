@@ -114,6 +114,19 @@ int add_prelu(Network& network, const Op& op, const Numbers& reads) {
     return network.add_prelu(op.name, reads[0], op.slope.copy<float>());
 }
 
+int add_apply(Network& network, const Op& op, const Numbers& reads) {
+    return network.add_apply(op.name, reads[0], op.function);
+}
+
+int add_take(Network& network, const Op& op, const Numbers& reads) {
+    return network.add_take(op.name, reads[0], op.rows.copy<int32_t>(), op.columns.copy<int32_t>(),
+                            op.channels.copy<int32_t>());
+}
+
+int add_concat(Network& network, const Op& op, const Numbers& reads) {
+    return network.add_concat(op.name, reads);
+}
+
 int add_flatten(Network& network, const Op& op, const Numbers& reads) {
     return network.add_flatten(op.name, reads[0]);
 }

@@ -75,9 +75,9 @@ struct Op {
     std::string name;
     std::vector<std::string> sources;
     Sizes shape;
-    std::string encoding, weight_encoding;
+    std::string encoding, weight_encoding, function;
     Packed weight, rising, minimum;
-    Tensor thresholds, scale, offset, slope;
+    Tensor thresholds, scale, offset, slope, rows, columns, channels;
     Pair kernel{}, stride{}, dilation{1, 1};
     std::array<Pair, 2> padding{};  // top, bottom; left, right
     int64_t pad_value = 0, groups = 1;
@@ -92,6 +92,12 @@ struct ValueType {
     int64_t channels() const { return shape.back(); }
     std::string text() const { return shown(shape) + " " + encoding.name(); }
 };
+
+// A vector is an image of one pixel.
+using Image = std::array<int64_t, 3>;
+inline Image as_image(const Sizes& shape) {
+    return shape.size() == 1 ? Image{1, 1, shape[0]} : Image{shape[0], shape[1], shape[2]};
+}
 
 struct Graph {
     std::vector<Op> ops;

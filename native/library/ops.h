@@ -25,6 +25,8 @@ using Fail = std::function<void(const std::string&)>;
 using Types = std::vector<const ValueType*>;
 using Numbers = std::vector<int>;
 
+constexpr size_t kSeveral = SIZE_MAX;  // as an arity: two or more
+
 struct OpKind {
     const char* name;
     size_t arity;
@@ -41,7 +43,7 @@ struct OpKind {
 const std::vector<OpKind>& op_kinds();
 const OpKind* op_kind(const std::string& name);
 
-// The rules of each op (verify.cpp).
+// The rules of each op (verify.cpp, moves.cpp).
 ValueType verify_input(const Op&, const Types&, const Fail&);
 ValueType verify_linear(const Op&, const Types&, const Fail&);
 ValueType verify_conv2d(const Op&, const Types&, const Fail&);
@@ -53,6 +55,9 @@ ValueType verify_add(const Op&, const Types&, const Fail&);
 ValueType verify_mul(const Op&, const Types&, const Fail&);
 ValueType verify_relu(const Op&, const Types&, const Fail&);
 ValueType verify_prelu(const Op&, const Types&, const Fail&);
+ValueType verify_apply(const Op&, const Types&, const Fail&);
+ValueType verify_take(const Op&, const Types&, const Fail&);
+ValueType verify_concat(const Op&, const Types&, const Fail&);
 ValueType verify_flatten(const Op&, const Types&, const Fail&);
 
 // How the engine is given each (build.cpp).
@@ -67,6 +72,9 @@ int add_add(Network&, const Op&, const Numbers&);
 int add_mul(Network&, const Op&, const Numbers&);
 int add_relu(Network&, const Op&, const Numbers&);
 int add_prelu(Network&, const Op&, const Numbers&);
+int add_apply(Network&, const Op&, const Numbers&);
+int add_take(Network&, const Op&, const Numbers&);
+int add_concat(Network&, const Op&, const Numbers&);
 int add_flatten(Network&, const Op&, const Numbers&);
 
 }  // namespace binarynet

@@ -191,11 +191,12 @@ ValueType verify_add(const Op&, const Types& reads, const Fail& fail) {
 
 ValueType verify_mul(const Op&, const Types& reads, const Fail& fail) {
     const ValueType &x = *reads[0], &factor = *reads[1];
-    Sizes wanted = x.shape;
-    wanted.back() = 1;
-    if (x.encoding != kF32 || factor.encoding != kF32 || factor.shape != wanted)
+    const Image whole = as_image(x.shape), part = as_image(factor.shape);
+    bool fits = x.encoding == kF32 && factor.encoding == kF32;
+    for (size_t i = 0; i < whole.size(); ++i) fits = fits && (part[i] == 1 || part[i] == whole[i]);
+    if (!fits)
         fail("multiplies " + x.text() + " by " + factor.text() +
-             "; both must be f32, and the second must have one channel");
+             "; both must be f32, and the second of the same shape, or 1 in places");
     return x;
 }
 
@@ -240,9 +241,10 @@ std::map<std::string, ValueType> verify(const Graph& graph) {
         if (types.count(op.name)) fail("the name is used twice");
         if ((op.kind == op_kind("Input")) != types.empty())
             fail("a graph has one Input, and it stands first");
-        if (op.sources.size() != op.kind->arity)
+        const bool several = op.kind->arity == kSeveral;
+        if (several ? op.sources.size() < 2 : op.sources.size() != op.kind->arity)
             fail("reads " + std::to_string(op.sources.size()) + " values, needs " +
-                 std::to_string(op.kind->arity));
+                 (several ? "2 or more" : std::to_string(op.kind->arity)));
         Types sources;
         for (const std::string& source : op.sources) {
             const auto made = types.find(source);
