@@ -24,7 +24,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime import Autotuner
 
-from binarynet.gpu import baseline, dot, pointwise, xnor
+from binarynet.gpu import baseline, dot, flat, pointwise, xnor
 from binarynet.gpu.language import ACCUMULATOR, AFFINE, BITS, CODES
 
 WORDS, BYTES, REALS, OCTETS = "*i32", "*u8", "*fp32", "*i8"
@@ -79,11 +79,11 @@ PRODUCTS: dict[str, Case] = {
     "octet_dot": (dot.octet_dot, {"X_SCALE": 2, "UNITS": 128, **MATRIX, **TO_BITS}, DENSE, False),
     "octet_dot, conv": (dot.octet_dot, {"X_SCALE": 2, "UNITS": 128, **IMAGE, **TO_BITS}, DENSE, False),
     "octet_dot, affine": (dot.octet_dot, {"X_SCALE": 2, "UNITS": 128, **MATRIX, **TO_REALS}, DENSE, False),
-    "flat_dot, b8": (dot.flat_dot, {**FLAT, **SIGNS, **IMAGE, **TO_BITS}, {"x": OCTETS}, True),
-    "flat_dot, f32": (dot.flat_dot, {**REAL_FLAT, **SIGNS, **MATRIX, **TO_SUMS}, {"x": REALS, "out": REALS}, True),
-    "flat_dot, f32 conv": (dot.flat_dot, {**REAL_FLAT, **SIGNS, **IMAGE, **TO_SUMS}, {"x": REALS, "out": REALS}, True),
+    "flat_dot, b8": (flat.flat_dot, {**FLAT, **SIGNS, **IMAGE, **TO_BITS}, {"x": OCTETS}, True),
+    "flat_dot, f32": (flat.flat_dot, {**REAL_FLAT, **SIGNS, **MATRIX, **TO_SUMS}, {"x": REALS, "out": REALS}, True),
+    "flat_dot, f32 conv": (flat.flat_dot, {**REAL_FLAT, **SIGNS, **IMAGE, **TO_SUMS}, {"x": REALS, "out": REALS}, True),
     "flat_dot, f32 weights": (
-        dot.flat_dot,
+        flat.flat_dot,
         {**REAL_FLAT, **IMAGE, "DIGITS": None, "PLANES": 0, **TO_SUMS},
         {"x": REALS, "weight": REALS, "out": REALS},
         True,
@@ -114,13 +114,13 @@ OTHERS: dict[str, Case] = {
         {},
         True,
     ),
-    "tiled_gemm": (baseline.tiled_gemm, {"SIDE": baseline.SIDE}, {"out": REALS}, True),
-    "untiled_gemm": (baseline.untiled_gemm, {"BLOCK": 256}, {"out": REALS}, True),
+    "tiled_gemm": (baseline.tiled_kernel, {"SIDE": baseline.SIDE}, {"out": REALS}, True),
+    "untiled_gemm": (baseline.untiled_kernel, {"BLOCK": 256}, {"out": REALS}, True),
 }
 OUT = {BITS.value: WORDS, CODES.value: OCTETS, AFFINE.value: REALS, ACCUMULATOR.value: WORDS}
 PTX = ("popc.b32", "fma.rn", "mul.f32", "mul.rn.f32", "add.f32", "add.rn.f32")
 SASS = ("IGMMA", "HGMMA", "IMMA", "HMMA", "POPC", "FFMA", "LDL", "STL", "LDS", "STS", "BAR.SYNC")
-WARPS = {"tiled_gemm": baseline.WARPS, "untiled_gemm": baseline.WARPS}
+WARPS = {"tiled_kernel": baseline.WARPS, "untiled_kernel": baseline.WARPS}
 
 
 def configurations(case: Case, rows: int) -> list[triton.Config]:

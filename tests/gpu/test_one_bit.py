@@ -15,7 +15,7 @@ import torch
 
 from binarynet.errors import RuntimeUnavailable
 from binarynet.format.bits import pack as pack_bits
-from binarynet.gpu import Network, driver, one_bit, ops
+from binarynet.gpu import Network, driver, launch, one_bit, ops
 from binarynet.gpu.product import Finish, Product
 from binarynet.graph import Encoding
 from binarynet.graph.ir import Conv2d, Linear, Value
@@ -53,7 +53,7 @@ def emulate(tmp_path_factory):
 
     def call(x, weight, made, base, kinds=None, finish=SUMS, pixels=1, blocks=2):
         x, weight = one_bit.aligned(x), one_bit.aligned(weight)
-        out = ops._answer(x, len(x), len(weight), made)
+        out = launch.answer(x, len(x), len(weight), made)
         out.view(torch.int32).fill_(-123456789)
         counts = one_bit.ones(x)
         ends = (finish.thresholds, finish.rising, finish.scale, finish.offset)

@@ -6,7 +6,7 @@
 `product.Product`     one Linear or Conv2d: packed weights, borders, methods ``xnor``, ``dot``, ``int8``, ``wgmma``
 `ops`                 ``torch.ops.binarynet.*``: pack, xnor_gemm, bit_gemm_dot, flat_gemm_dot, pool_bits, …
 `xnor`                kernels on the CUDA cores: xor and popcount
-`dot`                 kernels on the tensor cores: bits become int8 in registers, or were made so before
+`dot`, `flat`         kernels on the tensor cores: bits become int8 in registers, or were made so before
 `one_bit`             the kernel on Hopper's one-bit tensor cores, CUDA C++ that `driver` compiles and launches
 `pointwise`           kernels that make no products
 `baseline`            the float kernels that the papers compared with

@@ -7,8 +7,10 @@ output. The ratios of the papers, 23 × at 8192³ and 7 × on the MNIST net, are
 
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from binarynet.gpu.language import INTERPRETED
 
@@ -19,7 +21,7 @@ WARPS = 8
 
 
 @triton.jit
-def tiled_gemm(a, b, out, m, n, k, SIDE: tl.constexpr):
+def tiled_kernel(a, b, out, m, n, k, SIDE: tl.constexpr):
     """a (m, k) @ b (k, n) in float32: the authors' kernel, with masks where theirs reads past the end.
 
     A float32 `tl.dot` in full precision is made of multiply-adds on operands in shared memory: for a tile of this side
@@ -39,7 +41,7 @@ def tiled_gemm(a, b, out, m, n, k, SIDE: tl.constexpr):
 
 
 @triton.jit
-def untiled_gemm(a, b, out, m, n, k, BLOCK: tl.constexpr):
+def untiled_kernel(a, b, out, m, n, k, BLOCK: tl.constexpr):
     """The same without a tile: one thread an output, nothing reused but by the caches."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     live = at < m * n
@@ -49,3 +51,31 @@ def untiled_gemm(a, b, out, m, n, k, BLOCK: tl.constexpr):
         left = tl.load(a + row * k + step, mask=live, other=0)
         total += left * tl.load(b + step * n + column, mask=live, other=0)
     tl.store(out + at, total, mask=live)
+
+
+@torch.library.custom_op("binarynet::tiled_gemm", mutates_args=())
+def tiled_gemm(a: Tensor, b: Tensor) -> Tensor:
+    """a (m, k) @ b (k, n) in float32 by 16 × 16 tiles: the papers' baseline."""
+    m, n = a.shape[0], b.shape[1]
+    out = a.new_empty((m, n))
+    grid = (triton.cdiv(n, SIDE), triton.cdiv(m, SIDE))
+    tiled_kernel[grid](a, b, out, m, n, a.shape[1], SIDE=SIDE, num_warps=WARPS, num_stages=1)
+    return out
+
+
+@torch.library.custom_op("binarynet::untiled_gemm", mutates_args=())
+def untiled_gemm(a: Tensor, b: Tensor) -> Tensor:
+    """The same, one thread an output and no tile."""
+    out = a.new_empty((a.shape[0], b.shape[1]))
+    untiled_kernel[(triton.cdiv(out.numel(), BLOCK),)](a, b, out, *out.shape, a.shape[1], BLOCK=BLOCK, num_warps=8)
+    return out
+
+
+@tiled_gemm.register_fake
+def _(a, b):
+    return a.new_empty((a.shape[0], b.shape[1]))
+
+
+@untiled_gemm.register_fake
+def _(a, b):
+    return a.new_empty((a.shape[0], b.shape[1]))

@@ -89,7 +89,7 @@ def measure(
 
 def tuned() -> dict[str, dict[str, str]]:
     """Kernel → the key of a product → the tile that was the fastest for it, of all products of this process."""
-    from binarynet.gpu import dot, xnor
+    from binarynet.gpu import dot, flat, xnor
 
-    kernels = (xnor.xnor_tile, xnor.xnor_row, dot.bit_dot, dot.octet_dot, dot.flat_dot)
+    kernels = (xnor.xnor_tile, xnor.xnor_row, dot.bit_dot, dot.octet_dot, flat.flat_dot)
     return {one.base_fn.__name__: {str(key): str(tile) for key, tile in one.cache.items()} for one in kernels}
