@@ -19,7 +19,7 @@ import numpy as np
 
 from binarynet.format import to_bytes
 from binarynet.graph import Graph
-from binarynet.graph.ir import Input, Linear
+from binarynet.graph.ir import Apply, Concat, Input, Linear, Mul, Take
 from tests.export.graphs import MAKERS, Whole
 from tests.fuzz.bnn import opened, signed
 from tests.graph.graphs import small_convnet, small_mlp
@@ -55,6 +55,7 @@ def good() -> Iterator[tuple[str, bytes]]:
     meta = {"classes": "nought\none\nzwölf 十二", "about": "two\nlines\x1b[31m"}
     yield "classes", to_bytes(Graph(named.ops, meta))
     yield "classes-empty-text", to_bytes(Graph(named.ops, {"classes": ""}))
+    yield "moves", to_bytes(_moves())
     yield "spaces", resigned(lambda parts: None, separators=(", ", ": "))
 
 
@@ -355,6 +356,42 @@ def _bad_rules() -> Iterator[tuple[str, str, bytes]]:
     yield "rules", "pool-of-nothing", _pool(kernel=[0, 1])
     few = Graph((Input("x", (), (33_100,), "b1"), Linear("l", ("x",), np.ones((1, 33_100), np.int8), "b8")))
     yield "rules", "accumulator-of-32-bits", resigned(_set(0, "encoding", "b8"), lambda: few)
+    yield from _bad_moves()
+
+
+def _bad_moves() -> Iterator[tuple[str, str, bytes]]:
+    for name, work in {
+        "function-unknown": _set(1, "function", "cosh"),
+        "function-of-codes": _set(0, "encoding", "b1"),
+        "take-before-minus-one": lambda parts: parts.poke("take.rows", 0, struct.pack("<i", -2)),
+        "take-behind-the-last": lambda parts: parts.poke("take.channels", 4, struct.pack("<i", 4)),
+        "take-of-reals": lambda parts: parts.header["take.columns"].update(dtype="F32"),
+        "take-of-two-axes": lambda parts: parts.header["take.columns"].update(shape=[1, 2]),
+        "concat-of-one": _set(3, "sources", ["take"]),
+        "concat-of-other-sizes": _set(3, "sources", ["x", "take"]),
+        "multiply-of-other-sizes": _set(4, "sources", ["take", "joined"]),
+    }.items():
+        yield "rules", name, resigned(work, _moves)
+    whole = Graph((Input("x", (), (3,), "b2"), Take("take", ("x",), *_places([0], [0], [2, 0, 1]))))
+    minus = struct.pack("<i", -1)
+    yield "rules", "take-of-a-zero", resigned(lambda parts: parts.poke("take.channels", 8, minus), lambda: whole)
+
+
+def _places(*axes: list[int]) -> list[Any]:
+    return [np.array(axis, np.int32) for axis in axes]
+
+
+def _moves() -> Graph:
+    """Ops that move numbers or bend them."""
+    return Graph(
+        (
+            Input("x", (), (2, 3, 4), "f32"),
+            Apply("bent", ("x",), "sigmoid"),
+            Take("take", ("bent",), *_places([1, -1], [2, 0], [3, 1])),
+            Concat("joined", ("take", "take")),
+            Mul("squared", ("joined", "joined")),
+        )
+    )
 
 
 def _no_ops(parts: Parts) -> None:
