@@ -102,10 +102,6 @@ int add_add(Network& network, const Op& op, const Numbers& reads) {
     return network.add_add(op.name, reads[0], reads[1]);
 }
 
-int add_mul(Network& network, const Op& op, const Numbers& reads) {
-    return network.add_mul(op.name, reads[0], reads[1]);
-}
-
 int add_relu(Network& network, const Op& op, const Numbers& reads) {
     return network.add_relu(op.name, reads[0]);
 }

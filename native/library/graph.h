@@ -75,9 +75,10 @@ struct Op {
     std::string name;
     std::vector<std::string> sources;
     Sizes shape;
-    std::string encoding, weight_encoding;
+    std::string encoding, weight_encoding, function;
     Packed weight, rising, minimum;
     Tensor thresholds, scale, offset, slope;
+    Tensor rows, columns, channels;
     Pair kernel{}, stride{}, dilation{1, 1};
     std::array<Pair, 2> padding{};  // top, bottom; left, right
     int64_t pad_value = 0, groups = 1;

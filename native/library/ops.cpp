@@ -66,6 +66,14 @@ const std::vector<OpKind>& op_kinds() {
         {"Mul", 2, {}, verify_mul, one, add_mul},
         {"Relu", 1, {}, verify_relu, one, add_relu},
         {"PRelu", 1, {{"slope", &Op::slope}}, verify_prelu, one, add_prelu},
+        {"Apply", 1, {{"function", &Op::function}}, verify_apply, one, add_apply},
+        {"Take",
+         1,
+         {{"rows", &Op::rows}, {"columns", &Op::columns}, {"channels", &Op::channels}},
+         verify_take,
+         one,
+         add_take},
+        {"Concat", kMany, {}, verify_concat, one, add_concat},
         {"Flatten", 1, {}, verify_flatten, one, add_flatten},
     };
     return kinds;

@@ -2,6 +2,7 @@
 // engine is given it. An op is one row of ops.cpp.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <variant>
 
@@ -25,9 +26,11 @@ using Fail = std::function<void(const std::string&)>;
 using Types = std::vector<const ValueType*>;
 using Numbers = std::vector<int>;
 
+constexpr size_t kMany = SIZE_MAX;
+
 struct OpKind {
     const char* name;
-    size_t arity;
+    size_t arity;  // kMany: two or more
     std::vector<Field> fields;
     // The type of the value that it makes of values of these types.
     ValueType (*verify)(const Op&, const Types& reads, const Fail& fail);
@@ -41,7 +44,7 @@ struct OpKind {
 const std::vector<OpKind>& op_kinds();
 const OpKind* op_kind(const std::string& name);
 
-// The rules of each op (verify.cpp).
+// The rules of each op (verify.cpp, moves.cpp).
 ValueType verify_input(const Op&, const Types&, const Fail&);
 ValueType verify_linear(const Op&, const Types&, const Fail&);
 ValueType verify_conv2d(const Op&, const Types&, const Fail&);
@@ -53,9 +56,12 @@ ValueType verify_add(const Op&, const Types&, const Fail&);
 ValueType verify_mul(const Op&, const Types&, const Fail&);
 ValueType verify_relu(const Op&, const Types&, const Fail&);
 ValueType verify_prelu(const Op&, const Types&, const Fail&);
+ValueType verify_apply(const Op&, const Types&, const Fail&);
+ValueType verify_take(const Op&, const Types&, const Fail&);
+ValueType verify_concat(const Op&, const Types&, const Fail&);
 ValueType verify_flatten(const Op&, const Types&, const Fail&);
 
-// How the engine is given each (build.cpp).
+// How the engine is given each (build.cpp, moves.cpp).
 int add_input(Network&, const Op&, const Numbers&);
 int add_linear(Network&, const Op&, const Numbers&);
 int add_conv2d(Network&, const Op&, const Numbers&);
@@ -67,6 +73,9 @@ int add_add(Network&, const Op&, const Numbers&);
 int add_mul(Network&, const Op&, const Numbers&);
 int add_relu(Network&, const Op&, const Numbers&);
 int add_prelu(Network&, const Op&, const Numbers&);
+int add_apply(Network&, const Op&, const Numbers&);
+int add_take(Network&, const Op&, const Numbers&);
+int add_concat(Network&, const Op&, const Numbers&);
 int add_flatten(Network&, const Op&, const Numbers&);
 
 }  // namespace binarynet

@@ -189,16 +189,6 @@ ValueType verify_add(const Op&, const Types& reads, const Fail& fail) {
                fail);
 }
 
-ValueType verify_mul(const Op&, const Types& reads, const Fail& fail) {
-    const ValueType &x = *reads[0], &factor = *reads[1];
-    Sizes wanted = x.shape;
-    wanted.back() = 1;
-    if (x.encoding != kF32 || factor.encoding != kF32 || factor.shape != wanted)
-        fail("multiplies " + x.text() + " by " + factor.text() +
-             "; both must be f32, and the second must have one channel");
-    return x;
-}
-
 ValueType verify_relu(const Op&, const Types& reads, const Fail& fail) {
     if (reads[0]->encoding != kI32 && reads[0]->encoding != kF32)
         fail("reads " + reads[0]->encoding.name() + ", needs i32 or f32");
@@ -240,9 +230,10 @@ std::map<std::string, ValueType> verify(const Graph& graph) {
         if (types.count(op.name)) fail("the name is used twice");
         if ((op.kind == op_kind("Input")) != types.empty())
             fail("a graph has one Input, and it stands first");
-        if (op.sources.size() != op.kind->arity)
+        const size_t arity = op.kind->arity;
+        if (arity == kMany ? op.sources.size() < 2 : op.sources.size() != arity)
             fail("reads " + std::to_string(op.sources.size()) + " values, needs " +
-                 std::to_string(op.kind->arity));
+                 (arity == kMany ? "2 or more" : std::to_string(arity)));
         Types sources;
         for (const std::string& source : op.sources) {
             const auto made = types.find(source);

@@ -41,5 +41,5 @@ class SqueezeExcite(nn.Module):
         self.squash = SQUASHES[squash]()
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        gate = self.squash(self.excite(self.squeeze(x.mean((2, 3))).relu()))
+        gate: Tensor = self.squash(self.excite(self.squeeze(x.mean((2, 3))).relu()))
         return (x if y is None else y) * gate[:, :, None, None]
