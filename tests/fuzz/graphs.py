@@ -56,7 +56,9 @@ def _grow(make: Ends, random: Random) -> None:
     value = make.value()
     name, image = str(value.encoding), len(value.shape) == 3
     numbers = int(np.prod(value.shape))
-    if name in ("i32", "f32"):
+    if random.random() < 0.2:
+        _move(make, random)
+    elif name in ("i32", "f32"):
         _go_on(make, random, name)
     elif image and random.random() < 0.25 and min(value.shape[:2]) > 1:
         kernel = (random.randint(1, min(3, value.shape[0])), random.randint(1, min(3, value.shape[1])))
@@ -69,6 +71,25 @@ def _grow(make: Ends, random: Random) -> None:
         if image:
             make.flatten()
         make.linear(random.choice((1, 2, 3, 9, 64, 65)), encoding=random.choice(WEIGHTS))
+
+
+def _move(make: Ends, random: Random) -> None:
+    """Places of each axis in runs, alone and as 0; or a value beside a part of it."""
+    value, source = make.value(), make.last
+    least = 0 if value.encoding.kind == "b" else -1
+    sizes = (1, 1, *value.shape)[-3:]
+
+    def chosen(size: int, most: int) -> list[int]:
+        begin, step = random.randrange(size), random.choice((1, 1, 1, 2, -1))
+        run = list(range(begin, size if step > 0 else -1, step))[:most]
+        return run + [random.randrange(least, size) for _ in range(random.randrange(3))]
+
+    if random.random() < 0.4:
+        part = make.take(channels=chosen(sizes[2], 70), source=source)
+        make.concat(*random.choice([(source, part), (part, source), (part, part, source)]))
+        return
+    pixels = [None, None] if len(value.shape) == 1 else [random.choice((None, chosen(size, 8))) for size in sizes[:2]]
+    make.take(*pixels, random.choice((None, chosen(sizes[2], 70))))
 
 
 def _go_on(make: Ends, random: Random, name: str) -> None:

@@ -1,15 +1,18 @@
 """The fold: what a network computes, step by step → the integer graph. Torch modules and ONNX files share it.
 
-| place     | where a step stands in the network: what a message names, and how it refuses           |
-| link      | one elementwise layer that is not an op yet                                             |
-| pending   | a graph value and the links applied to it since                                         |
-| quantizer | numbers → few whole numbers                                                             |
-| folder    | the ops made so far; a pending value becomes codes, reals or an operand                 |
-| products  | linear and convolutional layers: weights become integers, what scales them links        |
-| pools     | largest and sums under a window                                                         |
-| shapes    | flatten, and the views that change no number                                            |
-| joins     | two pending values become one                                                           |
-| proof     | the finished graph against what the network itself computed, step by step               |
+| place      | where a step stands in the network: what a message names, and how it refuses     |
+| link       | one elementwise layer that is not an op yet                                      |
+| pending    | a graph value and the links applied to it since                                  |
+| quantizer  | numbers → few whole numbers                                                      |
+| folder     | the ops made so far; a pending value becomes codes or reals                      |
+| operand    | what a product reads of a pending value                                          |
+| products   | linear and convolutional layers: weights become integers, what scales them links |
+| pools      | largest and sums under a window                                                  |
+| shapes     | flatten, and the views that change no number                                     |
+| moves      | slices, permutations, repetitions, paddings: where each number comes from        |
+| transposed | transposed convolutions                                                          |
+| joins      | several pending values become one                                                |
+| proof      | the finished graph against what the network itself computed, step by step        |
 
 A door (`binarynet.lower`, `binarynet.importer`) records what its network does, and has a table from its operators to
 the functions of this package. Numpy only.
