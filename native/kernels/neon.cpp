@@ -20,8 +20,8 @@
 // were run under emulation only, which shows that they are right and not how fast they are.
 #include "neon.h"
 
-#include "shared.h"
 #include "bitsliced.h"
+#include "shared.h"
 
 namespace binarynet {
 namespace {

@@ -1,5 +1,6 @@
 #include "real.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
@@ -96,7 +97,7 @@ void RealMatmul::seal(const Kernels& kernels) {
 
 size_t RealMatmul::tile_rows() const {
     if (shape_.in_place()) return 512;
-    return std::clamp<size_t>(kTileBytes / (shape_.depth * 4) / 8 * 8, 8, 256);
+    return std::clamp<size_t>(kTileBytes / (shape_.depth * 4) / 8 * 8, 8, 64);  // as many as a kernel takes
 }
 
 size_t RealMatmul::scratch_bytes() const {
@@ -132,7 +133,8 @@ Work RealMatmul::work(const Frame& frame) const {
     }
     if (!shape_.in_place()) {
         work[Work::gathered] = reals * sizeof(float);
-        work[Work::taps] = rows * double(shape_.window->taps());
+        const bool lines = shape_.groups == 1 && shape_.window->dilation_x == 1;
+        work[Work::taps] = rows * double(lines ? shape_.window->kernel_height : shape_.window->taps());
     }
     return work;
 }
@@ -146,14 +148,29 @@ std::string RealMatmul::kernel(const Frame&) const {
     return text;
 }
 
+// A line of the window is one copy where its pixels follow one another.
 void RealMatmul::gather(const Frame& frame, size_t first, size_t count, size_t group, float* row) const {
     const Window& w = *shape_.window;
+    const bool lines = shape_.groups == 1 && w.dilation_x == 1;
     const size_t channels = shape_.from.channels / shape_.groups, columns = w.out_width();
     for (size_t r = first; r < first + count; ++r) {
         const float* image = frame.at<float>(reads()[0]) + r / w.positions() * shape_.from.numbers();
         const size_t oy = r % w.positions() / columns, ox = r % columns;
         for (size_t ky = 0; ky < w.kernel_height; ++ky) {
-            const size_t iy = w.row(oy, ky);
+            const size_t iy = w.row(oy, ky), line = w.kernel_width * channels;
+            if (lines && iy < w.height) {
+                const size_t start = ox * w.stride_x, end = start + w.kernel_width;  // in the padded image
+                const size_t from = std::clamp(w.left, start, end) - start;
+                const size_t to = std::clamp(w.left + w.width, start, end) - start;
+                std::fill_n(row, from * channels, pad_);
+                if (from < to)
+                    std::memcpy(row + from * channels,
+                                image + (iy * w.width + start + from - w.left) * channels,
+                                (to - from) * channels * 4);
+                std::fill(row + to * channels, row + line, pad_);
+                row += line;
+                continue;
+            }
             for (size_t kx = 0; kx < w.kernel_width; ++kx, row += channels) {
                 const size_t ix = w.column(ox, kx);
                 if (iy < w.height && ix < w.width)
