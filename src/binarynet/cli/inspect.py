@@ -81,6 +81,10 @@ def inspect(
         f"{human_bytes(summary.file_bytes)} on disk, {human_bytes(summary.float32_bytes)} in float32 "
         f"({summary.shrink:.1f} times smaller); {summary.binary_macs / 1e6:,.1f} million binary MACs an image"
     )
+    macs, moved, seconds = (f"{100 * share:.0f} %" for share in summary.real_share(1))
+    console.print(
+        f"in float32: {macs} of the MACs, {moved} of the bytes moved, {seconds} of the expected time of one image"
+    )
     for key, text in graph.meta.items():
         console.print(f"{key}: {text.replace(chr(10), ', ')}", style="dim")
 

@@ -48,7 +48,8 @@ class Layer:
     """One op of the graph. Counts are for one image; ``reach`` is the receptive field in input pixels.
 
     ``kernel`` is that of the first batch size, ``memory`` the bytes of weights laid out for it; ``expected`` maps batch
-    sizes to how they run, and is empty for ops that cost nothing or are part of another.
+    sizes to how they run, and is empty for ops that cost nothing or are part of another. ``real``: whether it reads,
+    holds or makes float32.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Layer:
     kernel: str
     memory: int
     expected: dict[int, Expected]
+    real: bool
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,19 @@ class Summary:
     @property
     def shrink(self) -> float:
         return self.float32_bytes / self.file_bytes
+
+    def real_share(self, batch: int) -> tuple[float, float, float]:
+        """What part of the MACs, of the bytes moved and of the expected time of a batch is float32, each of 1: why a
+        network that is called binary may be slow."""
+
+        def part(of: Callable[[Layer], float]) -> float:
+            whole = sum(map(of, self.layers))
+            return sum(of(layer) for layer in self.layers if layer.real) / whole if whole else 0.0
+
+        def seconds(layer: Layer) -> float:
+            return layer.expected[batch].seconds if batch in layer.expected else 0.0
+
+        return part(lambda layer: layer.binary_macs), part(lambda layer: layer.bytes_moved), part(seconds)
 
 
 @takes(graph=(Graph, "a Graph"), session=(Session, "a Session of that graph"))
@@ -116,6 +131,8 @@ def summarise(graph: Graph, file_bytes: int, session: Session, batches: tuple[in
                     for batch, steps in plans.items()
                     if op.name in steps
                 },
+                real=any(value.encoding.is_float for value in (*read, values[op.name]))
+                or getattr(op, "weight_encoding", "") == "f32",
             )
         )
     return Summary(
