@@ -9,7 +9,7 @@ namespace binarynet {
 namespace {
 
 constexpr size_t kChunkBytes = 1 << 20;  // of a chunk of images, what outlives a stage included
-constexpr size_t kChunkImages = 512;  // as many rows as a word of the bitsliced kernels
+constexpr size_t kChunkImages = 512;     // as many rows as a word of the bitsliced kernels
 // From so many images a thread on, threads take images each for themselves instead of sharing every layer.
 constexpr size_t kImagesPerThread = 8;
 
