@@ -84,10 +84,10 @@ def test_inspect_says_what_each_layer_runs_on_and_for_how_long(run, capsys):
     found = answer(capsys, "inspect", run / "model.bnn", "--batch", "50")
     layers = {layer["name"]: layer for layer in found["layers"]}
     for name in ("linear1", "linear2", "classes"):
-        assert layers[name]["kernel"].startswith(("popcount", "tiles"))
+        assert layers[name]["kernel"].startswith(("popcount", "tiles", "vertical", "bitsliced", "lookup"))
         one, many = (layers[name]["expected"][batch] for batch in ("1", "50"))
         assert 0 < one["seconds"] < many["seconds"]
-        assert many["kernel"].startswith(("popcount", "tiles"))
+        assert many["kernel"].startswith(("popcount", "tiles", "vertical", "bitsliced", "lookup"))
     assert layers["sign1"]["expected"] == {}, "it is part of linear1"
     assert sum(layer["expected"]["50"]["seconds"] for layer in layers.values() if layer["expected"]) == pytest.approx(
         found["seconds"]["50"]
@@ -198,7 +198,7 @@ WRONG = {
     "run {convnet} {text}": "neither a .npy array nor a picture",
     "run {convnet} {convnet} --isa z80": "unknown instruction set 'z80'",
     "inspect {convnet} --kernel warp": "unknown kernel 'warp'; there are: popcount, tiles, vertical, bitsliced",
-    "inspect {convnet} --kernel lookup": "conv1: cannot run on the kernel 'lookup'; it can run on popcount",
+    "inspect {convnet} --kernel multiply": "conv1: cannot run on the kernel 'multiply'; it can run on popcount",
     "inspect {convnet} --isa portable --kernel tiles": "the instruction set 'portable' has no kernel 'tiles'",
     "bench {convnet} --layers --every-isa": "--layers shows one instruction set",
     "bench {convnet} --batch 0": "positive whole numbers",
