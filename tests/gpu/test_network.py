@@ -158,8 +158,9 @@ def test_what_only_moves_or_gates_values_agrees(make):
 
 
 def test_weights_lie_packed_once_until_a_method_wants_them_otherwise():
-    graph, packed = small_mlp(features=64, hidden=128), 128 * 64 // 8 + 3 * 128 // 8
-    codes = np.zeros((20, 64), np.uint8)
+    # Two words a row, so that what is turned round is a copy.
+    graph, packed = small_mlp(features=128, hidden=128), 128 * 128 // 8 + 3 * 128 // 8
+    codes = np.zeros((20, 128), np.uint8)
     held = {}
     for method in ("dot", "xnor", "int8"):
         network = Network(graph, DEVICE, method)
