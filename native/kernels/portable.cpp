@@ -9,9 +9,9 @@
 // across the word. 12 operations a word; where the compiler has a popcount instruction (aarch64 cnt,
 // -mpopcnt) it is used instead.
 #include "base/bits.h"
+#include "bitsliced.h"
 #include "contract.h"
 #include "shared.h"
-#include "bitsliced.h"
 
 namespace binarynet {
 namespace {
