@@ -120,3 +120,12 @@ def test_a_pair_is_read_from_two_numbers_or_one_for_both() -> None:
     assert recipe.with_settings({"exponents": "2"}).exponents == (2, 2)  # type: ignore[attr-defined]
     with pytest.raises(RecipeError, match="needs one value, or 2 separated by commas"):
         recipe.with_settings({"exponents": "1,2,3"})
+
+
+def test_a_net_for_a_small_chip_has_one_convolution_before_each_pool_and_no_hidden_dense_layer() -> None:
+    settings = {"convolutions": "single", "dense_layers": "0", "width_multiplier": "0.25"}
+    model = recipes.get("bnn-cifar10").with_settings(settings).model((1, 28, 28), 10)
+    weights = [
+        tuple(value.shape) for key, value in model.named_parameters() if key.endswith("weight") and value.ndim > 1
+    ]
+    assert weights == [(32, 1, 3, 3), (64, 32, 3, 3), (64, 64, 3, 3), (10, 576)]

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -39,7 +39,7 @@ from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, SteSign, squared
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.networks import Modules, doubled, mlp, scaled, vgg
 from binarynet.recipes.recipe import Recipe
-from binarynet.recipes.settings import Count, Positive, Range, Share
+from binarynet.recipes.settings import Count, Natural, Positive, Range, Share
 
 EPSILON, MOMENTUM = 1e-4, 0.1  # of BatchNorm; torch's momentum is Lasagne's alpha
 # Latent weights never leave the window [−1, 1], so the clipped estimator passes every gradient, for more work.
@@ -118,7 +118,8 @@ class BnnConvNet(Bnn):
 
     Order: convolution (3 × 3, zeros outside) – pool – BatchNorm – sign. ``filters`` is the first pair's number;
     ``width_multiplier`` shrinks or widens the whole net; ``augmented`` images are padded by 4, cropped and flipped
-    (not in the paper).
+    (not in the paper). For a small chip, ``convolutions=single`` leaves one before each pool, 128 – 256 – 256, and
+    ``dense_layers=0`` none of the hidden dense layers.
     """
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 11.40, "svhn": 2.80}
@@ -126,11 +127,18 @@ class BnnConvNet(Bnn):
     filters: Count = 128
     hidden: Count = 1024
     width_multiplier: Positive = 1.0
+    convolutions: Literal["pairs", "single"] = "pairs"
+    dense_layers: Natural = 2
     augmented: bool = False
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         filters, hidden = doubled(self.filters, self.width_multiplier), scaled(self.hidden, self.width_multiplier)
-        return vgg(shape, classes, filters, [hidden] * 2, self.conv, self.dense, self.answer)
+        if self.convolutions == "single":
+            filters = [filters[0], filters[2], filters[2]]
+        pooled = 2 if self.convolutions == "pairs" else 1
+        return vgg(
+            shape, classes, filters, [hidden] * self.dense_layers, self.conv, self.dense, self.answer, pooled=pooled
+        )
 
     def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
         """Binary convolution – (pool) – BatchNorm – sign."""

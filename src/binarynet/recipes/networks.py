@@ -50,8 +50,9 @@ def vgg(
     answer: Answer,
     *,
     head: Modules | None = None,
+    pooled: int = 2,
 ) -> Sequential:
-    """Head – convolutions with a 2 × 2 pool in every second – flatten – a dense block for each of ``hidden`` – answer.
+    """Head – convolutions, every ``pooled``-th with a 2 × 2 pool – flatten – dense blocks for ``hidden`` – answer.
 
     Convolutions keep the size of the image, each pool halves it, and a row or column left over is dropped. Dense blocks
     count on from the convolutions: 7, 8 after six of them.
@@ -59,11 +60,11 @@ def vgg(
     net: Modules = dict(head or {"bytes": ByteInput()})
     channels, height, width = shape
     for k, count in enumerate(filters, 1):
-        pool: Modules = {f"pool{k}": nn.MaxPool2d(2)} if k % 2 == 0 else {}
+        pool: Modules = {f"pool{k}": nn.MaxPool2d(2)} if k % pooled == 0 else {}
         net |= conv(k, channels, count, pool)
         channels = count
     net["flatten"] = nn.Flatten()
-    halved = 2 ** (len(filters) // 2)
+    halved = 2 ** (len(filters) // pooled)
     features = channels * (height // halved) * (width // halved)
     for k, count in enumerate(hidden, len(filters) + 1):
         net |= dense(k, features, count)
