@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "export": {"errors", "atomic", "graph", "format"},
     "importer": {"errors", "graph", "fold"},
     "gpu": {"errors", "graph", "format"},
-    "report": {"errors", "atomic", "graph", "runtime"},
+    "plot": {"errors", "graph", "runtime", "nn"},
+    "report": {"errors", "atomic", "data", "graph", "runtime", "plot"},
     "bench": {
         "errors",
         "atomic",

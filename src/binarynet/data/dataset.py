@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -189,11 +190,21 @@ class DataSet:
         splits = {part: Split(*pair) for part, pair in parts.items()}
         return cls(name, classes, **splits, origin={**origin, "notes": dict(notes)})
 
-    def __repr__(self) -> str:
-        shape, sizes = (
-            "×".join(map(str, self.shape)),
-            f"{len(self.train):,} / {len(self.validation):,} / {len(self.test):,}",
+    def _repr_html_(self) -> str:
+        """A table for notebooks: images of each class in each split. Names out of files are escaped."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        counts = [np.bincount(part.labels, minlength=len(self.classes)) for part in parts.values()]
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td>{''.join(f'<td>{count[index]:,}</td>' for count in counts)}</tr>"
+            for index, name in enumerate(self.classes[:50])
         )
+        more = f"… {len(self.classes) - 50} more" if len(self.classes) > 50 else ""
+        head = "".join(f"<th>{part}</th>" for part in ("class", *parts))
+        return f"<code>{escape(repr(self))}</code><table><tr>{head}</tr>{rows}</table>{more}"
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.shape))
+        sizes = " / ".join(f"{len(part):,}" for part in (self.train, self.validation, self.test))
         return f"DataSet({self.name!r}: {sizes} images of {shape}, {len(self.classes)} classes)"
 
 

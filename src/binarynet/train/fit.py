@@ -52,6 +52,16 @@ class Result:
     train_seconds: float
     model: nn.Module = dataclasses.field(repr=False)
 
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        rows = {
+            "best epoch": str(self.best_epoch),
+            "validation error": f"{self.validation_error:.2f} %",
+            "test error": f"{self.test_error:.2f} %",
+            "training time": f"{self.train_seconds:,.0f} s",
+        }
+        return f"<table>{''.join(f'<tr><th>{name}</th><td>{text}</td></tr>' for name, text in rows.items())}</table>"
+
 
 class _Plan(NamedTuple):
     """What a process must know to take part in a run."""
