@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "lower": {"errors", "nn", "graph", "fold"},
     "format": {"errors", "atomic", "graph", "models"},
     "runtime": {"errors", "atomic", "pixels", "format", "graph", "_native", "gpu"},
-    "export": {"errors", "atomic", "graph", "format"},
+    "export": {"errors", "atomic", "plugins", "graph", "format"},
     "importer": {"errors", "graph", "fold"},
     "gpu": {"errors", "graph", "format"},
     "plot": {"errors", "graph", "runtime", "nn"},

@@ -78,12 +78,16 @@ def test_an_installed_package_adds_recipes_data_sets_and_export_targets(
 ) -> None:
     """As pip lays it out: a module, and a .dist-info folder with its entry points."""
     from binarynet import data
+    from binarynet.cli import main
 
     (tmp_path / "plugin_of_a_test.py").write_text(
         recipe_file("net", tmp_path)[2]
         + "from binarynet.data import DataSet\n"
         + "import numpy as np\n"
         + "recipe = Net(width=99)\n"
+        + "def export(graph, folder, options):\n"
+        + "    (folder / 'ops.txt').write_text(' '.join(op.name for op in graph.ops))\n"
+        + "    return [folder / 'ops.txt']\n"
         + "def stripes():\n"
         + "    images = np.arange(40 * 64, dtype=np.int64).reshape(40, 8, 8) % 255\n"
         + "    return DataSet.from_arrays(images, np.arange(40) % 2)\n"
@@ -93,6 +97,7 @@ def test_an_installed_package_adds_recipes_data_sets_and_export_targets(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin-of-a-test\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[binarynet.recipes]\nplugged-net = plugin_of_a_test:recipe\nbroken-net = plugin_of_a_test:nothing\n"
+        "[binarynet.exports]\nops = plugin_of_a_test\n"
         "[binarynet.datasets]\nstripes = plugin_of_a_test:stripes\nno-set = plugin_of_a_test:Net\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -103,6 +108,8 @@ def test_an_installed_package_adds_recipes_data_sets_and_export_targets(
         assert recipes.name_of(recipe) == "plugged-net"
         assert data.load("stripes").shape == (1, 8, 8)
         assert len(data.load_split("stripes", "all")) == 40
+        assert main(["export", "digits", "--to", "ops", "--out", str(tmp_path / "out")]) == 0
+        assert (tmp_path / "out" / "ops.txt").read_text().startswith("input ")
         with pytest.raises(BinarynetError, match=r"binarynet.recipes 'broken-net' .*cannot be imported"):
             recipes.get("broken-net")
         with pytest.raises(BinarynetError, match=r"binarynet.datasets 'no-set' .* gives a Net; needed is a DataSet"):

@@ -50,6 +50,7 @@ def _run(arguments: Sequence[str]) -> int:
             recipes,
             report,
             run,
+            sweep,
             train,
             tune,
             verify,

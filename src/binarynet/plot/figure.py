@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,18 @@ Bytes = NDArray[np.uint8]
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty `Figure` of so many inches. `RuntimeUnavailable` where matplotlib is not installed."""
+    """An empty `Figure` of so many inches, which a notebook shows. `RuntimeUnavailable` without matplotlib."""
+    return _kind()(figsize=(width, height), layout="constrained")
+
+
+@cache
+def _kind() -> Any:
+    """Figures that show themselves in a notebook, as SVG; those of matplotlib need pyplot for it."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise RuntimeUnavailable("pictures need matplotlib: pip install 'binarynet[report]'") from error
-    return Figure(figsize=(width, height), layout="constrained")
+    return type("Picture", (Figure,), {"_repr_html_": as_svg})
 
 
 def plain(axes: Any, title: str = "", xlabel: str = "", ylabel: str = "") -> None:

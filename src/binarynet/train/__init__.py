@@ -14,6 +14,7 @@
 | config     | the config.json of a run as the beginning of another one           |
 | check      | what is refused before a run writes anything                       |
 | fit        | `fit(recipe, data, out)`: all of it                                |
+| sweep      | a search over settings, by Optuna                                  |
 | load       | `load_run(out)`: the recipe and the best model of a run            |
 """
 
