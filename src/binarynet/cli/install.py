@@ -13,6 +13,8 @@ _EXTRAS = {
     "pooch": "data",
     "matplotlib": "plot",
     "PIL": "images",
+    "jinja2": "report",
+    "optuna": "sweep",
 }
 
 TORCH = (

@@ -135,9 +135,12 @@ def gather(pile: Pile, part_of: NDArray[np.intp], parts: int, progress: bool = F
 
 def _shown(pile: Pile, rows: NDArray[np.intp], progress: bool) -> Iterator[Bytes]:
     """The pieces, with a bar on standard error where that is a terminal (or a notebook)."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+    except ImportError:  # a plain install, without the command line
+        yield from pile.read(rows)
+        return
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not (progress and _is_watched(console))) as bar:
         task = bar.add_task(f"reading {len(rows):,} images", total=len(rows))
