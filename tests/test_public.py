@@ -44,7 +44,7 @@ def test_the_reference_has_an_entry_for_what_users_call():
         "binarynet.train.fit",
         "binarynet.plot.bits",
     ):
-        assert f"::: binarynet.{name}\n" in page
+        assert f"::: {name}\n" in page
 
 
 USER = """
