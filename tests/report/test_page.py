@@ -78,6 +78,32 @@ def test_without_images_the_model_is_shown_and_it_is_said(tmp_path, monkeypatch)
     assert main(["report", "bare.bnn", "--data", "nowhere/at/all"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("config.json", "{"),
+        ("config.json", "[]"),
+        ("config.json", '{"recipe": "x", "settings": 3}'),
+        ("result.json", '{"best_epoch": "<b>"}'),
+        ("result.json", '{"best_epoch": 1}'),
+        ("metrics.csv", "epoch,train_loss\n1,x\n"),
+        ("metrics.csv", "a,b\n1,2\n"),
+    ],
+)
+def test_a_damaged_run_folder_is_named_in_a_line(file, text, tmp_path, capsys):
+    (tmp_path / "model.bnn").write_bytes(find("digits").read_bytes())
+    (tmp_path / "config.json").write_text('{"recipe": "x", "settings": {"<i>": "<b>"}}')
+    assert main(["report", str(tmp_path)]) == 0
+    assert "<i>" not in (tmp_path / "report.html").read_text()
+    (tmp_path / file).write_text(text)
+    capsys.readouterr()
+    for verb in ("report", "compare"):
+        assert main([verb, str(tmp_path)]) == 2
+        printed = capsys.readouterr().err
+        assert file in printed
+        assert printed.count("\n") == 1
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_images_are_no_problem(count):
     file = find("digits")

@@ -10,6 +10,8 @@ from typing import Any
 from binarynet.errors import InputError
 from binarynet.plot.history import Rows, read_metrics
 
+_NUMBERS = ("best_epoch", "validation_error", "test_error", "train_seconds")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -27,7 +29,13 @@ def read_run(folder: Path) -> Run | None:
         return None
     metrics = folder / "metrics.csv"
     rows = read_metrics(metrics) if metrics.is_file() else []
-    return Run(folder, _read(folder / "config.json"), _read(folder / "result.json"), rows)
+    config, result = _read(folder / "config.json"), _read(folder / "result.json")
+    if not isinstance(config.get("settings"), dict) or not isinstance(config.get("recipe"), str):
+        raise InputError(f"{folder / 'config.json'} was not written by a run: it lacks recipe or settings")
+    wrong = [name for name in _NUMBERS if not isinstance(result.get(name, 0), int | float)]
+    if wrong or (result and not all(name in result for name in _NUMBERS)):
+        raise InputError(f"{folder / 'result.json'} was not written by a run: {', '.join(_NUMBERS)} are its numbers")
+    return Run(folder, config, result, rows)
 
 
 def _read(path: Path) -> dict[str, Any]:
