@@ -21,7 +21,7 @@ MODULES = (
     "binarynet", "binarynet.data", "binarynet.nn", "binarynet.optim", "binarynet.recipes", "binarynet.train",
     "binarynet.lower", "binarynet.graph", "binarynet.format", "binarynet.runtime", "binarynet.export",
     "binarynet.importer", "binarynet.report", "binarynet.plot", "binarynet.models", "binarynet.plugins",
-    "binarynet.errors",
+    "binarynet.hub", "binarynet.errors",
 )  # fmt: skip
 
 

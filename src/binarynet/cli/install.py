@@ -15,6 +15,7 @@ _EXTRAS = {
     "PIL": "images",
     "jinja2": "report",
     "optuna": "sweep",
+    "huggingface_hub": "hub",
 }
 
 TORCH = (

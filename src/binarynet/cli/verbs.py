@@ -47,6 +47,7 @@ def _run(arguments: Sequence[str]) -> int:
             inspect,
             lower,
             new,
+            push,
             recipes,
             report,
             run,
