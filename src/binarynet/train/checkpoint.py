@@ -173,8 +173,8 @@ class Checkpoints(Checkpoint):
     (another machine).
     """
 
-    def __init__(self, folder: RunFolder, evaluated: Evaluated) -> None:
-        self.folder, self.evaluated = folder, evaluated
+    def __init__(self, folder: RunFolder, evaluated: Evaluated | None = None) -> None:
+        self.folder, self.evaluated = folder, evaluated or Evaluated()
         self._lowest = float("inf")
         self._due = 0.0  # when last.ckpt is written next, by the monotonic clock
 
