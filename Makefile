@@ -4,6 +4,7 @@
 # make library        libbinarynet and bnn, in build/native (docs/embed.md)
 # make embed-check    the library installed, and both examples built against it, with two compilers
 # make bench-check  the suite's own rows against the last kept run on this kind of processor: ratios 10 % worse are named
+# make docs   the site, in build/site; a link that leads nowhere or a name without a page is an error
 # make check-isa        every instruction set of this machine, and those of AArch64 under emulation, with ==
 # make check-arm        those of AArch64 alone
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
@@ -22,7 +23,7 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test papers lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
+.PHONY: demo test papers docs lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
 	check-clang check-gpu-tiles gpu-check fuzz fuzz-sanitized clean
 
 demo: $(VENV)/installed
@@ -38,6 +39,9 @@ papers: $(VENV)/installed
 bench-check: $(VENV)/installed
 	$(BIN)/binarynet bench suite --peers binarynet:default,torch:float32 --seconds 0.3 \
 		--against benchmarks/results --out runs/bench-check
+
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

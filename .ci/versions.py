@@ -85,7 +85,7 @@ def check_bounds() -> None:
         if found := re.match(r"([\w-]+)==([\d.]+)", line):
             oldest.setdefault(*found.groups())
     extras = project["optional-dependencies"]
-    extra = [one for name in ("cli", "train", "data", "plot", "images") for one in extras[name]]
+    extra = [one for name in ("cli", "train", "data", "plot", "images", "report", "sweep") for one in extras[name]]
     for requirement in [*project["dependencies"], *extra]:
         if requirement.startswith("binarynet["):
             continue

@@ -60,7 +60,7 @@ STOPPED = {
     "eval digits --data digits": "binarynet.data.load_split",
     "inspect digits": "binarynet.format.load",
     "verify digits": "binarynet.format.load",
-    "run digits x.npy": "binarynet.runtime.load",
+    "run digits x.npy": "binarynet.format.load",
     "export digits --to c --out x": "binarynet.format.load",
     "import x.onnx --out x.bnn": "binarynet.importer.import_onnx",
     "bench digits": "binarynet.format.load",

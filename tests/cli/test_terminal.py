@@ -79,7 +79,7 @@ def test_no_line_is_wider_than_the_terminal(command, width, monkeypatch, capsys)
 
 
 def test_into_a_pipe_goes_a_line_a_row_and_no_blanks_at_the_end():
-    command = [sys.executable, "-m", "binarynet.cli", "inspect", "mnist-small"]
+    command = [sys.executable, "-m", "binarynet.cli", "inspect", "mnist-small", "--wide"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert [line for line in lines if line != line.rstrip()] == []
     assert next(line for line in lines if line.startswith("conv1 ")).endswith("fused threshold")

@@ -90,6 +90,7 @@ def epochs(
     trainer: Any = SimpleNamespace(
         is_global_zero=True,
         max_epochs=max_epochs,
+        should_stop=False,
         strategy=SimpleNamespace(broadcast=lambda value: value),
         save_checkpoint=lambda path: save({"epoch": module.row["epoch"]}, path),
     )

@@ -11,8 +11,9 @@ import pytest
 
 from binarynet import recipes
 from binarynet.data import DataSet
+from binarynet.recipes import name_of
 from binarynet.train import RunFolder, TrainingError, load_run
-from binarynet.train.folder import describe, recipe_name
+from binarynet.train.folder import describe
 from tests.train.tiny import Tiny, blobs
 
 
@@ -117,8 +118,8 @@ def test_a_path_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:
 
 def test_every_recipe_is_known_by_its_name(data: DataSet) -> None:
     for name in recipes.names():
-        assert recipe_name(recipes.get(name)) == name
-    assert recipe_name(recipes.get("bnn-mnist").with_settings({"width": "64"})) == "bnn-mnist"
+        assert name_of(recipes.get(name)) == name
+    assert name_of(recipes.get("bnn-mnist").with_settings({"width": "64"})) == "bnn-mnist"
 
 
 @pytest.mark.parametrize(

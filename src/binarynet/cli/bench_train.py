@@ -10,7 +10,8 @@ import typer
 
 from binarynet.cli import complete
 from binarynet.cli.app import bench
-from binarynet.cli.options import AsJson, DataDir, Gradients, pairs
+from binarynet.cli.images import parse_shape
+from binarynet.cli.options import AsJson, Data, DataDir, Gradients, Shape, pairs
 from binarynet.cli.printing import console, human_bytes, show_json
 from binarynet.cli.table import Table
 from binarynet.errors import InputError
@@ -22,7 +23,9 @@ def train(
         list[str] | None,
         typer.Argument(help="Recipes.", show_default="bnn-mnist and bnn-cifar10", autocompletion=complete.recipes),
     ] = None,
+    data: Data = None,
     data_dir: DataDir = None,
+    shape: Shape = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,13 +48,14 @@ def train(
     if gradients is not None:
         native.checked_gradients(gradients, "--gradients")
     threads = threads or len(os.sched_getaffinity(0))
-    given = pairs(settings or [])
+    given = pairs(settings or []) | ({"data": data} if data else {})
     found: dict[str, Any] = {}
     for name in recipe or ["bnn-mnist", "bnn-cifar10"]:
         chosen = catalogue.get(name).with_settings(given)
         if chosen.batch_size < 2:
             raise InputError(f"{name}: batch_size={chosen.batch_size}; BatchNorm needs two images.")
-        found[name] = compare(chosen, load(chosen.data, data_dir), steps=steps, threads=threads, gradients=gradients)
+        images = load(chosen.data, data_dir, shape=parse_shape(shape), progress=True)
+        found[name] = compare(chosen, images, steps=steps, threads=threads, gradients=gradients)
     multiplied = {"products by": native.kernel() or "torch", "gradients": gradients or native.gradients()}
     setting = {**machine(), "threads": str(threads), "steps": str(steps), **multiplied}
     if as_json:

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from binarynet.cli import complete
 from binarynet.cli.app import app
-from binarynet.cli.options import AsJson, DataDir, Isa, ModelFile, Threads
+from binarynet.cli.images import data_of, split_of
+from binarynet.cli.options import AsJson, Data, DataDir, Isa, ModelFile, SplitName, Threads
 from binarynet.cli.printing import console, show_json
 from binarynet.errors import InputError, closest
 
@@ -16,12 +16,9 @@ from binarynet.errors import InputError, closest
 @app.command(name="eval")
 def evaluate(
     file: ModelFile,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Data set.", show_default="the one it was trained on", autocompletion=complete.data_sets),
-    ] = None,
+    data: Data = None,
     data_dir: DataDir = None,
-    split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    split: SplitName = "test",
     engine: Annotated[str, typer.Option(help="native, or oracle (slow and obvious).")] = "native",
     isa: Isa = None,
     threads: Threads = 0,
@@ -41,7 +38,6 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a model's accuracy, and with --check prove that the engines agree. Exit code 1 if they do not."""
-    from binarynet.data import load_split
     from binarynet.format import load as load_graph
     from binarynet.report import Agreement, oracle_logits, with_native, with_torch
     from binarynet.runtime import Session
@@ -52,10 +48,8 @@ def evaluate(
             also = closest(part, ("oracle", "torch"))
             raise InputError(f"--check {part}:{also} Choose oracle, torch, or both separated by a comma.")
     graph = load_graph(file)
-    name = data or graph.meta.get("data")
-    if not name:
-        raise InputError(f"{file} does not say what it was trained on: give --data")
-    images = load_split(name, split, data_dir)  # type: ignore[arg-type]
+    name = data_of(graph, file, data)
+    images = split_of(graph, name, split, data_dir)
     session = Session(graph, engine=engine, isa=isa, threads=threads)
     right = int((session.predict(images.images) == images.labels).sum())
     agreements: list[Agreement] = []

@@ -14,7 +14,8 @@ import typer
 
 from binarynet.cli import complete
 from binarynet.cli.app import app
-from binarynet.cli.options import AsJson, DataDir, ModelFile
+from binarynet.cli.images import split_of
+from binarynet.cli.options import AsJson, DataDir, ModelFile, SplitName
 from binarynet.cli.printing import console, human_bytes, show_json
 from binarynet.errors import InputError
 from binarynet.export import TARGETS, options_of
@@ -71,7 +72,7 @@ def export(
         ),
     ] = None,
     data_dir: DataDir = None,
-    split: Annotated[str, typer.Option(help="What --check reads: test, validation or train.")] = "test",
+    split: SplitName = "test",
     limit: Annotated[
         int | None,
         typer.Option(help="How many images --check takes at most.", min=1, show_default="what the target runs"),
@@ -125,14 +126,13 @@ def _check(
     graph: Any, to: str, folder: Path, options: Any, data: str, split: str, limit: int | None, data_dir: Path | None
 ) -> tuple[Any, str]:
     """Run what was written on a split, or as much of it as the target runs; how it compares, and what it says."""
-    from binarynet.data import load_split
     from binarynet.export import answers
     from binarynet.graph import Encoding
     from binarynet.report import compared, oracle_logits
     from binarynet.runtime.images import adapt
 
     most = limit if limit is not None else getattr(TARGETS[to], "CHECKED", None)
-    images = load_split(data, split, data_dir).images[:most]  # type: ignore[arg-type]
+    images = split_of(graph, data, split, data_dir).images[:most]
     codes = adapt(images, graph.input.shape, Encoding.parse(graph.input.encoding))
     found = answers(graph, to, folder, options, codes)
     return compared(f"{found.by} on {data} {split}", graph, found.logits, oracle_logits(graph, images)), found.said

@@ -10,7 +10,8 @@ import typer
 
 from binarynet.cli import complete
 from binarynet.cli.app import app
-from binarynet.cli.options import AsJson, DataDir
+from binarynet.cli.images import split_of
+from binarynet.cli.options import AsJson, DataDir, SplitName
 from binarynet.cli.printing import console, human_bytes, show_json
 
 
@@ -39,7 +40,7 @@ def import_model(
         ),
     ] = None,
     data_dir: DataDir = None,
-    split: Annotated[str, typer.Option(help="What --check reads: test, validation or train.")] = "test",
+    split: SplitName = "test",
     as_json: AsJson = False,
 ) -> None:
     """Read a QONNX file, such as Brevitas exports, into a model. With --check, exit code 1 if a class differs."""
@@ -70,12 +71,11 @@ def import_model(
 
 def _check(graph: Any, file: Path, pixels: str | None, data: str, split: str, data_dir: Path | None) -> Any:
     """The classes of the file, run by the qonnx package, beside the oracle's."""
-    from binarynet.data import load_split
     from binarynet.export.qonnx import CHECKED, executed
     from binarynet.importer import shown
     from binarynet.report import Agreement, oracle_logits
 
-    images = load_split(data, split, data_dir).images[:CHECKED]  # type: ignore[arg-type]
+    images = split_of(graph, data, split, data_dir).images[:CHECKED]
     found = executed(file, shown(file, images, pixels)).reshape(len(images), -1)
     expected = oracle_logits(graph, images).reshape(len(images), -1)
     equal = np.count_nonzero(found.argmax(axis=1) == expected.argmax(axis=1))

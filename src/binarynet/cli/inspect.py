@@ -16,7 +16,7 @@ from binarynet.cli.options import AsJson, Isa, Kernel, ModelFile
 from binarynet.cli.printing import console, human_bytes, human_time, show_json
 from binarynet.cli.table import Table
 from binarynet.graph import Graph
-from binarynet.report import Layer
+from binarynet.report import Layer, Summary
 
 
 @app.command()
@@ -27,6 +27,7 @@ def inspect(
     kernel: Kernel = None,
     batch: Annotated[int, typer.Option(min=1, help="The batch size to plan for, besides 1.")] = 100,
     threads: Annotated[int, typer.Option(min=0, help="Threads to plan for; 0 = as many as a run takes.")] = 1,
+    wide: Annotated[bool, typer.Option("--wide", help="Show all that is known of a layer.")] = False,
     analysis: Annotated[
         bool, typer.Option("--analysis", help="Repeated filters, memory and energy against float32, as the papers do.")
     ] = False,
@@ -55,22 +56,7 @@ def inspect(
         how["prices"] = prices.source(session.isa)
         show_json({**asdict(summary), "meta": dict(graph.meta), **how})
         return
-    times = [f">batch {size}" for size in batches]
-    shown = Table("layer", "op", "makes", "weights", ">binary MACs", ">stored", ">moved", ">sees", *times, "kernel")
-    for layer in summary.layers:
-        shown.add_row(
-            layer.name,
-            layer.op,
-            layer.makes,
-            layer.weights,
-            f"{layer.binary_macs:,}" if layer.binary_macs else "",
-            human_bytes(-(-layer.stored_bits // 8)) if layer.stored_bits else "",
-            human_bytes(layer.bytes_moved),
-            f"{layer.reach[0]}×{layer.reach[1]}",
-            *(human_time(layer.expected[size].seconds) if size in layer.expected else "" for size in batches),
-            _kernels(layer, batch),
-        )
-    console.print(shown)
+    console.print(_layers(summary, batches, batch) if wide else _few(summary))
     together = ", ".join(f"{human_time(seconds)} for a batch of {size}" for size, seconds in summary.seconds.items())
     console.print(
         f"expected with {session.isa} on {session.threads} thread{'s' if session.threads > 1 else ''}: {together}; "
@@ -87,6 +73,42 @@ def inspect(
     )
     for key, text in graph.meta.items():
         console.print(f"{key}: {text.replace(chr(10), ', ')}", style="dim")
+
+
+def _few(summary: Summary) -> Table:
+    """What fits 80 columns."""
+    shown = Table("layer", "op", "makes", ">binary MACs", ">stored", ">one image", "kernel")
+    for layer in summary.layers:
+        shown.add_row(
+            layer.name,
+            layer.op,
+            layer.makes,
+            f"{layer.binary_macs:,}" if layer.binary_macs else "",
+            human_bytes(-(-layer.stored_bits // 8)) if layer.stored_bits else "",
+            human_time(layer.expected[1].seconds) if 1 in layer.expected else "",
+            layer.kernel.partition(",")[0],
+        )
+    return shown
+
+
+def _layers(summary: Summary, batches: tuple[int, ...], batch: int) -> Table:
+    """All of it."""
+    times = [f">batch {size}" for size in batches]
+    shown = Table("layer", "op", "makes", "weights", ">binary MACs", ">stored", ">moved", ">sees", *times, "kernel")
+    for layer in summary.layers:
+        shown.add_row(
+            layer.name,
+            layer.op,
+            layer.makes,
+            layer.weights,
+            f"{layer.binary_macs:,}" if layer.binary_macs else "",
+            human_bytes(-(-layer.stored_bits // 8)) if layer.stored_bits else "",
+            human_bytes(layer.bytes_moved),
+            f"{layer.reach[0]}×{layer.reach[1]}",
+            *(human_time(layer.expected[size].seconds) if size in layer.expected else "" for size in batches),
+            _kernels(layer, batch),
+        )
+    return shown
 
 
 def _kernels(layer: Layer, batch: int) -> str:

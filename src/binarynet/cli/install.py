@@ -13,6 +13,9 @@ _EXTRAS = {
     "pooch": "data",
     "matplotlib": "plot",
     "PIL": "images",
+    "jinja2": "report",
+    "optuna": "sweep",
+    "huggingface_hub": "hub",
 }
 
 TORCH = (

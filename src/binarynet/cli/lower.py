@@ -19,16 +19,26 @@ def lower(
     """Lower the best checkpoint of a run to the integer graph and write it."""
     from binarynet.train import RunFolder, load_run
 
-    recipe, model = load_run(run)
+    _, model = load_run(run)
     config = RunFolder(run).read_config()
     file = out or run / "model.bnn"
     shape = tuple(config["data"]["shape"])
-    write_model(model, config["recipe"], shape, config["data"]["classes"], recipe.data, file)
+    found = config["data"]
+    background = found.get("background")
+    write_model(model, config["recipe"], shape, found["classes"], found["name"], file, background=background)
     console.print(f"{file}: {human_bytes(file.stat().st_size)}", highlight=False)
 
 
 def write_model(
-    model: Any, recipe: str, shape: tuple[int, int, int], classes: Any, data: str, file: Path, *, quiet: bool = False
+    model: Any,
+    recipe: str,
+    shape: tuple[int, int, int],
+    classes: Any,
+    data: str,
+    file: Path,
+    *,
+    background: str | None = None,
+    quiet: bool = False,
 ) -> Any:
     """Lower a trained module and save it with what a user of the file wants to know; returns the graph.
 
@@ -37,12 +47,15 @@ def write_model(
     from binarynet import __version__
     from binarynet.format import save
     from binarynet.lower import lower
+    from binarynet.recipes.own import short
 
     meta = {
-        "recipe": recipe,
+        "recipe": short(recipe),
         "data": data,
+        "shape": "x".join(map(str, shape)),
         "classes": "\n".join(classes),
         "made by": f"binarynet {__version__}",
+        **({"background": background} if background else {}),
     }
     say = None if quiet else lambda line: console.print(line, highlight=False)
     graph = lower(model, shape, meta, allow_real=True, say=say)  # a recipe says itself what is real

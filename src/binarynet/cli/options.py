@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -44,7 +44,30 @@ DataDir = Annotated[
     Path | None,
     typer.Option(help="Where the data sets are.", metavar="DIR", show_default="BINARYNET_DATA, or they are downloaded"),
 ]
-Precision = Annotated[str, typer.Option(help="32, or bf16 (training steps under autocast).")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="A data set's name, or the path of your own: class folders of pictures, .npz or .csv.",
+        show_default="the recipe's or the model's",
+        autocompletion=complete.data_sets,
+    ),
+]
+Shape = Annotated[
+    str | None,
+    typer.Option(
+        help="What pictures of your own are brought to, such as 3x32x32.",
+        metavar="CxHxW",
+        show_default="as they are, all of one size",
+    ),
+]
+Background = Annotated[
+    Literal["black", "white"] | None,
+    typer.Option(help="What transparent places of a picture show.", show_default="what the ink stands out from"),
+]
+SplitName = Annotated[str, typer.Option(help="test, validation, train, or all images.")]
+Precision = Annotated[
+    str | None, typer.Option(help="32, or bf16 (training steps under autocast).", show_default="32", metavar="32|bf16")
+]
 Gradients = Annotated[
     str | None,
     typer.Option(

@@ -15,7 +15,8 @@ import typer
 from numpy.typing import NDArray
 
 from binarynet.cli.app import app
-from binarynet.cli.options import Isa, ModelFile, Threads
+from binarynet.cli.images import Shape, background_of, shape_of
+from binarynet.cli.options import Background, Isa, ModelFile, Threads
 from binarynet.cli.printing import fail
 from binarynet.data.pictures import read_picture
 from binarynet.errors import DataError, InputError, printable
@@ -40,10 +41,7 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a line for each image, with its logits.")
     ] = False,
-    background: Annotated[
-        Literal["black", "white"] | None,
-        typer.Option(help="What transparent places of a picture show.", show_default="what the ink stands out from"),
-    ] = None,
+    background: Background = None,
     engine: Annotated[
         str | None,
         typer.Option(
@@ -59,14 +57,17 @@ def run(
     A picture is brought to the size and colours that the model takes; what that changed stands behind its class.
     A file that cannot be read is named on standard error, the others are answered, and the exit code is 2.
     """
-    from binarynet.runtime import load
+    from binarynet.format import load
+    from binarynet.runtime import Session
 
-    session = load(file, engine=engine, device=device, isa=isa, threads=threads)
+    graph = load(file)
+    session = Session(graph, engine=engine, device=device, isa=isa, threads=threads)
+    background = background or background_of(graph)
     code = 0
     for path in inputs:
         first = 0
         try:
-            for piece in _pieces(path, session.input_shape, background):
+            for piece in _pieces(path, session.input_shape, shape_of(graph), background):
                 first = piece.first
                 _show(path, piece, session.logits(piece.images), session.classes, as_json)
         except (InputError, DataError) as error:
@@ -95,12 +96,15 @@ def _show(path: Path, piece: _Piece, logits: NDArray[Any], names: tuple[str, ...
     print("\n".join(lines), file=sys.stdout, flush=True)
 
 
-def _pieces(path: Path, shape: tuple[int, ...], background: Literal["black", "white"] | None) -> Iterator[_Piece]:
+def _pieces(
+    path: Path, shape: tuple[int, ...], picture: Shape | None, background: Literal["black", "white"] | None
+) -> Iterator[_Piece]:
     """The images of a file: a picture as one, a .npy array (one image, or a batch) a piece at a time."""
     if path.suffix == ".npy":
         yield from parts(path, shape)
     else:
-        pixels, notes = read_picture(path, *(shape if len(shape) == 3 else _square(shape[0])), background)
+        channels, height, width = picture or _square(shape[0])
+        pixels, notes = read_picture(path, height, width, channels, background)
         yield _Piece(pixels, 0, 1, notes)
 
 
@@ -148,10 +152,10 @@ def _is_one(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return prod(found) == shape[0] and (len(found) == 1 or found[0] != 1)
 
 
-def _square(features: int) -> tuple[int, int, int]:
+def _square(features: int) -> Shape:
     """The image a flat input stands for: square and grey, or square and RGB."""
     for channels in (1, 3):
         side = round((features / channels) ** 0.5)
         if side * side * channels == features:
-            return side, side, channels
+            return channels, side, side
     raise InputError(f"the model takes {features} features, which is no square picture; pass a .npy array")

@@ -9,25 +9,34 @@ import typer
 
 from binarynet.cli import complete
 from binarynet.cli.app import app
+from binarynet.cli.images import parse_shape
 from binarynet.cli.lower import write_model
-from binarynet.cli.options import AsJson, DataDir, Gradients, Precision, Threads, pairs
+from binarynet.cli.options import AsJson, Background, Data, DataDir, Gradients, Precision, Shape, Threads, pairs
 from binarynet.cli.printing import console, human_bytes, show_json
+from binarynet.errors import InputError
 
 
 @app.command()
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe; `binarynet recipes` lists them.", autocompletion=complete.recipes)
-    ],
-    data: Annotated[
         str | None,
-        typer.Option(
-            help="Another data set of the same image shape.",
-            show_default="the recipe's",
-            autocompletion=complete.data_sets,
+        typer.Argument(
+            help="A recipe; `binarynet recipes` lists them. Or your own: path/to/recipe.py:Name.",
+            show_default="that of --config",
+            autocompletion=complete.recipes,
         ),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The config.json of a run: its recipe, settings, data and seed. What else is given goes before it.",
+            show_default="none",
+        ),
+    ] = None,
+    data: Data = None,
     data_dir: DataDir = None,
+    shape: Shape = None,
+    background: Background = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs; the schedule stretches with them.", show_default="the recipe's")
     ] = None,
@@ -40,10 +49,13 @@ def train(
             show_default="the recipe's",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and noise.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of weights, order and noise.", show_default="that of --config, or 0")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/RECIPE-seedN")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, bit-exactly.")] = False,
-    precision: Precision = "32",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Take away the run that --out holds.")] = False,
+    precision: Precision = None,
     gradients: Gradients = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs on each machine.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
@@ -53,21 +65,35 @@ def train(
     """Train a recipe, choose the epoch on the validation split, test once, and write model.bnn."""
     from binarynet import recipes as catalogue
     from binarynet.data import load
-    from binarynet.train import fit, is_main_process
+    from binarynet.train import Config, fit, is_main_process
 
-    given = pairs(settings or [])
+    before = Config.read(config) if config else Config()
+    name = recipe or before.recipe
+    if not name:
+        raise InputError("give a RECIPE, or --config with the config.json of a run")
+    given = before.settings_of(name) | pairs(settings or [])
     given |= ({"data": data} if data else {}) | ({"epochs": str(epochs)} if epochs else {})
-    chosen = catalogue.get(recipe).with_settings(given)
-    data_set = load(chosen.data, data_dir)
-    folder = out or Path("runs") / f"{recipe}-seed{seed}"
+    chosen = catalogue.get(name).with_settings(given)
+    seed = seed if seed is not None else before.seed
+    if resume and overwrite:
+        raise InputError("--resume goes on with a run, --overwrite takes it away: give one of them")
+    data_set = load(
+        data or before.path or chosen.data,
+        data_dir,
+        shape=parse_shape(shape) or before.shape,
+        background=background or before.background,  # type: ignore[arg-type]
+        progress=not as_json,
+    )
+    folder = out or Path("runs") / f"{name.rpartition(':')[2] or Path(name).stem}-seed{seed}"
     result = fit(
         chosen,
         data_set,
         folder,
         seed=seed,
         resume=resume,
-        precision=precision,  # type: ignore[arg-type]
-        gradients=gradients,
+        exist="overwrite" if overwrite else "error",
+        precision=precision or before.precision,  # type: ignore[arg-type]
+        gradients=gradients or before.gradients,
         devices=devices,
         nodes=nodes,
         threads=threads or None,
@@ -76,7 +102,16 @@ def train(
     if not is_main_process():
         return
     file = folder / "model.bnn"
-    graph = write_model(result.model, recipe, data_set.shape, data_set.classes, chosen.data, file, quiet=as_json)
+    graph = write_model(
+        result.model,
+        catalogue.name_of(chosen),
+        data_set.shape,
+        data_set.classes,
+        data_set.name,
+        file,
+        background=data_set.origin.get("background"),
+        quiet=as_json,
+    )
     if as_json:
         document = {name: getattr(result, name) for name in ("best_epoch", "validation_error", "test_error")}
         show_json({**document, "run": str(folder), "model": str(file), "bytes": file.stat().st_size})

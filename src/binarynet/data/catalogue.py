@@ -1,13 +1,26 @@
-"""The data sets by name. To add one: a file beside this one that defines a `Source`, a line in `SOURCES`."""
+"""The data sets by name, and those of the user's own by their path.
+
+To add one for everybody: a file beside this one that defines a `Source`, a line in `SOURCES`. To add one from another
+package: an entry point of the group ``binarynet.datasets``, a function without arguments that returns a `DataSet`.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+
+from binarynet import plugins
 from binarynet.data import cifar10, digits, idx, svhn
 from binarynet.data.dataset import DataSet, Split, SplitName
 from binarynet.data.files import locate
+from binarynet.data.own.find import find
+from binarynet.data.own.pile import names_of, one_part
+from binarynet.data.own.values import Shape
+from binarynet.data.pictures import Background
 from binarynet.data.source import Source
 from binarynet.errors import DataError, closest, takes
 
@@ -27,47 +40,94 @@ def names() -> tuple[str, ...]:
 
 
 @takes(
-    name=(str, "a data set's name, such as 'digits'"), data_dir=(str | os.PathLike | None, "a folder's path, or None")
+    name=(str | os.PathLike, "a data set's name, such as 'digits', or a path"),
+    data_dir=(str | os.PathLike | None, "a folder's path, or None"),
 )
-def load(name: str, data_dir: Path | str | None = None, *, download: bool = True) -> DataSet:
+def load(
+    name: str | os.PathLike[str],
+    data_dir: Path | str | None = None,
+    *,
+    download: bool = True,
+    shape: Shape | None = None,
+    background: Background | None = None,
+    progress: bool = False,
+) -> DataSet:
     """Read a whole data set.
 
-    name: one of `names()`; case, `-` and `_` do not matter.
+    name: one of `names()`; case, `-` and `_` do not matter. Or the path of one of your own, see `DataSet.from_folder`.
     data_dir: a directory that holds a folder for the set, as `docs/data.md` lays it out. Searched first;
         then the directory that the environment variable BINARYNET_DATA names; then the download cache.
     download: whether what is not found may be downloaded into the cache.
+    shape, background, progress: of data of your own, as `DataSet.from_folder` has them.
 
     Raises `DataError`, which names the file and the way out: unknown name, file missing, wrong magic number,
     truncated, images and labels of different length, label out of range.
     """
-    source = _find(name)
-    files = locate(source, ("training", "test"), data_dir, download)
-    train, validation = source.read_training(files["training"])
-    return DataSet(source.name, source.classes, train, validation, source.read_test(files["test"]))
+    if (source := _find(name)) is not None:
+        files = locate(source, ("training", "test"), data_dir, download)
+        train, validation = source.read_training(files["training"])
+        return DataSet(source.name, source.classes, train, validation, source.read_test(files["test"]))
+    if (point := plugins.find("binarynet.datasets", str(name))) is not None:
+        return plugins.called(point, DataSet)
+    return DataSet.from_folder(_own(name), shape=shape, background=background, progress=progress)
 
 
 @takes(
-    name=(str, "a data set's name, such as 'digits'"),
-    split=(str, "'train', 'validation' or 'test'"),
+    name=(str | os.PathLike, "a data set's name, such as 'digits', or a path"),
+    split=(str, "'train', 'validation', 'test' or 'all'"),
     data_dir=(str | os.PathLike | None, "a folder's path, or None"),
 )
-def load_split(name: str, split: SplitName, data_dir: Path | str | None = None, *, download: bool = True) -> Split:
-    """Read one split; "test" opens (and downloads) no training file. Arguments and errors as for `load`."""
-    source = _find(name)
-    if split == "test":
-        return source.read_test(locate(source, ("test",), data_dir, download)["test"])
-    if split not in ("train", "validation"):
-        also = closest(split, ("train", "validation", "test"))
-        raise DataError(f"unknown split {split!r}.{also} There are 'train', 'validation' and 'test'.")
-    train, validation = source.read_training(locate(source, ("training",), data_dir, download)["training"])
-    return train if split == "train" else validation
+def load_split(
+    name: str | os.PathLike[str],
+    split: SplitName | Literal["all"],
+    data_dir: Path | str | None = None,
+    *,
+    download: bool = True,
+    shape: Shape | None = None,
+    background: Background | None = None,
+    classes: Sequence[str] | None = None,
+) -> Split:
+    """Read one split, or ``all`` images; "test" opens (and downloads) no training file. Arguments and errors as `load`.
+
+    classes: what labels of data of your own are numbered by: those of the model that is asked; None: its own.
+    """
+    if split not in ("train", "validation", "test", "all"):
+        also = closest(split, ("train", "validation", "test", "all"))
+        raise DataError(f"unknown split {split!r}.{also} There are 'train', 'validation', 'test' and 'all'.")
+    if (source := _find(name)) is not None and split != "all":
+        if split == "test":
+            return source.read_test(locate(source, ("test",), data_dir, download)["test"])
+        train, validation = source.read_training(locate(source, ("training",), data_dir, download)["training"])
+        return train if split == "train" else validation
+    if source is not None or plugins.find("binarynet.datasets", str(name)) is not None:
+        whole = load(name, data_dir, download=download)
+        parts = [whole.train, whole.validation, whole.test] if split == "all" else [getattr(whole, split)]
+        return Split(np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]))
+    found = find(_own(name), shape, background)
+    return Split(*one_part(found, tuple(classes or names_of(found)), split))
 
 
-def _find(name: str) -> Source:
+def is_own(name: str | os.PathLike[str]) -> bool:
+    """Whether this is the path of data of the user's own, and no name of the catalogue or of a plug-in."""
+    return _find(name) is None and plugins.find("binarynet.datasets", str(name)) is None and Path(name).exists()
+
+
+def _own(name: str | os.PathLike[str]) -> Path:
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    known = (*names(), *plugins.names("binarynet.datasets"))
+    if os.sep in str(name) or path.suffix:
+        raise DataError(f"{path} does not exist. Data is a folder of class folders, a .npz or a .csv file.")
+    raise DataError(
+        f"unknown data set {str(name)!r}.{closest(str(name), known)} Known: {', '.join(known)}; "
+        "or the path of your own."
+    )
+
+
+def _find(name: str | os.PathLike[str]) -> Source | None:
     known = {_plain(source.name): source for source in SOURCES}
-    if isinstance(name, str) and (source := known.get(_plain(name))):
-        return source
-    raise DataError(f"unknown data set {name!r}.{closest(name, names())} Known: {', '.join(names())}.")
+    return known.get(_plain(name)) if isinstance(name, str) else None
 
 
 def _plain(name: str) -> str:

@@ -47,16 +47,29 @@ def read_picture(
 
     Raises `InputError` for a file that is no picture of `FORMATS`, is damaged, or does not say what it shows.
     """
-    _import()
     if channels not in (1, 3):
         raise InputError(f"{path}: the model takes {channels} channels; a picture has 1 or 3. Pass a .npy array.")
+    picture, notes = open_picture(path, background)
+    return as_pixels(picture, height, width, channels, notes), notes
+
+
+def open_picture(path: Path, background: Background | None = None) -> tuple[Any, Notes]:
+    """A picture as Pillow has it, upright and opaque, of mode L or RGB with 8 bits, and what was done to it.
+
+    Errors as `read_picture`.
+    """
+    _import()
     if path.is_dir():
         raise InputError(f"{path} is a folder: pass the pictures in it, {path}/*")
     if path.exists() and not path.stat().st_size:
         raise InputError(f"{path} is empty: it holds 0 bytes")
     notes: Notes = []
     picture, kind = _open(path, notes)
-    picture = _plain(picture, kind, path, background, notes)
+    return _plain(picture, kind, path, background, notes), notes
+
+
+def as_pixels(picture: Any, height: int, width: int, channels: int, notes: Notes) -> NDArray[np.uint8]:
+    """A picture of mode L or RGB → (1, channels, height, width); what that changes is added to the notes."""
     if channels == 3 and picture.mode == "L":
         notes.append("grey taken for red, green and blue")
     elif channels == 1 and picture.mode == "RGB" and not _is_grey(picture):
@@ -68,7 +81,7 @@ def read_picture(
         notes.append(f"{was} {'stretched' if stretched else 'resized'} to {width} × {height}")
         picture = picture.resize((width, height))
     pixels = np.asarray(picture, np.uint8).reshape(1, height, width, channels)
-    return pixels.transpose(0, 3, 1, 2), notes
+    return pixels.transpose(0, 3, 1, 2)
 
 
 def _import() -> Any:

@@ -9,6 +9,8 @@ else has to be told: the command line, the tests and `TARGETS` find it. It may a
 * ``answers(graph, folder, options, codes)``: what the written thing answers to a batch, for ``--check``: the answers,
   or `Answers` if there is more to say; and ``CHECKED``, how many images that takes at most.
 * ``says(folder, options)``: lines to print behind the files, as the options ask for.
+
+Another package adds such a module by an entry point of the group ``binarynet.exports``.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from binarynet import plugins
 from binarynet.atomic import put_in_place
 from binarynet.errors import ExportError, closest, takes
 from binarynet.export.options import Options
@@ -53,9 +56,13 @@ TARGETS = _targets()
 
 def module_of(name: str) -> ModuleType:
     """Raises ExportError, which names those that there are, for a target that there is not."""
-    if name not in TARGETS:
-        raise ExportError(f"unknown target {name!r}.{closest(name, TARGETS)} Known: {', '.join(TARGETS)}.")
-    return TARGETS[name]
+    if name in TARGETS:
+        return TARGETS[name]
+    if (point := plugins.find("binarynet.exports", name)) is not None:
+        module: ModuleType = plugins.imported(point)
+        return module
+    known = (*TARGETS, *plugins.names("binarynet.exports"))
+    raise ExportError(f"unknown target {name!r}.{closest(name, known)} Known: {', '.join(known)}.")
 
 
 def options_of(name: str) -> type[Options]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from html import escape
 from typing import Any, ClassVar
 
 import numpy as np
@@ -225,6 +226,12 @@ OPS: dict[str, type[Op]] = {
 }
 
 
+def _weights(op: Op) -> str:
+    if not isinstance(op, Linear | Conv2d):
+        return ""
+    return f"{'×'.join(map(str, op.weight_shape))} {op.weight_encoding}"
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Ops in running order, and ``meta``: free text about the model (recipe, data, classes joined by newlines)."""
@@ -249,6 +256,20 @@ class Graph:
     def readers(self, name: str) -> list[Op]:
         """The ops that read a value."""
         return list(self._readers.get(name, ()))
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.input.shape)) if self.ops and isinstance(self.ops[0], Input) else "?"
+        return f"Graph({len(self.ops)} ops, reads {shape}, ends with {self.ops[-1].name if self.ops else 'nothing'!r})"
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: each op, what it reads, its weights. Names out of files are escaped."""
+        rows = "".join(
+            f"<tr><td>{escape(op.name)}</td><td>{type(op).__name__}</td><td>{escape(', '.join(op.sources))}</td>"
+            f"<td>{_weights(op)}</td></tr>"
+            for op in self.ops[:100]
+        )
+        head = "<tr><th>op</th><th>kind</th><th>reads</th><th>weights</th></tr>"
+        return f"<table>{head}{rows}</table>" + (f"… {len(self.ops) - 100} more" if len(self.ops) > 100 else "")
 
     def __getitem__(self, name: str) -> Op:
         return self._named[name]

@@ -9,6 +9,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
+from binarynet import hub
 from binarynet.errors import takes
 
 __all__ = ["card", "find", "names"]
@@ -27,6 +28,8 @@ def find(model: str | os.PathLike[str]) -> Path:
 
     So a folder that happens to be called ``digits`` hides nothing, and a file does.
     """
+    if address := hub.address_of(model):
+        return hub.fetch(address)
     path = Path(model)
     if path.is_dir():
         if (path / "model.bnn").is_file():

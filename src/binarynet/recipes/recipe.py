@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import Annotated, Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.data import pad_crop_flip
 from binarynet.errors import RecipeError, closest
-from binarynet.recipes.settings import Count, as_text, check, read
+from binarynet.recipes.settings import Count, NotNegative, Positive, Range, as_text, check, read
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,10 @@ class Recipe(ABC):
     data: str
     epochs: Count
     batch_size: Count
+    gradient_clip: NotNegative = 0.0  # the largest norm of all gradients together; 0: as they are
+    teacher: str = ""  # a run folder whose answers are learnt beside the labels (binarynet/train/teacher.py)
+    teacher_share: Annotated[float, Range("a share, from 0 to 1", lambda number: 0 <= number <= 1)] = 0.5
+    temperature: Positive = 4.0
 
     def __post_init__(self) -> None:
         """`ValueError` for a number outside the range of its type; what rules out more calls this first."""
@@ -45,6 +49,10 @@ class Recipe(ABC):
     @abstractmethod
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """The scalar that training minimises; ``logits`` (n, classes), ``target`` (n,) int64."""
+
+    def training_loss(self, logits: Tensor, target: Tensor, images: Tensor) -> Tensor:
+        """What training steps minimise, where it is not `loss`: it may look at the ``images`` (n, *shape) uint8."""
+        return self.loss(logits, target)
 
     @abstractmethod
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from html import escape
 from math import prod
 from typing import Any
 
@@ -112,6 +113,11 @@ class Session:
         So another process gets its own threads, and another machine the best of its own instruction sets.
         """
         return partial(Session, **self._options), (self._graph,)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that is run, its weights as bits."""
+        return self._graph
 
     @property
     def isa(self) -> str | None:
@@ -233,6 +239,9 @@ class Session:
         """The class of each image, (n,) int64: where its logit is largest, the first of equals."""
         logits = self.logits(images, layout=layout)
         return logits.reshape(len(logits), -1).argmax(axis=1) if len(logits) else np.empty(0, np.int64)
+
+    def _repr_html_(self) -> str:
+        return f"<code>{escape(repr(self))}</code>{self.graph._repr_html_()}"
 
     def __repr__(self) -> str:
         native = f"{self.isa}, {self.threads} threads" if self.engine == "native" else ""

@@ -2,6 +2,7 @@
 
 | loader     | batches in memory, in an order that is a function of (seed, epoch) |
 | evaluate   | loss and error of a model over a set                               |
+| teacher    | a trained network whose answers are learnt beside the labels       |
 | module     | the training and validation step; the scores of an epoch           |
 | callbacks  | flip ratio and saturation; metrics.csv and TensorBoard             |
 | checkpoint | last.ckpt and best.ckpt: atomic, and read without running code     |
@@ -10,11 +11,15 @@
 | waiting    | threads that wait sleep                                            |
 | interrupt  | Ctrl-C and SIGTERM                                                 |
 | console    | what is shown while it trains                                      |
+| config     | the config.json of a run as the beginning of another one           |
+| check      | what is refused before a run writes anything                       |
 | fit        | `fit(recipe, data, out)`: all of it                                |
+| sweep      | a search over settings, by Optuna                                  |
 | load       | `load_run(out)`: the recipe and the best model of a run            |
 """
 
 from binarynet.errors import TrainingError as TrainingError
+from binarynet.train.config import Config as Config
 from binarynet.train.evaluate import Scores as Scores
 from binarynet.train.evaluate import evaluate as evaluate
 from binarynet.train.fit import Result as Result

@@ -91,6 +91,8 @@ class Metrics(Callback):
             from torch.utils.tensorboard import SummaryWriter  # a second to import, and only here
 
             self._board = SummaryWriter(str(self.folder.tensorboard), purge_step=len(self.rows) + 1)
+            for logger in trainer.loggers:
+                logger.log_hyperparams(module.recipe.settings())
 
     def on_train_epoch_start(self, trainer: Trainer, module: RecipeModule) -> None:  # type: ignore[override]
         self._started = time.perf_counter()
@@ -101,10 +103,12 @@ class Metrics(Callback):
         if not trainer.is_global_zero:
             return
         self.folder.write(self.folder.metrics, as_csv(self.rows))
-        for name, value in row.items():
-            if name != "epoch":
-                self._board.add_scalar(name, value, int(row["epoch"]))
+        named = {name: value for name, value in row.items() if name != "epoch"}
+        for name, value in named.items():
+            self._board.add_scalar(name, value, int(row["epoch"]))
         self._board.flush()
+        for logger in trainer.loggers:
+            logger.log_metrics(named, step=int(row["epoch"]))
 
     def on_exception(self, trainer: Trainer, module: RecipeModule, exception: BaseException) -> None:  # type: ignore[override]
         self._close()

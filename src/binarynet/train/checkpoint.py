@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from binarynet.atomic import replacing
@@ -147,6 +147,19 @@ LARGE = 64 << 20  # bytes of weights from which writing them shows in the time o
 SHARE = 20  # at most one part in so many of the time goes into writing them
 
 
+class Evaluated(Callback):
+    """The weights that the last validation saw, where a callback such as EMA has put others in for it.
+
+    First of all callbacks, so that it looks before the weights are put back.
+    """
+
+    state: dict[str, Any] | None = None  # None: they are the model's own
+
+    def on_validation_epoch_end(self, trainer: Trainer, module: RecipeModule) -> None:  # type: ignore[override]
+        if any(isinstance(one, WeightAveraging) for one in trainer.callbacks):  # type: ignore[attr-defined]
+            self.state = {name: value.detach().clone() for name, value in module.model.state_dict().items()}
+
+
 class Checkpoints(Checkpoint):
     """After every epoch: best.ckpt if no validation error was lower so far, then last.ckpt.
 
@@ -160,8 +173,8 @@ class Checkpoints(Checkpoint):
     (another machine).
     """
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
+    def __init__(self, folder: RunFolder, evaluated: Evaluated | None = None) -> None:
+        self.folder, self.evaluated = folder, evaluated or Evaluated()
         self._lowest = float("inf")
         self._due = 0.0  # when last.ckpt is written next, by the monotonic clock
 
@@ -173,10 +186,11 @@ class Checkpoints(Checkpoint):
         epoch, error = int(module.row["epoch"]), module.row["validation_error"]
         if trainer.is_global_zero and error <= self._lowest and module.recipe.selectable(epoch - 1):
             self._lowest = error
-            save({"epoch": epoch, "validation_error": error, "model": module.model.state_dict()}, self.folder.best)
+            state = self.evaluated.state or module.model.state_dict()
+            save({"epoch": epoch, "validation_error": error, "model": state}, self.folder.best)
         weights = sum(parameter.nbytes for parameter in module.model.parameters())
         start = time.monotonic()
-        write = weights < LARGE or start >= self._due or epoch == trainer.max_epochs
+        write = weights < LARGE or start >= self._due or epoch == trainer.max_epochs or trainer.should_stop
         if trainer.strategy.broadcast(write):  # the clocks of the processes differ
             trainer.save_checkpoint(self.folder.last)  # in all processes; rank 0 writes
             end = time.monotonic()

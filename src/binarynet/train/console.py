@@ -34,9 +34,9 @@ def quiet() -> Iterator[None]:
 
 
 def reporter(console: Console | None = None) -> Callback:
-    """The bar where stderr is a terminal, else the lines."""
+    """The bar on a terminal and in a notebook, else the lines."""
     console = console or Console(stderr=True)
-    return EpochBar(console) if console.is_terminal else EpochLines()
+    return EpochBar(console) if console.is_terminal or console.is_jupyter else EpochLines()
 
 
 class EpochLines(Callback):

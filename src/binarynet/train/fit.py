@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+from collections.abc import Sequence
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,27 +13,27 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from binarynet.data import DataSet
-from binarynet.errors import TrainingError, closest, takes
+from binarynet.errors import TrainingError, takes
 from binarynet.nn import native
 from binarynet.recipes import Recipe
 from binarynet.train import console, processes
 from binarynet.train.callbacks import LatentWeightMovement, Metrics
-from binarynet.train.checkpoint import AtomicCheckpointIO, Checkpoints, read_best
+from binarynet.train.check import PRECISIONS, check
+from binarynet.train.checkpoint import AtomicCheckpointIO, Checkpoints, Evaluated, read_best
 from binarynet.train.evaluate import EVALUATION_BATCH, evaluate
-from binarynet.train.folder import RunFolder, describe, recipe_name
+from binarynet.train.folder import RunFolder, describe
 from binarynet.train.interrupt import interruptible
-from binarynet.train.load import best_model
+from binarynet.train.load import best_model, teacher_of
 from binarynet.train.loader import EvaluationBatches, TrainingBatches
 from binarynet.train.memory import keep_freed
 from binarynet.train.module import RecipeModule
 from binarynet.train.waiting import sleeping
-
-_PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,16 @@ class Result:
     train_seconds: float
     model: nn.Module = dataclasses.field(repr=False)
 
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        rows = {
+            "best epoch": str(self.best_epoch),
+            "validation error": f"{self.validation_error:.2f} %",
+            "test error": f"{self.test_error:.2f} %",
+            "training time": f"{self.train_seconds:,.0f} s",
+        }
+        return f"<table>{''.join(f'<tr><th>{name}</th><td>{text}</td></tr>' for name, text in rows.items())}</table>"
+
 
 class _Plan(NamedTuple):
     """What a process must know to take part in a run."""
@@ -65,9 +76,9 @@ class _Plan(NamedTuple):
     accelerator: str
     progress: bool
     threads: int
-
-
-MOST_THREADS = 4096  # of one process; torch takes any number that fits 32 bits, and then fails to start them
+    overwrite: bool
+    callbacks: Sequence[Callback]
+    loggers: Sequence[Logger]
 
 
 @takes(
@@ -76,6 +87,8 @@ MOST_THREADS = 4096  # of one process; torch takes any number that fits 32 bits,
     out=(str | os.PathLike, "the path of the run folder to make"),
     seed=(int, "a whole number"),
     threads=(int | None, "a whole number, or None"),
+    callbacks=(Sequence, "a list of Lightning's callbacks"),
+    logger=(Logger | Sequence | None, "a logger of Lightning, or a list of them"),
     devices=(int, "a whole number"),
     nodes=(int, "a whole number"),
 )
@@ -86,6 +99,9 @@ def fit(
     *,
     seed: int = 0,
     resume: bool = False,
+    exist: Literal["error", "resume", "overwrite"] = "error",
+    callbacks: Sequence[Callback] = (),
+    logger: Logger | Sequence[Logger] | None = None,
     precision: Literal["32", "bf16"] = "32",
     gradients: str | None = None,
     devices: int = 1,
@@ -99,7 +115,14 @@ def fit(
     seed: decides the initial weights, the order of the images and all other random numbers. Same seed, same
         machine, same number of threads and processes: same weights, to the bit (on the CPU).
     resume: go on after the last full epoch of `out`, to the weights that no interruption would have given. A
-        finished run is not trained again.
+        finished run is not trained again. An error where there is no run.
+    exist: what to do where `out` holds a run: "error"; "resume", as above; "overwrite", which takes away what that run
+        wrote. Where it holds none, a new one begins.
+    callbacks: Lightning's, or your own; they see `RecipeModule`. `EarlyStopping("validation_error")` and
+        `EMAWeightAveraging()` keep their state in the checkpoint, so that a resumed run stays exact; with averaged
+        weights, those are what is validated, chosen and kept.
+    logger: of Lightning: `CSVLogger`, `WandbLogger`, `MLFlowLogger` …; each is given the row of every epoch and the
+        settings. metrics.csv and TensorBoard are written in any case.
     precision: "bf16" computes the training steps under bfloat16 autocast; evaluation is always in float32.
     gradients: how they enter the products of binary layers on a CPU: float32, bf16, int8, or 1 to 8 bits
         (docs/training.md). None: as `BINARYNET_GRADIENTS` says, else the quickest that leaves curves as they are.
@@ -117,19 +140,25 @@ def fit(
     devices, nodes = processes.layout(devices, nodes)
     if gradients is not None:
         native.checked_gradients(gradients, "gradients")
-    _check(recipe, data, seed, precision, devices * nodes, threads)
+    check(recipe, data, seed, precision, devices * nodes, threads)
     folder = RunFolder(out)
+    if exist not in ("error", "resume", "overwrite"):
+        raise TrainingError(f"exist={exist!r} is not known. Choose error, resume or overwrite.")
+    loggers = [] if logger is None else [logger] if isinstance(logger, Logger) else list(logger)
     plan = _Plan(
         recipe,
         data,
         folder,
         describe(recipe, data, seed, precision, gradients or native.gradients()),
-        resume,
+        resume or (exist == "resume" and folder.holds_a_run),
         devices,
         nodes,
         accelerator,
         progress,
         processes.threads_each(threads, devices),
+        exist == "overwrite",
+        tuple(callbacks),
+        tuple(loggers),
     )
     with interruptible(folder), closing(folder):
         if devices * nodes == 1 or processes.started_elsewhere():
@@ -139,43 +168,6 @@ def fit(
     found, model = folder.read_result(), best_model(recipe, folder)
     names = [field.name for field in dataclasses.fields(Result) if field.name != "model"]
     return Result(**{name: found[name] for name in names}, model=model)
-
-
-def _check(recipe: Recipe, data: DataSet, seed: int, precision: str, world: int, threads: int | None) -> None:
-    """Refuse what cannot work before anything is written."""
-    if precision not in _PRECISIONS:
-        raise TrainingError(
-            f"precision {precision!r} is not known.{closest(precision, _PRECISIONS)} Choose 32 or bf16."
-        )
-    if not 0 <= seed < 2**32:
-        raise TrainingError(f"seed {seed} is not in 0..2^32-1.")
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise TrainingError(f"threads={threads}: 1 to {MOST_THREADS} are possible.")
-    if not any(recipe.selectable(epoch) for epoch in range(recipe.epochs)):
-        raise TrainingError(f"epochs={recipe.epochs}: the recipe lets none of them be chosen as the best. Give more.")
-    if len(data.validation) < world or not len(data.test):
-        raise TrainingError(
-            f"{data.name} has {len(data.validation)} validation and {len(data.test)} test images; to choose an "
-            f"epoch and to judge it, {world} and 1 are needed."
-        )
-    TrainingBatches(data.train, recipe.batch_size, seed=seed, world=world)
-    _try_forward(recipe, data, recipe.batch_size // world)
-
-
-def _try_forward(recipe: Recipe, data: DataSet, batch: int) -> None:
-    """The first pass of a training step, on two images (one, if a batch has no more)."""
-    model = recipe.model(data.shape, len(data.classes))
-    recipe.begin_epoch(model, 0)
-    images, labels = data.train.images[: min(batch, 2)], data.train.labels[: min(batch, 2)]
-    try:
-        recipe.loss(model(torch.from_numpy(images)), torch.from_numpy(labels))
-    except (RuntimeError, ValueError) as error:
-        reason, *_ = str(error).split("\n")
-        channels, height, width = data.shape
-        raise TrainingError(
-            f"{recipe_name(recipe)} cannot take a step on {batch} image{'s' * (batch > 1)} of {channels} × {height} × "
-            f"{width}: {reason}. Try other settings or other data."
-        ) from error
 
 
 def _train_in_new_processes(plan: _Plan) -> None:
@@ -209,7 +201,7 @@ def _train(plan: _Plan, begin: bool = True) -> None:
         checkpoint = folder.last if plan.resume and folder.last.exists() else None
         if checkpoint is None:
             recipe.prepare(model, data.train.images)
-        module = RecipeModule(recipe, model, batches, seed)
+        module = RecipeModule(recipe, model, batches, seed, teacher_of(recipe, data))
         trainer.fit(
             module,
             batches,
@@ -218,7 +210,7 @@ def _train(plan: _Plan, begin: bool = True) -> None:
             weights_only=True,
         )
         if trainer.is_global_zero:
-            _report(plan, sum(row["seconds"] for row in metrics.rows), trainer.strategy.root_device)
+            _report(plan, metrics.rows, trainer.strategy.root_device)
         trainer.strategy.barrier()  # torchrun's other processes read the result, too
 
 
@@ -227,18 +219,21 @@ def _trainer(plan: _Plan, metrics: Metrics) -> Trainer:
     if plan.devices * plan.nodes > 1:
         strategy = DDPStrategy(broadcast_buffers=False)  # `RecipeModule` averages them, once an epoch
     shown = [console.reporter()] if plan.progress else []
+    evaluated = Evaluated()
+    ours: list[Callback] = [LatentWeightMovement(), metrics, Checkpoints(plan.folder, evaluated)]
     try:
         return Trainer(
             accelerator=plan.accelerator,
             devices=plan.devices,
             num_nodes=plan.nodes,
             strategy=strategy,
-            precision=_PRECISIONS[plan.config["precision"]],
+            precision=PRECISIONS[plan.config["precision"]],
             max_epochs=plan.recipe.epochs,
-            callbacks=[LatentWeightMovement(), metrics, Checkpoints(plan.folder), *shown],
+            callbacks=[evaluated, *ours, *shown, *plan.callbacks],
             plugins=[AtomicCheckpointIO()],
             default_root_dir=plan.folder.path,
-            logger=False,
+            logger=list(plan.loggers) or False,
+            gradient_clip_val=plan.recipe.gradient_clip or None,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -258,7 +253,9 @@ def _begin(plan: _Plan) -> None:
         "nodes": plan.nodes,
         "threads": plan.threads,
     }
-    plan.folder.begin(plan.config, session, plan.resume)
+    if path := plan.data.origin.get("path"):
+        session["data"] = path  # where to find it again; what it holds, the config says
+    plan.folder.begin(plan.config, session, plan.resume, overwrite=plan.overwrite)
 
 
 def _version(package: str) -> str | None:
@@ -268,7 +265,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _report(plan: _Plan, seconds: float, device: torch.device) -> None:
+def _report(plan: _Plan, rows: list[dict[str, float]], device: torch.device) -> None:
     """Show the best weights the test images, once, and write result.json."""
     best = read_best(plan.folder.best, mmap=True)
     test = evaluate(best_model(plan.recipe, plan.folder), plan.data.test, plan.recipe.loss, device=device)
@@ -277,13 +274,13 @@ def _report(plan: _Plan, seconds: float, device: torch.device) -> None:
             "recipe": plan.config["recipe"],
             "data": plan.data.name,
             "seed": plan.config["seed"],
-            "epochs": plan.recipe.epochs,
+            "epochs": len(rows),
             "best_epoch": best["epoch"],
             "validation_error": best["validation_error"],
             "test_error": test.error,
             "test_loss": test.loss,
             "test_images": test.images,
-            "train_seconds": seconds,
+            "train_seconds": sum(row["seconds"] for row in rows),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         }
     )

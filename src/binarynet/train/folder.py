@@ -41,26 +41,41 @@ class RunFolder:
         self.best = self.path / "checkpoints" / "best.ckpt"
         self._held: int | None = None  # the folder, opened and locked
 
-    def begin(self, config: dict[str, Any], session: dict[str, Any], resume: bool) -> None:
+    @property
+    def holds_a_run(self) -> bool:
+        return self.config.exists() or self.last.exists() or self.best.exists()
+
+    def begin(self, config: dict[str, Any], session: dict[str, Any], resume: bool, *, overwrite: bool = False) -> None:
         """Take the folder for a run of this `config`, new or resumed; note the `session`: machine, versions.
 
         No other process may begin in it before `close` or the end of this one. `TrainingError` where one has,
-        where it holds another run (or this one, and `resume` is False), or none to resume.
+        where it holds another run (or this one, and neither `resume` nor `overwrite` is True), or none to resume.
         """
+        sessions = []
         if resume:
             sessions = self._same(config)["sessions"]
             if self.result.exists():
                 return
-        elif self.config.exists() or self.last.exists() or self.best.exists():
-            raise TrainingError(f"{self.path} already holds a run. Give --resume to go on with it, or another --out.")
-        else:
-            sessions = []
+        elif self.holds_a_run and not overwrite:
+            raise TrainingError(
+                f"{self.path} already holds a run. Give --resume to go on with it, --overwrite to begin anew, or "
+                "another --out."
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._hold()
+            if overwrite:
+                self._clear()
             self.write(self.config, _json({**config, "sessions": [*sessions, session]}))
         except OSError as error:
             raise TrainingError(f"{self.path} cannot be written to: {error}. Give another --out.") from None
+
+    def _clear(self) -> None:
+        """Take away what a run writes, and nothing else that may lie beside it."""
+        for file in (self.result, self.last, self.best, self.metrics, self.config, self.path / "model.bnn"):
+            file.unlink(missing_ok=True)
+        for board in self.tensorboard.glob("events.out.tfevents.*"):
+            board.unlink()
 
     def close(self) -> None:
         """Let other processes begin; nothing where this one holds nothing."""
@@ -96,9 +111,12 @@ class RunFolder:
             )
         return found
 
-    def read_config(self) -> dict[str, Any]:
-        """What the run was asked for. `TrainingError` where it is missing or damaged, also by hand."""
-        found = self._read(self.config, ("recipe", "settings", "data", "sessions"))
+    def read_config(self, file: Path | None = None) -> dict[str, Any]:
+        """What the run was asked for. `TrainingError` where it is missing or damaged, also by hand.
+
+        file: another one than that of the folder, written by a run.
+        """
+        found = self._read(file or self.config, ("recipe", "settings", "data", "sessions"))
         wrong = [place for place, holds in _CONFIG.items() if not holds(_at(found, place))]
         if wrong:
             text = json.dumps(_at(found, wrong[0]))
@@ -147,6 +165,16 @@ class RunFolder:
         return found  # type: ignore[no-any-return]
 
 
+def _digest(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise TrainingError(
+            f"teacher: {path}: {error.strerror}. Name the folder of a run that has a best epoch."
+        ) from None
+
+
 def _is_shape(value: Any) -> bool:
     """channels, height, width."""
     whole = isinstance(value, list) and len(value) == 3 and all(type(size) is int and size > 0 for size in value)
@@ -180,37 +208,45 @@ def describe(recipe: Recipe, data: DataSet, seed: int, precision: str, gradients
     for split in (data.train, data.validation, data.test):
         digest.update(split.images.data if split.images.flags.c_contiguous else split.images.tobytes())
         digest.update(split.labels.tobytes())
+    settings = recipe.settings()
+    if data.origin.get("path"):
+        settings["data"] = data.name  # by its name and its sum, wherever it lies
     return {
-        "recipe": recipe_name(recipe),
-        "settings": recipe.settings(),
+        "recipe": recipes.name_of(recipe),
+        "settings": settings,
         "data": {
             "name": data.name,
             "shape": data.shape,
             "classes": data.classes,
             "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
             "sha256": digest.hexdigest(),
+            **({"background": data.origin["background"]} if data.origin.get("background") else {}),
         },
         "seed": seed,
         "precision": precision,
         "gradients": gradients,
+        "teacher": _digest(RunFolder(recipe.teacher).best) if recipe.teacher else None,
     }
 
 
-def recipe_name(recipe: Recipe) -> str:
-    """The recipe of this class with most settings in common, by name; the class's name if there is none."""
-    settings = recipe.settings()
-    found = {
-        name: sum(known.settings()[key] == value for key, value in settings.items())
-        for name in recipes.names()
-        if type(known := recipes.get(name)) is type(recipe)
-    }
-    return max(found, key=lambda name: found[name]) if found else type(recipe).__name__
+# What configs did not always say, and what it may be now for a run of before to go on.
+_LATER: dict[str, tuple[Any, ...]] = {
+    "gradients": ("float32", "bf16", "int8", *map(str, range(1, 9))),
+    "gradient_clip": (0.0,),
+    "teacher": ("", None),
+    "teacher_share": (0.5,),
+    "temperature": (4.0,),
+}
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
-    """Where two JSON values differ, by the innermost key's name; keys that only `old` has do not count."""
+    """Where two JSON values differ, by the innermost key's name; keys that only `old` has do not count.
+
+    Nor do those that `old` lacks because they came later (`_LATER`), while they are at what they were before.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
-        return [found for key in new for found in _differences(old.get(key), new[key], key)]
+        keys = [key for key in new if key in old or key not in _LATER or new[key] not in _LATER[key]]
+        return [found for key in keys for found in _differences(old.get(key), new[key], key)]
     return [] if old == new else [(name, json.dumps(old), json.dumps(new))]
 
 

@@ -10,10 +10,12 @@ from typing import Any
 from torch import nn
 
 from binarynet import recipes
-from binarynet.errors import BinarynetError, TrainingError, takes
+from binarynet.data import DataSet
+from binarynet.errors import BinarynetError, RecipeError, TrainingError, takes
 from binarynet.recipes import Recipe
 from binarynet.train.checkpoint import read_best
 from binarynet.train.folder import RunFolder
+from binarynet.train.teacher import Teacher
 
 
 @takes(out=(str | os.PathLike, "the path of a run folder"), recipe=(Recipe | None, "a Recipe, or None"))
@@ -28,12 +30,13 @@ def load_run(out: Path | str, recipe: Recipe | None = None) -> tuple[Recipe, nn.
     folder = RunFolder(out)
     config = folder.read_config()
     if recipe is None:
-        if config["recipe"] not in recipes.names():
+        try:
+            recipe = recipes.get(config["recipe"])
+        except RecipeError as error:
             raise TrainingError(
-                f"{folder.config}: this version has no recipe {config['recipe']!r}. If it is a class of your "
+                f"{folder.config}: this version has no recipe {config['recipe']!r} ({error}) If it is a class of your "
                 "own, give an instance of it: load_run(out, recipe)."
-            )
-        recipe = recipes.get(config["recipe"])
+            ) from None
     settings: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in config["settings"].items()
     }
@@ -66,3 +69,20 @@ def best_model(recipe: Recipe, folder: RunFolder) -> nn.Module:
             "Use the version that trained it."
         ) from None
     return model.eval()
+
+
+def teacher_of(recipe: Recipe, data: DataSet) -> Teacher | None:
+    """The teacher that the settings name, or None.
+
+    `TrainingError` for a folder without a finished epoch, or a teacher of other images or other classes.
+    """
+    if not recipe.teacher:
+        return None
+    learnt = RunFolder(recipe.teacher).read_config()["data"]
+    found = f"{len(learnt['classes'])} classes of images of {'×'.join(map(str, learnt['shape']))}"
+    if tuple(learnt["shape"]) != data.shape or tuple(learnt["classes"]) != tuple(data.classes):
+        raise TrainingError(
+            f"teacher={recipe.teacher}: it tells {found}, the data has {len(data.classes)} of "
+            f"{'×'.join(map(str, data.shape))}, or they have other names. Take a teacher of the same classes."
+        )
+    return Teacher(recipe, load_run(recipe.teacher)[1])

@@ -16,6 +16,7 @@ from binarynet.recipes import Recipe
 from binarynet.train.evaluate import Scores, Tally, scores
 from binarynet.train.loader import Batch, TrainingBatches, torch_seed
 from binarynet.train.norms import reestimate
+from binarynet.train.teacher import Teacher
 
 CHECK_EVERY = 50  # steps between two looks at the loss, each of which waits for the device
 RUNAWAY = 10  # times the loss of the first step: no network that learns gets there
@@ -33,9 +34,11 @@ class RecipeModule(LightningModule):
     the first step.
     """
 
-    def __init__(self, recipe: Recipe, model: nn.Module, batches: TrainingBatches, seed: int) -> None:
+    def __init__(
+        self, recipe: Recipe, model: nn.Module, batches: TrainingBatches, seed: int, teacher: Teacher | None = None
+    ) -> None:
         super().__init__()
-        self.recipe, self.model, self.batches, self.seed = recipe, model, batches, seed
+        self.recipe, self.model, self.batches, self.seed, self.teacher = recipe, model, batches, seed, teacher
         self.row: dict[str, float] = {}
         self._train, self._validation = Tally(), Tally()
         self._first: float | None = None  # the loss of the first step
@@ -69,7 +72,9 @@ class RecipeModule(LightningModule):
     def training_step(self, batch: Batch, step: int) -> Tensor:
         images, labels = batch
         logits = self.model(images)
-        loss = self.recipe.loss(logits, labels)
+        loss = self.recipe.training_loss(logits, labels, images)
+        if self.teacher is not None:
+            loss = self.teacher.loss(loss, logits, images)
         self._train.add(loss, logits, labels)
         if self._first is None:
             # Not of a resumed run, which may begin next to 0.
@@ -103,6 +108,8 @@ class RecipeModule(LightningModule):
             "validation_loss": validation.loss,
             "validation_error": validation.error,
         }
+        # For callbacks such as EarlyStopping; loggers are given the whole row by `Metrics`.
+        self.log_dict({name: value for name, value in self.row.items() if name != "epoch"}, logger=False)
         self._warn_of_runaway(train.loss)
 
     def _warn_of_runaway(self, loss: float) -> None:

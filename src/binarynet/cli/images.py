@@ -1,0 +1,81 @@
+"""The images that a model is shown: of the data set that was asked for, in the shape and the classes that it learnt."""
+
+from __future__ import annotations
+
+import json
+import re
+from math import prod
+from pathlib import Path
+from typing import Literal, cast
+
+from binarynet.data.dataset import Split
+from binarynet.data.pictures import Background
+from binarynet.errors import InputError
+from binarynet.graph import Graph
+
+Shape = tuple[int, int, int]
+
+
+def parse_shape(text: str | None) -> Shape | None:
+    """``3x32x32`` → (3, 32, 32). Of channels only 1 and 3 are pictures."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([13])[x×](\d{1,5})[x×](\d{1,5})", text)
+    if not found or "0" in found.groups():
+        raise InputError(f"--shape {text}: write it as CHANNELSxHEIGHTxWIDTH, channels 1 or 3, such as 3x32x32")
+    channels, height, width = map(int, found.groups())
+    return channels, height, width
+
+
+def shape_of(graph: Graph) -> Shape | None:
+    """(channels, height, width) of the images that a model learnt from; None if a flat input's file does not say."""
+    shape = graph.input.shape
+    if len(shape) == 3:
+        return shape[2], shape[0], shape[1]
+    said = re.fullmatch(r"(\d{1,5})x(\d{1,5})x(\d{1,5})", graph.meta.get("shape", ""))
+    found = tuple(map(int, said.groups())) if said else ()
+    return cast(Shape, found) if found and prod(found) == prod(shape) else None
+
+
+def background_of(graph: Graph) -> Background | None:
+    """What transparent places showed in the pictures that a model learnt from, if its file says so."""
+    said = graph.meta.get("background")
+    return cast(Background, said) if said in ("black", "white") else None
+
+
+def data_of(graph: Graph, file: Path, data: str | None) -> str:
+    """The data set that is meant: the one asked for, else that of the run, else that of the model's file."""
+    if data:
+        return data
+    if (stood := _of_run(file)) and not Path(stood).exists():
+        raise InputError(f"{file}: its data stood in {stood}, which is not there any more: give --data")
+    name = stood or graph.meta.get("data")
+    if not name:
+        raise InputError(f"{file} does not say what it was trained on: give --data")
+    return name
+
+
+def split_of(graph: Graph, data: str, split: str, data_dir: Path | None) -> Split:
+    """One split of a data set as this model takes it. Errors as `binarynet.data.load_split`."""
+    from binarynet.data import is_own, load_split
+
+    which = cast(Literal["train", "validation", "test", "all"], split)
+    if not is_own(data):
+        return load_split(data, which, data_dir)
+    return load_split(
+        data,
+        which,
+        shape=shape_of(graph),
+        background=background_of(graph),
+        classes=graph.classes or None,
+    )
+
+
+def _of_run(file: Path) -> str | None:
+    """Where the data of a run stood, by the run folder around its model file; no torch is needed to know it."""
+    try:
+        sessions = json.loads((file.parent / "config.json").read_text(encoding="utf-8"))["sessions"]
+        path = sessions[-1].get("data")
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return None
+    return path if isinstance(path, str) and path else None

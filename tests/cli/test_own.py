@@ -1,0 +1,162 @@
+"""Data and recipes of the user's own at the command line: from a folder of pictures to a proof, one command each."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from binarynet.cli import main
+from binarynet.format import load
+
+SMALL = ["--set", "width=32", "--epochs", "2", "--threads", "1"]
+
+
+def shapes(folder: Path, each: int = 40) -> Path:
+    rng = np.random.default_rng(0)
+    for name in ("disc", "box"):
+        (folder / name).mkdir(parents=True)
+        for k in range(each):
+            picture = Image.new("RGBA", (16, 14), (0, 0, 0, 0))
+            x, y = rng.integers(1, 6, 2)
+            draw = ImageDraw.Draw(picture)
+            (draw.ellipse if name == "disc" else draw.rectangle)([x, y, x + 8, y + 7], fill=(200, 180, 30, 255))
+            picture.save(folder / name / f"{k}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with pictures, and a run on them."""
+    folder = tmp_path_factory.mktemp("own")
+    shapes(folder / "shapes")
+    command = ["train", "bnn-digits", *SMALL, "--data", str(folder / "shapes"), "--background", "white", "--json"]
+    assert main([*command, "--out", str(folder / "run")]) == 0
+    return folder
+
+
+def answer(capsys, *arguments):
+    code = main([*map(str, arguments), "--json"])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    return json.loads(printed.out)
+
+
+def test_data_counts_what_is_there_and_draws_a_sheet(folder, tmp_path, capsys):
+    found = answer(capsys, "data", folder / "shapes", "--sheet", tmp_path / "sheet.png")
+    assert found["shape"] == [3, 14, 16]
+    assert found["classes"] == ["box", "disc"]
+    assert (found["train"], found["validation"], found["test"]) == ([32, 32], [4, 4], [4, 4])
+    assert found["notes"] == {"transparent places made black": 80}
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        colours = {colour for _, colour in sheet.convert("RGB").getcolors(1 << 16)}
+    assert (200, 180, 30) in colours
+    assert main(["data", str(folder / "shapes"), "--shape", "1x8x8"]) == 0
+    printed = capsys.readouterr().out
+    assert "box" in printed
+    assert "as 1x8x8" in printed
+    assert "80 pictures: colour made grey" in printed
+
+
+def test_a_model_remembers_shape_classes_and_background_and_no_path(folder):
+    meta = load(folder / "run" / "model.bnn").meta
+    assert meta["data"] == "shapes"
+    assert meta["shape"] == "3x14x16"
+    assert meta["background"] == "white"
+    assert meta["classes"] == "box\ndisc"
+    assert not [text for text in meta.values() if str(folder) in text]
+
+
+def test_eval_finds_the_data_again_and_takes_other_pictures_in_the_shape_of_training(folder, tmp_path, capsys):
+    assert answer(capsys, "eval", folder / "run")["images"] == 8
+    assert answer(capsys, "eval", folder / "run", "--check", "oracle,torch")["agreement"]
+    (tmp_path / "new" / "disc").mkdir(parents=True)
+    Image.open(folder / "shapes" / "disc" / "0.png").resize((40, 30)).save(tmp_path / "new" / "disc" / "big.png")
+    found = answer(capsys, "eval", folder / "run", "--data", tmp_path / "new", "--split", "all")
+    assert found["images"] == 1
+
+
+def test_the_pictures_that_were_learnt_are_what_run_sees(folder, capsys):
+    """The flat input of an MLP does not say that 672 numbers are 3 × 14 × 16, and white is remembered, too."""
+    from binarynet.data import load_split
+    from binarynet.runtime import load as session
+
+    assert main(["run", str(folder / "run"), str(folder / "shapes" / "box" / "0.png"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    images = load_split(folder / "shapes", "all", background="white").images
+    assert found["logits"] == session(folder / "run" / "model.bnn").logits(images[:1])[0].tolist()
+
+
+def test_export_checks_on_data_of_ones_own(folder, tmp_path, capsys):
+    command = ["export", folder / "run", "--to", "c", "--out", tmp_path, "--check", folder / "shapes", "--split", "all"]
+    assert answer(capsys, *command)["check"]["images"] == 80
+
+
+def test_a_config_is_accepted_again(folder, tmp_path, capsys):
+    found = answer(
+        capsys, "train", "--config", folder / "run" / "config.json", "--out", tmp_path / "again", "--threads", "1"
+    )
+    first, again = (json.loads((path / "config.json").read_text()) for path in (folder / "run", tmp_path / "again"))
+    assert {**first, "sessions": 0} == {**again, "sessions": 0}
+    assert found["test_error"] == json.loads((folder / "run" / "result.json").read_text())["test_error"]
+
+
+def test_a_folder_that_moved_is_the_same_data_to_a_resume(folder, tmp_path, capsys):
+    run = tmp_path / "run"
+    command = ["train", "bnn-digits", *SMALL, "--data", tmp_path / "shapes", "--out", run, "--resume"]
+    (folder / "shapes").rename(tmp_path / "shapes")
+    (folder / "run").rename(run)
+    try:
+        assert "best_epoch" in answer(capsys, *command, "--background", "white")
+        assert main(["eval", str(run)]) == 2
+        assert "--data" in capsys.readouterr().err
+    finally:
+        (tmp_path / "shapes").rename(folder / "shapes")
+        run.rename(folder / "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("data nowhere/at/all", r"nowhere/at/all does not exist"),
+        ("data shapes --shape 32", r"--shape 32: write it as CHANNELSxHEIGHTxWIDTH"),
+        ("train", r"give a RECIPE, or --config"),
+        ("train nowhere.py:Net", r"nowhere.py does not exist"),
+        ("train bnn-digits --resume --overwrite", r"give one of them"),
+        ("train bnn-digits --data digts", r"unknown data set 'digts'. Did you mean 'digits'"),
+        ("new recipe 3x", r"cannot be the name of a recipe"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments.split()) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+def test_a_recipe_of_ones_own_trains_resumes_lowers_and_evaluates_from_anywhere(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main(["new", "recipe", "first-net-of-a-test"]) == 0
+    assert main(["new", "recipe", "first-net-of-a-test"]) == 2
+    assert "is there already" in capsys.readouterr().err
+    train = [
+        "train",
+        "first_net_of_a_test.py:FirstNetOfATest",
+        *SMALL,
+        "--data",
+        str(folder / "shapes"),
+        "--out",
+        "run",
+    ]
+    answer(capsys, *train)
+    answer(capsys, *train, "--resume")
+    monkeypatch.chdir(folder)
+    assert main(["lower", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    assert answer(capsys, "eval", tmp_path / "run", "--check", "torch")["images"] == 8
+    assert load(tmp_path / "run" / "model.bnn").meta["recipe"] == "first_net_of_a_test.py:FirstNetOfATest"
+    sys.modules.pop("first_net_of_a_test", None)
