@@ -2,6 +2,8 @@
 #include "and_count.c"
 #include "at_least.c"
 #include "copy_bits.c"
+#include "erf_of.c"
+#include "exponential.c"
 #include "find_taps.c"
 #include "gather_bits.c"
 #include "get_bit.c"
@@ -15,12 +17,15 @@
 #endif
 #include "mark_outside.c"
 #include "multiply.c"
+#include "or_nan.c"
 #include "pool_bits.c"
 #include "pool_row.c"
 #include "put_bit.c"
 #include "set_bit.c"
 #include "set_bits.c"
+#include "sigmoid_of.c"
 #include "split.c"
+#include "tanh_of.c"
 #include "xor_count.c"
 #include "xor_count_where.c"
 
@@ -213,8 +218,34 @@ static void windows(void)
     }
 }
 
+/* A float32 formula beside the library's double: within a few units of the last place. */
+static int near(float made, double wanted)
+{
+    const double gap = fabs((double)made - wanted);
+    return gap <= 4e-7 || gap <= 4e-7 * fabs(wanted);
+}
+
+/* The very bits are held to every other engine's in tests/graph/test_functions.py and tests/export/test_c.py. */
+static void functions(void)
+{
+    for (int32_t k = -900; k <= 900; k++) {
+        const float at = 0.0125f * (float)k;
+        const double real = at;
+        CHECK(near(exponential(at), exp(real)));
+        CHECK(near(sigmoid_of(at), 1 / (1 + exp(-real))));
+        CHECK(near(tanh_of(at), tanh(real)));
+        CHECK(near(erf_of(at), erf(real)));
+    }
+    CHECK(exponential(88.0f) == INFINITY && exponential(-1000.0f) > 0.0f && exponential(-1000.0f) < 1e-37f);
+    CHECK(sigmoid_of(-INFINITY) == 0.0f && sigmoid_of(INFINITY) == 1.0f);
+    CHECK(tanh_of(-INFINITY) == -1.0f && erf_of(INFINITY) == 1.0f);
+    CHECK(or_nan(1.0f, 2.0f) == 2.0f && isnan(or_nan(NAN, 2.0f)));
+    CHECK(isnan(sigmoid_of(NAN)) && isnan(tanh_of(NAN)) && isnan(erf_of(NAN)));
+}
+
 int main(void)
 {
+    functions();
     for (int32_t round = 0; round < 500; round++) {
         fill(x);
         fill(w);

@@ -40,7 +40,7 @@ def test_each_part_equals_its_definition(word, more, tmp_path):
     need("gcc")
     program = tmp_path / "parts"
     source = Path(__file__).parent / "c_parts.c"
-    command = ["gcc", "-std=c99", *CHECKED, f"-DWORD={word}", more, f"-I{PARTS}", "-o", program, source]
+    command = ["gcc", "-std=c99", *CHECKED, f"-DWORD={word}", more, f"-I{PARTS}", "-o", program, source, "-lm"]
     subprocess.run(command, check=True)
     subprocess.run([program], check=True)
 

@@ -132,9 +132,11 @@ def test_a_control_character_in_a_name_or_key_is_refused(name, tmp_path):
         for target in TARGETS:
             with pytest.raises(GraphError, match="control character U"):
                 write(graph, target, tmp_path / "out")
-    with pytest.raises(FormatError, match="control character U"):
+    # Half of a surrogate pair is no character, so no JSON text either.
+    refused = "half of a surrogate pair" if "\ud800" <= name[0] <= "\udfff" else "control character U"
+    with pytest.raises(FormatError, match=refused):
         from_bytes(resigned(lambda graph, header, data: graph.update(meta={name: "text"})))
-    with pytest.raises(FormatError, match="control character U"):
+    with pytest.raises(FormatError, match=refused):
         from_bytes(resigned(lambda graph, header, data: graph["ops"][0].update(name=name)))
     assert not (tmp_path / "out").exists()
 

@@ -22,12 +22,16 @@ def test_the_networks_have_the_multiply_adds_of_the_papers():
 @pytest.mark.parametrize("work", TINY, ids=lambda work: work.name)
 def test_every_workload_is_answered_by_the_engine_as_by_the_oracle(work):
     answers = Session(work.graph).logits(work.images(), layout="nhwc")
-    assert (answers == work.expected()).all()
+    expected = work.expected()  # of the first images: the oracle is slow
+    if work.kind == "W6":  # reals at the ends, whose sums are added up in another order
+        np.testing.assert_allclose(answers[: len(expected)], expected, rtol=1e-5, atol=1e-6)
+    else:
+        assert (answers[: len(expected)] == expected).all()
     assert len(np.unique(answers)) > 1, "a workload whose answers are all the same proves nothing"
 
 
 def test_both_directions_of_thresholds_occur_and_half_of_the_bits_are_one():
-    for work in TINY:
+    for work in (work for work in TINY if work.kind in ("W1", "W2", "W3", "W4")):  # chains
         for layer in layers(work.graph):
             if layer.threshold is not None:
                 assert 0 < layer.threshold.rising.mean() < 1
