@@ -27,12 +27,15 @@ struct BitslicedMatmul::Scratch {
     uint32_t* positions;      // (lanes): of the output, where there is a row
     const uint64_t** pixels;  // (span + 2 words): of each lane of the strings, or null for what lies outside
     uint64_t *strings, *masks;
-    uint8_t* end;
+    size_t bytes;  // in all
 };
 
 BitslicedMatmul::Scratch BitslicedMatmul::scratch(uint8_t* memory) const {
-    uint8_t* next = memory;
-    const auto take = [&](size_t bytes) { return std::exchange(next, next + round_up(bytes, kLine)); };
+    size_t used = 0;
+    const auto take = [&](size_t bytes) {
+        const size_t at = std::exchange(used, used + round_up(bytes, kLine));
+        return memory ? memory + at : nullptr;
+    };
     const size_t words = span_ / 8 + 2;
     Scratch s{};
     s.inputs = take(inputs_bytes_);
@@ -46,12 +49,12 @@ BitslicedMatmul::Scratch BitslicedMatmul::scratch(uint8_t* memory) const {
         s.strings = reinterpret_cast<uint64_t*>(take(words * kWord * 8 + wide_));
         s.masks = reinterpret_cast<uint64_t*>(take(columns() * words * 8 + wide_));
     }
-    s.end = next;
+    s.bytes = used;
     return s;
 }
 
 size_t BitslicedMatmul::scratch_bytes() const {
-    return static_cast<size_t>(scratch(nullptr).end - static_cast<uint8_t*>(nullptr));
+    return scratch(nullptr).bytes;
 }
 
 void BitslicedMatmul::load(const Frame& frame, const uint64_t* source, size_t first, const Scratch& s) const {
