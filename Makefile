@@ -5,6 +5,7 @@
 # make embed-check    the library installed, and both examples built against it, with two compilers
 # make bench-check  the suite's own rows against the last kept run on this kind of processor: ratios 10 % worse are named
 # make docs   the site, in build/site; a link that leads nowhere or a name without a page is an error
+# make docs-version     the site as this version's, in the local branch gh-pages beside those of before; nothing is pushed
 # make check-isa        every instruction set of this machine, and those of AArch64 under emulation, with ==
 # make check-arm        those of AArch64 alone
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
@@ -23,7 +24,7 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test papers docs lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
+.PHONY: demo test papers docs docs-version lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
 	check-clang check-gpu-tiles gpu-check fuzz fuzz-sanitized clean
 
 demo: $(VENV)/installed
@@ -42,6 +43,12 @@ bench-check: $(VENV)/installed
 
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# mike keeps a folder for each version in a branch; the selector at the top of the pages lists them.
+docs-version: docs
+	PATH=$(abspath $(BIN)):$$PATH NO_MKDOCS_2_WARNING=1 $(BIN)/mike --quiet deploy --update-aliases \
+		$$($(BIN)/python -c 'from importlib.metadata import version; print(".".join(version("binarynet").split(".")[:2]))') latest
+	$(BIN)/mike --quiet set-default latest
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

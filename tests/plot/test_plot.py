@@ -49,7 +49,7 @@ def test_the_bits_of_a_layer_are_the_oracles_and_end_in_its_answer() -> None:
     assert last.name in {source for op in session.graph.ops for source in op.sources}
     assert interpret(session.graph, image.reshape(1, -1)).shape[1] == 10
     figure = plot.bits(image, session)
-    assert [axes.get_title().partition(":")[0] for axes in figure.axes] == list(seen)
+    assert [axes.get_title().partition(":")[0] for axes in figure.axes] == ["the image", *seen]
     with pytest.raises(BinarynetError, match="one image, not 2"):
         plot.bits(load_split("digits", "test").images[:2], session)
 

@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from binarynet.errors import InputError, expect
 from binarynet.graph import Encoding, Graph, trace, verify
 from binarynet.plot.figure import Bytes, mosaic, new_figure, panels, show
+from binarynet.plot.filters import image_shape
 from binarynet.runtime import Session
 from binarynet.runtime.images import adapt
 
 
 def bits(image: ArrayLike, session: Session, most: int = 64) -> Any:
-    """A `Figure` with a row for each layer that makes ±1 of one image, and the image above them.
+    """A `Figure` with a row for each layer that makes ±1 of one image; above them the image, if it has 1 or 3 channels.
 
     image: as `Session.logits` takes it, one image. most: channels of a layer that are shown. Values are the oracle's.
     Raises `InputError` for no image, or several.
@@ -30,12 +31,27 @@ def bits(image: ArrayLike, session: Session, most: int = 64) -> Any:
         raise InputError(f"bits shows one image, not {len(codes)}")
     seen = list(layer_bits(session.graph, codes))
     sheets = [sheet_of(values, most) for _, values in seen]
-    figure = new_figure(6, sum(max(0.5, 6 * sheet.shape[0] / sheet.shape[1]) + 0.3 for sheet in sheets) or 1)
-    ratios = [max(0.5, 6 * sheet.shape[0] / sheet.shape[1]) for sheet in sheets]
-    rows = figure.subplots(len(sheets), 1, squeeze=False, height_ratios=ratios) if sheets else panels(figure, 1, 1)
-    for axes, sheet, (name, values) in zip(np.ravel(rows), sheets, seen, strict=False):
-        show(axes, sheet, f"{name}: {values.size:,} bits, {(values > 0).mean():.0%} of them +1")
+    titles = [f"{name}: {values.size:,} bits, {(values > 0).mean():.0%} of them +1" for name, values in seen]
+    heights = [max(0.5, 6 * sheet.shape[0] / sheet.shape[1]) for sheet in sheets]
+    picture = _as_picture(codes[0], session.graph)
+    if picture is not None:
+        sheets, titles, heights = [picture, *sheets], ["the image", *titles], [1.2, *heights]
+    figure = new_figure(6, sum(heights) + 0.3 * len(heights) or 1)
+    rows = figure.subplots(len(sheets), 1, squeeze=False, height_ratios=heights) if sheets else panels(figure, 1, 1)
+    for axes, sheet, title in zip(np.ravel(rows), sheets, titles, strict=False):
+        show(axes, sheet, title)
     return figure
+
+
+def _as_picture(codes: NDArray[Any], graph: Graph) -> Bytes | None:
+    """Codes as the input has them → (h, w) or (h, w, 3) uint8, from the darkest to the brightest; None for no image."""
+    if codes.ndim == 1 and (shape := image_shape(graph)) is not None:
+        codes = codes.reshape(shape).transpose(1, 2, 0)
+    if codes.ndim != 3 or codes.shape[-1] not in (1, 3):
+        return None
+    low = float(codes.min())
+    picture = ((codes - low) * (255 / (float(codes.max()) - low or 1.0))).astype(np.uint8)
+    return picture[..., 0] if picture.shape[-1] == 1 else picture
 
 
 def layer_bits(graph: Graph, codes: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -38,7 +38,7 @@ def tiles(op: Linear | Conv2d, graph: Graph, most: int) -> Bytes:
     weight: NDArray[Any] = op.weight[:most]
     if isinstance(op, Conv2d):
         return _grey(weight[..., 0])  # (out, kh, kw, in) → (out, kh, kw)
-    shape = _image_shape(graph)
+    shape = image_shape(graph)
     if shape is not None and weight.shape[1] == prod(shape) and op.source == graph.input.name:
         channels, height, width = shape
         return _grey(weight.reshape(len(weight), channels, height, width)[:, 0])
@@ -47,7 +47,7 @@ def tiles(op: Linear | Conv2d, graph: Graph, most: int) -> Bytes:
     return _grey(weight[None, :, :256])  # a row a neuron
 
 
-def _image_shape(graph: Graph) -> tuple[int, int, int] | None:
+def image_shape(graph: Graph) -> tuple[int, int, int] | None:
     """(channels, height, width) of a flat input, as the model's file says; a grey square otherwise."""
     if len(graph.input.shape) != 1:
         return None
