@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "nn": {"errors", "environment", "pixels", "_training"},
     "optim": {"errors", "nn"},
     "recipes": {"errors", "plugins", "data", "nn", "optim"},
-    "train": {"errors", "atomic", "recipes", "data", "nn", "optim"},
+    "train": {"errors", "atomic", "hub", "recipes", "data", "nn", "optim"},
     "graph": {"errors", "environment"},
     "fold": {"errors", "graph"},
     "lower": {"errors", "nn", "graph", "fold"},

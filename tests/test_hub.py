@@ -107,6 +107,26 @@ def test_what_is_pushed_is_what_is_loaded(endpoint):
     assert json.loads(done.stdout)["images"] == 296
 
 
+NET = """
+from binarynet import recipes
+from binarynet.train import Pretrained
+recipe = recipes.get("bnn-digits").with_settings({"width": "16", "layers": "1"})
+net = Pretrained(recipe, recipe.model((1, 8, 8), 10), (1, 8, 8), tuple("0123456789"), "digits")
+print(net.push_to_hub("hf://user/name"))
+found = Pretrained.from_pretrained("hf://user/name")
+assert all(found.model.state_dict()[key].equal(value) for key, value in net.model.state_dict().items())
+assert found.recipe.width == 16
+"""
+
+
+def test_a_training_net_that_is_pushed_is_what_is_got(endpoint):
+    pytest.importorskip("torch", reason="training nets need torch: pip install 'binarynet[train]'")
+    done = subprocess.run([sys.executable, "-c", NET], capture_output=True, text=True, env=endpoint, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert COMMIT in done.stdout
+    assert set(StandIn.files) == {"config.json", "model.safetensors", "README.md"}
+
+
 def test_what_the_hub_has_not_or_sends_damaged_is_named_in_a_line(endpoint):
     done = binarynet(endpoint, "verify", "hf://user/name")
     assert done.returncode == 2

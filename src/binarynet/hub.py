@@ -27,12 +27,12 @@ def address_of(model: object) -> str:
     return f"hf://{text[3:].lstrip('/')}" if text.startswith("hf:/") else ""
 
 
-def fetch(address: str) -> Path:
-    """The model file of a repository, from the cache if it is there. `HubError` where the hub has none."""
+def fetch(address: str, file: str = FILE) -> Path:
+    """A file of a repository, from the cache if it is there. `HubError` where the hub has none."""
     repository, revision = _parsed(address)
     hub = _hub()
     try:
-        return Path(hub.hf_hub_download(repository, FILE, revision=revision))
+        return Path(hub.hf_hub_download(repository, file, revision=revision))
     except Exception as error:  # the hub's client has a dozen kinds, of HTTP, of its cache, of the network
         raise HubError(f"{address}: {_first_line(error)}") from error
 
@@ -42,16 +42,18 @@ def push(file: Path, address: str, card: str, *, private: bool = False, message:
 
     Raises `HubError` where the hub refuses, such as without a token (``hf auth login``).
     """
+    return upload({FILE: file.read_bytes(), "README.md": card.encode()}, address, private=private, message=message)
+
+
+def upload(files: Mapping[str, bytes], address: str, *, private: bool = False, message: str = "Upload files") -> str:
+    """Put files into a repository, by their names there, in one commit. Otherwise as `push`."""
     repository, revision = _parsed(address)
     hub = _hub()
     try:
         api = hub.HfApi()
         api.create_repo(repository, private=private, exist_ok=True)
-        files = [
-            hub.CommitOperationAdd(path_in_repo=FILE, path_or_fileobj=file.read_bytes()),
-            hub.CommitOperationAdd(path_in_repo="README.md", path_or_fileobj=card.encode()),
-        ]
-        done = api.create_commit(repository, files, commit_message=message, revision=revision)
+        added = [hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=held) for name, held in files.items()]
+        done = api.create_commit(repository, added, commit_message=message, revision=revision)
     except Exception as error:
         raise HubError(f"{address}: {_first_line(error)}") from error
     return str(done.commit_url)
@@ -78,16 +80,17 @@ def card_of(name: str, meta: Mapping[str, str], accuracy: float | None, size: in
     keys = hub.ModelCardData(
         library_name="binarynet", tags=["binarized", "1-bit"], model_name=name, eval_results=results
     )
-    rows = "\n".join(f"| {key} | {_cell(text)} |" for key, text in sorted(meta.items()))
+    rows = "\n".join(f"| {key} | {cell(text)} |" for key, text in sorted(meta.items()))
     said = f" It is right on {accuracy:.2f} % of the test images." if accuracy is not None else ""
     return (
-        f"---\n{keys.to_yaml()}\n---\n\n# {_cell(name)}\n\n"
+        f"---\n{keys.to_yaml()}\n---\n\n# {cell(name)}\n\n"
         f"A network of weights and activations of ±1, {size:,} bytes.{said}\n\n"
         f'| | |\n|---|---|\n{rows}\n\n```python\nimport binarynet\n\nbinarynet.load("hf://{name}").predict(images)\n```\n'
     )
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text of a file for a card: on one line, and neither a table's end nor HTML."""
     return re.sub(r"[|<>`\r\n]", " ", text)
 
 

@@ -16,6 +16,7 @@
 | fit        | `fit(recipe, data, out)`: all of it                                |
 | sweep      | a search over settings, by Optuna                                  |
 | load       | `load_run(out)`: the recipe and the best model of a run            |
+| pretrained | a net and its settings in a folder of their own, or on the hub     |
 """
 
 from binarynet.errors import TrainingError as TrainingError
@@ -29,4 +30,5 @@ from binarynet.train.interrupt import Interrupted as Interrupted
 from binarynet.train.load import load_run as load_run
 from binarynet.train.loader import EvaluationBatches as EvaluationBatches
 from binarynet.train.loader import TrainingBatches as TrainingBatches
+from binarynet.train.pretrained import Pretrained as Pretrained
 from binarynet.train.processes import is_main_process as is_main_process

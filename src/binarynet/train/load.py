@@ -28,45 +28,59 @@ def load_run(out: Path | str, recipe: Recipe | None = None) -> tuple[Recipe, nn.
     recipe that this version does not have.
     """
     folder = RunFolder(out)
-    config = folder.read_config()
+    recipe = recipe_of(folder.read_config(), folder.config, recipe)
+    return recipe, best_model(recipe, folder)
+
+
+def recipe_of(config: dict[str, Any], file: Path, recipe: Recipe | None = None) -> Recipe:
+    """The recipe that a config.json names, with its settings. recipe, file, errors as for `load_run`."""
     if recipe is None:
         try:
             recipe = recipes.get(config["recipe"])
         except RecipeError as error:
             raise TrainingError(
-                f"{folder.config}: this version has no recipe {config['recipe']!r} ({error}) If it is a class of your "
+                f"{file}: this version has no recipe {config['recipe']!r} ({error}) If it is a class of your "
                 "own, give an instance of it: load_run(out, recipe)."
             ) from None
     settings: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in config["settings"].items()
     }
     try:
-        recipe = dataclasses.replace(recipe, **settings)
+        return dataclasses.replace(recipe, **settings)
     except (TypeError, ValueError) as error:
         raise TrainingError(
-            f"{folder.config}: the settings do not fit the recipe {config['recipe']} of this version: "
+            f"{file}: the settings do not fit the recipe {config['recipe']} of this version: "
             f"{error}. Use the version that trained it."
         ) from None
-    return recipe, best_model(recipe, folder)
 
 
 def best_model(recipe: Recipe, folder: RunFolder) -> nn.Module:
     """The model of `recipe` with the weights of best.ckpt, in evaluation mode. Errors as for `load_run`."""
-    data, state = folder.read_config()["data"], read_best(folder.best)
+    state = read_best(folder.best)
+    return built(recipe, folder.read_config(), state.get("model"), folder.config, folder.best)
+
+
+def empty_model(recipe: Recipe, config: dict[str, Any], file: Path) -> nn.Module:
+    """The model that the config in ``file`` describes, untrained. `TrainingError` where there is none."""
+    data = config["data"]
     channels, height, width = data["shape"]
     try:
-        model = recipe.model((channels, height, width), len(data["classes"]))
+        return recipe.model((channels, height, width), len(data["classes"]))
     except (BinarynetError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
         raise TrainingError(
-            f"{folder.config}: there is no model of these settings for {len(data['classes'])} classes of images of "
+            f"{file}: there is no model of these settings for {len(data['classes'])} classes of images of "
             f"{channels} × {height} × {width}: {error}. Restore it from a copy, or train again."
         ) from None
+
+
+def built(recipe: Recipe, config: dict[str, Any], state: Any, file: Path, weights: Path) -> nn.Module:
+    """`empty_model` with the state out of ``weights``, in evaluation mode. `TrainingError` where it is another's."""
+    model = empty_model(recipe, config, file)
     try:
-        model.load_state_dict(state["model"])
+        model.load_state_dict(state)
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise TrainingError(
-            f"{folder.best} does not fit the model that {folder.config} describes: {error}. "
-            "Use the version that trained it."
+            f"{weights} does not fit the model that {file} describes: {error}. Use the version that trained it."
         ) from None
     return model.eval()
 
