@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,14 +75,51 @@ def test_a_name_that_no_module_may_have_is_refused(name: str, tmp_path: Path) ->
         recipe_file(name, tmp_path)
 
 
+PLUGIN = """
+[build-system]
+requires = ["setuptools>=70.1"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "plugin-of-a-test"
+version = "1.0"
+
+[project.entry-points."binarynet.recipes"]
+plugged-net = "plugin_of_a_test:recipe"
+broken-net = "plugin_of_a_test:nothing"
+
+[project.entry-points."binarynet.exports"]
+ops = "plugin_of_a_test"
+
+[project.entry-points."binarynet.datasets"]
+stripes = "plugin_of_a_test:stripes"
+no-set = "plugin_of_a_test:Net"
+
+[tool.setuptools]
+py-modules = ["plugin_of_a_test"]
+"""
+
+
+def pip(*arguments: object) -> None:
+    command = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_installed_package_adds_recipes_data_sets_and_export_targets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As pip lays it out: a module, and a .dist-info folder with its entry points."""
+    """A wheel that pip builds of a project, and installs into a folder."""
     from binarynet import data
     from binarynet.cli import main
 
-    (tmp_path / "plugin_of_a_test.py").write_text(
+    pytest.importorskip("pip", reason="the plug-in is built by pip, which this environment lacks")
+    if importlib.util.find_spec("setuptools") is None:
+        pytest.skip("the plug-in is built by setuptools, which this environment lacks")
+    project, site = tmp_path / "project", tmp_path / "site"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(PLUGIN)
+    (project / "plugin_of_a_test.py").write_text(
         recipe_file("net", tmp_path)[2]
         + "from binarynet.data import DataSet\n"
         + "import numpy as np\n"
@@ -92,15 +131,9 @@ def test_an_installed_package_adds_recipes_data_sets_and_export_targets(
         + "    images = np.arange(40 * 64, dtype=np.int64).reshape(40, 8, 8) % 255\n"
         + "    return DataSet.from_arrays(images, np.arange(40) % 2)\n"
     )
-    info = tmp_path / "plugin_of_a_test-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin-of-a-test\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[binarynet.recipes]\nplugged-net = plugin_of_a_test:recipe\nbroken-net = plugin_of_a_test:nothing\n"
-        "[binarynet.exports]\nops = plugin_of_a_test\n"
-        "[binarynet.datasets]\nstripes = plugin_of_a_test:stripes\nno-set = plugin_of_a_test:Net\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    pip("wheel", "--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", tmp_path, project)
+    pip("install", "--no-deps", "--no-index", "--target", site, *tmp_path.glob("*.whl"))
+    monkeypatch.syspath_prepend(str(site))
     try:
         assert "plugged-net" in recipes.names()
         recipe = recipes.get("plugged-net")
