@@ -103,6 +103,39 @@ def test_a_config_is_accepted_again(folder, tmp_path, capsys):
     assert found["test_error"] == json.loads((folder / "run" / "result.json").read_text())["test_error"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"width": 2.5}, "setting width=2.5: needs a whole number"),
+        ({"width": [64]}, "setting width=64: needs a whole number"),
+        ({"width": 0}, "width=0: needs 1 or more"),
+        ({"dropout": None}, "setting dropout=None: needs a number"),
+        ({"widht": 64}, "no setting 'widht'. Did you mean 'width'"),
+    ],
+)
+def test_a_config_whose_setting_is_none_is_named_with_it(settings, message, folder, tmp_path, capsys):
+    config = json.loads((folder / "run" / "config.json").read_text())
+    config["settings"] |= settings
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert main(["train", "--config", str(tmp_path / "config.json"), "--out", str(tmp_path / "run")]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert "config.json" in printed
+    assert printed.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipes_schema_is_printed_and_needs_its_name(capsys):
+    assert answer(capsys, "recipes", "bnn-digits", "--schema")["properties"]["width"] == {
+        "type": "integer",
+        "description": "1 or more",
+        "minimum": 1,
+        "default": 512,
+    }
+    assert main(["recipes", "--schema"]) == 2
+    assert "NAME" in capsys.readouterr().err
+
+
 def test_a_folder_that_moved_is_the_same_data_to_a_resume(folder, tmp_path, capsys):
     run = tmp_path / "run"
     command = ["train", "bnn-digits", *SMALL, "--data", tmp_path / "shapes", "--out", run, "--resume"]

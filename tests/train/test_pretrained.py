@@ -60,7 +60,7 @@ def test_a_run_is_saved_lowered_and_is_the_beginning_of_another(digits: DataSet,
         lower(found.model, found.shape).ops[1].weight.tolist()
         == lower(result.model, digits.shape).ops[1].weight.tolist()
     )  # type: ignore[attr-defined]
-    assert Config.read(place).settings_of("bnn-digits")["width"] == "24"
+    assert Config.read(place).settings_of("bnn-digits")["width"] == 24
     with pytest.raises(TrainingError, match="holds a run"):
         found.save_pretrained(tmp_path / "run")
 

@@ -15,6 +15,7 @@ from binarynet.cli.app import app
 from binarynet.cli.options import AsJson
 from binarynet.cli.printing import console, show_json
 from binarynet.cli.table import Table
+from binarynet.errors import InputError
 
 
 @app.command()
@@ -26,10 +27,19 @@ def recipes(
         ),
     ] = None,
     as_json: AsJson = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of the settings of NAME, as config.json holds them.")
+    ] = False,
 ) -> None:
     """List the recipes; with a NAME, show its paper, its departures and its settings."""
     from binarynet import recipes as catalogue
     from binarynet.recipes.measured import measured
+
+    if schema:
+        if not name:
+            raise InputError("--schema needs the NAME of one recipe; `binarynet recipes` lists them")
+        show_json(catalogue.get(name).schema())
+        return
 
     found = {one: catalogue.get(one) for one in ([name] if name else catalogue.names())}
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from binarynet.cli.images import parse_shape
 from binarynet.cli.lower import write_model
 from binarynet.cli.options import AsJson, Background, Data, DataDir, Gradients, Precision, Shape, Threads, pairs
 from binarynet.cli.printing import console, human_bytes, show_json
-from binarynet.errors import InputError
+from binarynet.errors import InputError, RecipeError
 
 
 @app.command()
@@ -71,9 +71,9 @@ def train(
     name = recipe or before.recipe
     if not name:
         raise InputError("give a RECIPE, or --config with the config.json of a run")
-    given = before.settings_of(name) | pairs(settings or [])
+    given = pairs(settings or [])
     given |= ({"data": data} if data else {}) | ({"epochs": str(epochs)} if epochs else {})
-    chosen = catalogue.get(name).with_settings(given)
+    chosen = _of_config(catalogue.get(name), before.settings_of(name), config).with_settings(given)
     seed = seed if seed is not None else before.seed
     if resume and overwrite:
         raise InputError("--resume goes on with a run, --overwrite takes it away: give one of them")
@@ -121,3 +121,11 @@ def train(
         f"test error {result.test_error:.2f} % (accuracy {100 - result.test_error:.2f} %)"
     )
     console.print(f"{file}: {human_bytes(file.stat().st_size)}, {len(graph.ops)} ops", highlight=False)
+
+
+def _of_config(recipe: Any, settings: dict[str, Any], config: Path | None) -> Any:
+    """The recipe with the settings of a config.json; an error names the file beside the setting."""
+    try:
+        return recipe.with_settings(settings)
+    except RecipeError as error:
+        raise RecipeError(f"{config}: {error}") from None

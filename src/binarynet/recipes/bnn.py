@@ -55,7 +55,7 @@ class Bnn(Recipe):
 
     lr_start: Positive = 3e-3
     lr_end: Positive = 3e-7
-    full_epochs: Annotated[int, Range("2 or more", lambda number: number > 1)] = 1000
+    full_epochs: Annotated[int, Range("2 or more", minimum=2)] = 1000
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return squared_hinge(logits, target)

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.data import pad_crop_flip
 from binarynet.errors import RecipeError, closest
-from binarynet.recipes.settings import Count, NotNegative, Positive, Range, as_text, check, read
+from binarynet.recipes.settings import Count, NotNegative, Positive, Range, as_text, check, schema, take
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Recipe(ABC):
     batch_size: Count
     gradient_clip: NotNegative = 0.0  # the largest norm of all gradients together; 0: as they are
     teacher: str = ""  # a run folder whose answers are learnt beside the labels (binarynet/train/teacher.py)
-    teacher_share: Annotated[float, Range("a share, from 0 to 1", lambda number: 0 <= number <= 1)] = 0.5
+    teacher_share: Annotated[float, Range("a share, from 0 to 1", minimum=0, maximum=1)] = 0.5
     temperature: Positive = 4.0
 
     def __post_init__(self) -> None:
@@ -86,22 +86,45 @@ class Recipe(ABC):
         """All settings by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
-    def with_settings(self, settings: Mapping[str, str]) -> Self:
-        """A copy with settings given as texts, as they come from a command line.
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema (2020-12) of the settings, as config.json holds them; the defaults are those of this recipe.
 
         Raises:
-            RecipeError: a name that is no setting (with the closest one), or a text that its type cannot read.
+            RecipeError: a setting of a type that no command line could read.
+        """
+        hints = get_type_hints(type(self), include_extras=True)
+        properties = {}
+        for name, value in self.settings().items():
+            try:
+                properties[name] = schema(hints[name]) | {"default": list(value) if type(value) is tuple else value}
+            except TypeError as error:
+                raise RecipeError(
+                    f"setting {name}: {error}. Give it int, float, bool, str, Literal or tuple."
+                ) from None
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": f"Settings of {type(self).__name__}",
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": False,
+        }
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        """A copy with settings given as texts, as they come from a command line, or as values out of a config.json.
+
+        Raises:
+            RecipeError: a name that is no setting (with the closest one), or a text or a value that is not its type's.
         """
         hints = get_type_hints(type(self), include_extras=True)
         fields = [field.name for field in dataclasses.fields(self)]
         values = {}
-        for name, text in settings.items():
+        for name, value in settings.items():
             if name not in fields:
                 raise RecipeError(f"no setting {name!r}.{closest(name, fields)} This recipe has {', '.join(fields)}.")
             try:
-                values[name] = read(as_text(text), hints[name])
+                values[name] = take(value, hints[name])
             except ValueError as error:
-                raise RecipeError(f"setting {name}={text}: {error}") from None
+                raise RecipeError(f"setting {name}={as_text(value)}: {error}") from None
         try:
             return dataclasses.replace(self, **values)
         except ValueError as error:

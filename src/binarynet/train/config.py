@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from binarynet.errors import TrainingError
-from binarynet.recipes.settings import as_text
 from binarynet.train.folder import RunFolder
 
 
@@ -41,6 +40,6 @@ class Config:
         background = found["data"].get("background")
         return cls(found["recipe"], found["settings"], path, shape, background, seed, precision, gradients)
 
-    def settings_of(self, recipe: str) -> dict[str, str]:
-        """The settings as texts, as ``--set`` has them; none for another recipe than the config's."""
-        return {name: as_text(value) for name, value in self.settings.items()} if recipe == self.recipe else {}
+    def settings_of(self, recipe: str) -> dict[str, Any]:
+        """The settings; none for another recipe than the config's."""
+        return self.settings if recipe == self.recipe else {}
