@@ -6,10 +6,8 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 from binarynet.export import Options, write
-from binarynet.gpu.reals import OnTensors
 from binarynet.graph import Graph, interpret
 from binarynet.graph.functions import FUNCTIONS, apply
 from binarynet.graph.ir import Apply, Input
@@ -66,6 +64,9 @@ def test_the_native_engine_makes_the_same_bits(function, name):
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_tensors_make_the_same_bits(function):
+    torch = pytest.importorskip("torch")
+    from binarynet.gpu.reals import OnTensors
+
     x = numbers()
     made = FUNCTIONS[function](OnTensors(torch.from_numpy(x)), torch.from_numpy(x)).numpy()
     assert np.array_equal(made, apply(function, x), equal_nan=True)
