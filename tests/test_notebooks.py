@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_a_notebook_runs(file: Path, tmp_path: Path) -> None:
 def test_what_is_kept_of_a_notebook_is_small_and_names_no_machine(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert len(text) < 150_000
-    assert not [path for path in ("/home/", "/root/", "/tmp/", "/Users/") if path in text]
+    assert re.findall(r"/(?:home|root|tmp|Users)/", text) == []
     cells = json.loads(text)["cells"]
     assert [cell["cell_type"] for cell in cells[:1]] == ["markdown"]
     assert all(cell.get("outputs") != [] or not cell["source"] for cell in cells[-1:])

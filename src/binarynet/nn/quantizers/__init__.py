@@ -9,6 +9,7 @@ same class serves weights and activations.
 | byte_input | `ByteInput`, in front of the first layer; reader: what the numbers of an image mean to it     |
 | scaled     | XNOR-Net's sign times a scale for each filter                                                 |
 | magnitude  | Bi-Real Net's                                                                                 |
+| error_decay | the gradient that IR-Net's two signs share                                                  |
 | standardized | IR-Net's and ReCU's signs of standardised filters                                           |
 | absmax     | weights of 8 bits, for the ends of a network                                                  |
 | connect    | BinaryConnect's and Few Multiplications' weights, drawn or not                                |

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from binarynet.nn import native
+from binarynet.nn.quantizers.error_decay import ErrorDecay
 from binarynet.nn.quantizers.quantizer import Quantizer, positive, sign
 
 
@@ -164,7 +165,7 @@ class SwishSign(Quantizer):
         return f"beta={self.beta:g}"
 
 
-class EdeSign(Quantizer):
+class EdeSign(ErrorDecay):
     """Sign with the error decay estimator: from nearly the identity to nearly the true derivative.
 
     Forward: q(x) = +1 if x >= 0 else -1.
@@ -178,21 +179,5 @@ class EdeSign(Quantizer):
 
     name = "ede_sign"
 
-    def __init__(self, t: float = 1.0) -> None:
-        super().__init__()
-        self.t = t
-
-    @property
-    def t(self) -> float:
-        return self._t
-
-    @t.setter
-    def t(self, value: float) -> None:
-        self._t = positive("EdeSign", "t", value)
-
     def pseudo_gradient(self, x: Tensor) -> Tensor:
-        t = self._t
-        return max(1 / t, 1.0) * t * (1 - torch.tanh(t * x.detach()).square())
-
-    def extra_repr(self) -> str:
-        return f"t={self._t:g}"
+        return self.slope(x.detach())

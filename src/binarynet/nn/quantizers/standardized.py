@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from binarynet.errors import InputError
+from binarynet.nn.quantizers.error_decay import ErrorDecay
 from binarynet.nn.quantizers.grid import GridQuantizer
-from binarynet.nn.quantizers.quantizer import positive, sign
+from binarynet.nn.quantizers.quantizer import sign
 
 
 class _Standardized(GridQuantizer):
@@ -52,7 +53,7 @@ class _Standardized(GridQuantizer):
         return passed
 
 
-class LibraSign(_Standardized):
+class LibraSign(ErrorDecay, _Standardized):
     """IR-Net's weights: balanced signs, times a power of two for each filter.
 
     Forward: q(w) = 2^s sign(ŵ), ŵ = (w − mean) / deviation of the filter, s = round(log2 mean |ŵ|).
@@ -66,27 +67,9 @@ class LibraSign(_Standardized):
 
     name = "libra_sign"
 
-    def __init__(self, t: float = 1.0) -> None:
-        super().__init__()
-        self.t = t
-
-    @property
-    def t(self) -> float:
-        return self._t
-
-    @t.setter
-    def t(self, value: float) -> None:
-        self._t = positive("LibraSign", "t", value)
-
     def scale(self, standard: Tensor) -> Tensor:
         magnitude = standard.abs().mean(tuple(range(1, standard.ndim)), keepdim=True)
         return torch.exp2(torch.log2(magnitude.clamp(min=2.0**-20)).round())
-
-    def slope(self, standard: Tensor) -> Tensor:
-        return max(1 / self._t, 1.0) * self._t * (1 - torch.tanh(self._t * standard).square())
-
-    def extra_repr(self) -> str:
-        return f"t={self._t:g}"
 
 
 class RecuSign(_Standardized):
