@@ -7,6 +7,7 @@ import pickle
 import re
 from collections.abc import Callable
 from math import inf, nan, nextafter
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from binarynet.errors import InputError
 from binarynet.graph.encoding import Encoding
-from binarynet.nn import QUANTIZERS, EdeSign, IdentitySign, Quantizer, SteSign, StochasticSign, SwishSign
+from binarynet.nn import QUANTIZERS, EdeSign, IdentitySign, Quantizer, SteSign, StochasticSign, SwishSign, quantizers
 from binarynet.nn.quantizers import get, signs
 
 SIGNS = [name for name, quantizer in QUANTIZERS.items() if quantizer.__module__ == signs.__name__]
@@ -279,3 +280,11 @@ def test_gradient_has_the_shape_and_the_type_of_the_input_and_is_linear_in_what_
     assert once.isfinite().all()
     twice = gradient(quantizer, x, torch.full((4, 8), 2.0))
     torch.testing.assert_close(twice, 2 * once)
+
+
+def test_two_quantizers_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "from binarynet.nn.quantizers.quantizer import Quantizer\nclass Other(Quantizer):\n    name = 'ste_sign'\n"
+    (tmp_path / "zz_other.py").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(quantizers, "__path__", [*quantizers.__path__, str(tmp_path)])
+    with pytest.raises(InputError, match="two quantizers are called 'ste_sign'"):
+        quantizers._found()

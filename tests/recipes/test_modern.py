@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from binarynet import recipes
 from binarynet.errors import RecipeError
+from binarynet.format import to_bytes
 from binarynet.graph import interpret
 from binarynet.graph.ir import Conv2d, Linear
 from binarynet.lower import lower
@@ -78,3 +81,13 @@ def test_boolean_weights_stay_boolean() -> None:
     for name, parameter in model.named_parameters():
         if name.endswith("weight") and parameter.ndim == 2:
             assert set(parameter.unique().tolist()) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize("name", ["irnet", "recu"])
+def test_a_file_has_the_size_that_the_page_of_methods_states(name: str) -> None:
+    recipe = recipes.get(f"{name}-cifar10")
+    model = recipe.model((3, 32, 32), 10).eval()
+    rows = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8").splitlines()
+    row = next(row for row in rows if row.startswith({"irnet": "| IR-Net |", "recu": "| ReCU |"}[name]))
+    assert f"CIFAR-10: {len(to_bytes(lower(model, (3, 32, 32)))) / 1000:.0f} kB" in row
+    assert f"{4 * sum(one.numel() for one in model.parameters()) / 1e6:.1f} MB" in row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,3 +130,11 @@ def test_a_net_for_a_small_chip_has_one_convolution_before_each_pool_and_no_hidd
         tuple(value.shape) for key, value in model.named_parameters() if key.endswith("weight") and value.ndim > 1
     ]
     assert weights == [(32, 1, 3, 3), (64, 32, 3, 3), (64, 64, 3, 3), (10, 576)]
+
+
+def test_two_recipes_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "from binarynet.recipes.bop import RECIPES as theirs\nRECIPES = {'bnn-digits': theirs['bop-digits']}\n"
+    (tmp_path / "zz_other.py").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(recipes, "__path__", [*recipes.__path__, str(tmp_path)])
+    with pytest.raises(RecipeError, match="zz_other has a recipe 'bnn-digits'"):
+        recipes.names()

@@ -62,8 +62,11 @@ _PLUGINS: dict[type[Recipe], str] = {}  # class → the entry point that it was 
 
 
 def _all() -> dict[str, Recipe]:
-    """Every module of this package that has a table RECIPES adds its own."""
+    """Every module of this package that has a table RECIPES adds its own. `RecipeError` for a name of two."""
     found: dict[str, Recipe] = {}
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
-        found.update(getattr(import_module(module.name), "RECIPES", {}))
+        own_names = getattr(import_module(module.name), "RECIPES", {})
+        if twice := sorted(found.keys() & own_names.keys()):
+            raise RecipeError(f"{module.name} has a recipe {twice[0]!r}, and another file has one of that name")
+        found.update(own_names)
     return found

@@ -86,12 +86,16 @@ __all__ = [
 
 
 def _found() -> dict[str, type[Quantizer]]:
-    """The quantizers with a name of every module of this package, in the order of their names."""
+    """The quantizers with a name of every module of this package, in the order of their names.
+
+    `InputError` where two classes have the same name: which one it meant would depend on the order of the files.
+    """
     found: dict[str, type[Quantizer]] = {}
     for file in pkgutil.iter_modules(__path__, f"{__name__}."):
         for item in vars(import_module(file.name)).values():
-            if isinstance(item, type) and issubclass(item, Quantizer) and "name" in vars(item):
-                found[item.name] = item
+            named = isinstance(item, type) and issubclass(item, Quantizer) and "name" in vars(item)
+            if named and found.setdefault(item.name, item) is not item:
+                raise InputError(f"two quantizers are called {item.name!r}: {found[item.name]} and {item}.")
     return dict(sorted(found.items()))
 
 
