@@ -31,7 +31,7 @@ def net_of(name: str, data: DataSet, **settings: str) -> Pretrained:
 
 @pytest.fixture
 def folder(digits: DataSet, tmp_path: Path) -> Path:
-    return net_of("bnn-digits", digits, width="24", teacher="/home/me/runs/x").save_pretrained(tmp_path / "net")
+    return net_of("bnn-digits", digits, width="24", teacher="/elsewhere/runs/x").save_pretrained(tmp_path / "net")
 
 
 @pytest.mark.parametrize("name", ["bnn-digits", "bitwise-digits", "bop-digits", "bireal-digits", "irnet-digits"])
