@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from binarynet import _native
+from binarynet.errors import run_script
 from binarynet.runtime.prices import spread
 from binarynet.runtime.tune import tune
 
@@ -44,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

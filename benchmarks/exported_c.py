@@ -23,7 +23,7 @@ import numpy as np
 
 from binarynet.bench import machine
 from binarynet.data import load_split
-from binarynet.errors import ExportError
+from binarynet.errors import ExportError, run_script
 from binarynet.export import Options, write
 from binarynet.export.c.check import answers, compiled
 from binarynet.format import load
@@ -110,4 +110,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main)

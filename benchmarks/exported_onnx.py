@@ -16,6 +16,7 @@ import onnxruntime
 
 from binarynet.bench import interleaved, machine
 from binarynet.data import load_split
+from binarynet.errors import run_script
 from binarynet.export import Options, write
 from binarynet.export.onnx.dialect import to_onnx
 from binarynet.format import load
@@ -56,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

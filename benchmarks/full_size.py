@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from binarynet import recipes
+from binarynet.errors import run_script
 from binarynet.format import save
 from binarynet.lower import lower
 
@@ -32,4 +33,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/full-size"))
+    run_script(lambda: main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/full-size")))

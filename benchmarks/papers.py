@@ -28,7 +28,7 @@ from binarynet.cli.lower import write_model
 from binarynet.cli.printing import console, human_bytes
 from binarynet.cli.table import Table
 from binarynet.data import DataSet, load
-from binarynet.errors import LoweringError
+from binarynet.errors import LoweringError, run_script
 from binarynet.format import load as load_graph
 from binarynet.report import oracle_logits, with_native, with_torch
 from binarynet.train import fit
@@ -117,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

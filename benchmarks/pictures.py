@@ -21,6 +21,7 @@ from PIL import Image
 from binarynet import recipes
 from binarynet.bench import machine
 from binarynet.data import DataSet, Split
+from binarynet.errors import run_script
 from binarynet.train import TrainingBatches
 
 SIDE, CLASSES = 32, 10
@@ -86,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

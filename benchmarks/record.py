@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import mean
 
 from binarynet import recipes
+from binarynet.errors import run_script
 from binarynet.recipes.measured import Measured, best, measured
 from binarynet.train import RunFolder
 
@@ -154,4 +155,4 @@ def main(folders: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_script(lambda: main(sys.argv[1:]))

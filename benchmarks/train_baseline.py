@@ -13,6 +13,7 @@ import torch
 from binarynet import recipes
 from binarynet.bench.train.plain import PlainTraining
 from binarynet.data import load
+from binarynet.errors import run_script
 from binarynet.train.loader import TrainingBatches
 
 
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from binarynet.errors import run_script
 from binarynet.export import write
 from binarynet.export.c.options import Options
 from binarynet.graph import Encoding, Graph, interpret, verify
@@ -269,4 +270,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main)

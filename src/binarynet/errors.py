@@ -1,11 +1,13 @@
 """The errors this package raises on purpose. Each message says where, what, why, and the way out."""
 
+import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import wraps
 from inspect import signature
+from pathlib import Path
 from types import UnionType
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -138,3 +140,16 @@ def takes(**kinds: tuple[type | UnionType, str]) -> Callable[[Callable[_P, _R]],
         return checked
 
     return decorate
+
+
+def run_script(main: Callable[[], int | None]) -> NoReturn:
+    """The last line of a program outside the package: run ``main`` and end the process with its answer, or 0.
+
+    A `BinarynetError` ends it in one line on standard error, with exit code 2, as it ends the command line.
+    """
+    try:
+        code = main()
+    except BinarynetError as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        code = 2
+    raise SystemExit(code or 0)
