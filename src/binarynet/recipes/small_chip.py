@@ -54,18 +54,20 @@ class SmallChip(Recipe):
     binarized: ClassVar[str] = "weights and activations, deterministic"
 
     filters: tuple[Count, Count, Count] = (64, 64, 64)
+    kernels: tuple[Count, Count, Count] = (5, 3, 3)
     moved: Natural = 2
     lr: Positive = 5e-3
     smoothing: Share = 0.1
+    measured_batches: Natural = 50
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape
         if min(height, width) < SMALLEST:
             raise RecipeError(f"images of {height} × {width} pixels are too small: {SMALLEST} × {SMALLEST} at least")
         net: Modules = {"bytes": ByteInput()}
-        for k, filters in enumerate(self.filters, 1):
-            net[f"conv{k}"] = BinaryConv2d(channels, filters, 3, bias=False, weight_quantizer=WEIGHTS)
-            height, width, channels = height - 2, width - 2, filters
+        for k, (filters, kernel) in enumerate(zip(self.filters, self.kernels, strict=True), 1):
+            net[f"conv{k}"] = BinaryConv2d(channels, filters, kernel, bias=False, weight_quantizer=WEIGHTS)
+            height, width, channels = height - kernel + 1, width - kernel + 1, filters
             if k < len(self.filters):
                 net[f"pool{k}"] = nn.MaxPool2d(2)
                 height, width = height // 2, width // 2
@@ -82,6 +84,10 @@ class SmallChip(Recipe):
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         optimizer = latent_optimizer(Adam, model, lr=self.lr, fused=True)
         return optimizer, LambdaLR(optimizer, lambda epoch: 0.5 * (1 + math.cos(math.pi * epoch / self.epochs)))
+
+    def norm_batches(self) -> int:
+        """Early on signs change faster than the running averages of the norms."""
+        return self.measured_batches
 
     def augment(self, images: Any, rng: Any) -> Any:
         """Moved by up to ``moved`` pixels each way, and never mirrored: a mirrored 2 is none."""

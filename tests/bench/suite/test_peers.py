@@ -30,6 +30,8 @@ def test_every_peer_answers_what_it_promises(name, expected):
         pytest.skip(missing)
     assert peer.version()
     for way in peer.here():
+        if way in peers.OTHER_NETS and name != "onnxruntime":
+            continue  # the same files, which take seconds to make
         process = Process(name, way, 1)
         try:
             for work in workloads(tiny=True):

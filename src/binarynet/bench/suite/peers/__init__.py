@@ -25,6 +25,16 @@ Answers = Literal["equal", "same", "near", "own"]
 _WITHIN = {"equal": 0.0, "same": 1e-5, "near": 1e-2}  # of the largest number
 
 
+TWINNED = ("W6", "W7")
+"""The kinds whose float32 twin the libraries run that read ONNX, and its int8 form (bench/suite/exported.py)."""
+
+OTHER_NETS = {
+    "resnet18-int8": "another net on the same images: ResNet-18, random weights, static quantization",
+    "mobilenetv2-int8": "another net on the same images: MobileNetV2, random weights, static quantization",
+}
+"""Ways that run what one would pick instead of the workload's net, to be read as that."""
+
+
 class NotHere(Exception):
     """This way of the library has no such workload; the text says why."""
 
@@ -90,6 +100,11 @@ class Peer(ABC):
     def details(self) -> str:
         """What really runs, if the library tells; after `build`."""
         return ""
+
+
+def reads_other_nets(work: Workload) -> bool:
+    """Where the nets of `OTHER_NETS` stand: beside the binary ResNet-18."""
+    return work.kind == "W6" and "ResNet-18" in work.name
 
 
 def compared(answer: Array, expected: Array, promise: Answers) -> str:

@@ -8,16 +8,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from binarynet.bench.suite.layers import STEEP, Layer, layers
-from binarynet.bench.suite.peers import Answers, NotHere, Peer
+from binarynet.bench.suite.peers import OTHER_NETS, TWINNED, Answers, NotHere, Peer, reads_other_nets
 from binarynet.bench.suite.workloads import Workload
 
 
 class This(Peer):
-    kinds: ClassVar[tuple[str, ...]] = ("W1", "W2", "W3", "W4", "W5")
+    kinds: ClassVar[tuple[str, ...]] = ("W1", "W2", "W3", "W4", "W5", *TWINNED)
     packages: ClassVar[Mapping[str, str]] = {"onnxruntime": "onnxruntime", "onnx": "onnx"}
     ways: ClassVar[Mapping[str, str]] = {
         "float32": "Gemm / Conv with the norm folded in, Clip",
-        "u8s8": "MatMulInteger, QGemm, QLinearConv, requantized to 0 / 255",
+        "u8s8": "MatMulInteger, QGemm, QLinearConv, requantized to 0 / 255; W6, W7: its quantized twin",
+        **OTHER_NETS,
     }
 
     def build(self, work: Workload) -> None:
@@ -25,6 +26,14 @@ class This(Peer):
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        options.log_severity_level = 3
+        self.sums = None
+        if work.kind in TWINNED:
+            from binarynet.bench.suite import exported
+
+            made, images = exported.model(work, self.way), exported.images_of(work)
+            session = onnxruntime.InferenceSession(made, options, providers=["CPUExecutionProvider"])
+            return self._bind(session, images, np.float32, work.batch, session.get_outputs()[0].shape[1])
         images = work.images()
         one_conv = work.kind == "W5"
         if one_conv and self.way != "float32":
@@ -39,16 +48,22 @@ class This(Peer):
         chain = layers(work.graph)
         for layer in chain:
             model.float_layer(layer) if self.way == "float32" else model.byte_layer(layer)
-        self.session = onnxruntime.InferenceSession(model.bytes(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model.bytes(), options, providers=["CPUExecutionProvider"])
         kind = np.int32 if work.is_product and self.way == "u8s8" else np.float32
         channels = len(chain[-1].weight)
-        self.into = np.empty((work.batch, channels, *images.shape[2:]) if one_conv else (work.batch, channels), kind)
-        self.binding = self.session.io_binding()
-        self.images = onnxruntime.OrtValue.ortvalue_from_numpy(images)
-        self.binding.bind_ortvalue_input("x", self.images)
-        self.binding.bind_output("y", "cpu", 0, kind, self.into.shape, self.into.ctypes.data)
+        self._bind(session, images, kind, work.batch, channels, *(images.shape[2:] if one_conv else ()))
         # The sum over codes 0 / 1 of a product is (Σ a · w + Σ w) / 2 of ±1 rows.
         self.sums = chain[0].sums if work.is_product and self.way == "u8s8" else None
+
+    def _bind(self, session: Any, images: Any, kind: Any, *shape: int) -> None:
+        """Images and answer, (batch, …) of a ``kind``, lie in memory of ours."""
+        from onnxruntime import OrtValue
+
+        self.session, self.into = session, np.empty(shape, kind)
+        self.binding = session.io_binding()
+        self.images = OrtValue.ortvalue_from_numpy(images)
+        self.binding.bind_ortvalue_input("x", self.images)
+        self.binding.bind_output("y", "cpu", 0, kind, self.into.shape, self.into.ctypes.data)
 
     def run(self) -> Any:
         self.session.run_with_iobinding(self.binding)
@@ -58,6 +73,9 @@ class This(Peer):
         if raw.ndim == 4:
             return raw.transpose(0, 2, 3, 1)
         return raw if self.sums is None else 2 * raw - self.sums
+
+    def has(self, work: Workload) -> bool:
+        return super().has(work) and (self.way not in OTHER_NETS or reads_other_nets(work))
 
     def promise(self, work: Workload) -> Answers:
         if self.way == "float32":

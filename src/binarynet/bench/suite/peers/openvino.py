@@ -3,6 +3,7 @@
 BinaryConvolution takes what a FakeQuantize of two levels, 0 and 1, makes of reals, and u1 weights, lowest bit first. A
 dense layer is a 1 × 1 convolution. ``pad_value`` 0 leaves what is outside the image out of the sum, which is the
 number 0. Raw bytes cannot enter it: the first layer is a product of bytes (int8).
+W6 has reals between its products, so there it is not tried.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from binarynet.bench.suite.layers import Layer, layers
-from binarynet.bench.suite.peers import Answers, Array, Peer
+from binarynet.bench.suite.peers import OTHER_NETS, TWINNED, Answers, Array, Peer, reads_other_nets
 from binarynet.bench.suite.workloads import Workload
 
 
 class This(Peer):
+    kinds: ClassVar[tuple[str, ...]] = ("W1", "W2", "W3", "W4", *TWINNED)
     packages: ClassVar[Mapping[str, str]] = {"openvino": "openvino"}
     ways: ClassVar[Mapping[str, str]] = {
         "float32": "MatMul / Convolution with the norm folded in, Clamp",
         "bfloat16": "the same, inference precision bf16",
-        "int8": "the same from u8 FakeQuantize of 256 levels and s8 weights",
+        "int8": "the same from u8 FakeQuantize of 256 levels and s8 weights; W6, W7: ONNX Runtime's quantized twin",
         "binary": "BinaryConvolution-1 behind FakeQuantize of 2 levels; an int8 first layer",
+        **OTHER_NETS,
     }
 
     def build(self, work: Workload) -> None:
@@ -33,6 +36,12 @@ class This(Peer):
         self.ov, self.op, self.max_pool = openvino, opset13, opset1.max_pool
         self.kept: list[Any] = []  # the memory of u1 constants is not copied
         self.binarized = False
+        self.sums = None
+        if work.kind in TWINNED:
+            from binarynet.bench.suite import exported
+
+            made = openvino.Core().read_model(exported.model(work, self.way), b"")
+            return self._compile(made, exported.images_of(work))
         images = work.images()
         if images.ndim == 4:
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
@@ -53,6 +62,10 @@ class This(Peer):
                 value = self._int8(value, layer, 128 if following and following.is_conv else 0)
             else:
                 value = self._float(value, layer)
+        self._compile(openvino.Model([value], [x], "workload"), images)
+        self.sums = chain[0].sums if work.is_product and self.way == "int8" else None
+
+    def _compile(self, model: Any, images: Array) -> None:
         precision = {"bfloat16": "bf16"}.get(self.way, "f32")
         settings = {
             "INFERENCE_NUM_THREADS": self.threads,
@@ -60,12 +73,10 @@ class This(Peer):
             "INFERENCE_PRECISION_HINT": precision,
             "NUM_STREAMS": 1,
         }
-        model = openvino.Model([value], [x], "workload")
-        self.compiled = openvino.Core().compile_model(model, "CPU", settings)
+        self.compiled = self.ov.Core().compile_model(model, "CPU", settings)
         self.request = self.compiled.create_infer_request()
         self.images = images
-        self.request.set_input_tensor(openvino.Tensor(self.images, shared_memory=True))
-        self.sums = chain[0].sums if work.is_product and self.way == "int8" else None
+        self.request.set_input_tensor(self.ov.Tensor(self.images, shared_memory=True))
 
     def run(self) -> Any:
         self.request.infer()
@@ -76,7 +87,9 @@ class This(Peer):
         return array if self.sums is None else 2 * array - self.sums
 
     def has(self, work: Workload) -> bool:
-        return (self.way == "binary" and work.kind in self.kinds) or super().has(work)
+        if self.way == "binary":
+            return work.kind in Peer.kinds
+        return super().has(work) and (self.way not in OTHER_NETS or reads_other_nets(work))
 
     def promise(self, work: Workload) -> Answers:
         if self.way == "binary":
