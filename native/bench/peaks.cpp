@@ -117,41 +117,59 @@ __attribute__((target("avx512f,avx512vpopcntdq"))) void popcount512() {
     for (int j = 0; j < 16; ++j) __asm__ volatile("" : "+v"(sum[j]));
 }
 
-// Full adders whose operands are the results of others, as in kernels/vertical.h.
-constexpr int kAdders = 24;
+// Full adders whose operands are the results of others, as in kernels/vertical.h. Words have names: an array
+// that is indexed by a loop's variable would lie in memory.
+#define BINARYNET_ADDERS(add) \
+    add(a, e, i);             \
+    add(b, f, j);             \
+    add(c, g, k);             \
+    add(d, h, l);             \
+    add(e, i, a);             \
+    add(f, j, b);             \
+    add(g, k, c);             \
+    add(h, l, d);             \
+    add(i, a, e);             \
+    add(j, b, f);             \
+    add(k, c, g);             \
+    add(l, d, h);
+constexpr int kAdders = 12;
 // A word of weights, which costs an adder, serves 3 of 8 (row, input) of a pair of rows whose inputs are set
 // half the time and independently.
 constexpr double kRowInputs = 8.0 / 3;
 
+// x, y ← the sum and the carry of x + y + z
+__attribute__((target("avx512f"), always_inline)) inline void add512(__m512i& x, __m512i& y,
+                                                                     const __m512i& z) {
+    const __m512i carry = _mm512_ternarylogic_epi64(x, y, z, 0xe8);
+    x = _mm512_ternarylogic_epi64(x, y, z, 0x96);
+    y = carry;
+}
+
+__attribute__((target("avx2"), always_inline)) inline void add256(__m256i& x, __m256i& y, const __m256i& z) {
+    const __m256i xy = _mm256_xor_si256(x, y), xz = _mm256_xor_si256(x, z);
+    y = _mm256_xor_si256(x, _mm256_and_si256(xy, xz));
+    x = _mm256_xor_si256(xy, z);
+}
+
 __attribute__((target("avx512f"))) void adders512() {
-    __m512i w[12];
-    for (int i = 0; i < 12; ++i) w[i] = _mm512_set1_epi32(i * 0x1234567);
-    for (int i = 0; i < kTurns; ++i) {
-        BINARYNET_UNROLL
-        for (int j = 0; j < kAdders; ++j) {
-            __m512i &a = w[j % 12], &b = w[(j + 4) % 12];
-            const __m512i c = w[(j + 8) % 12], carry = _mm512_ternarylogic_epi64(a, b, c, 0xe8);
-            a = _mm512_ternarylogic_epi64(a, b, c, 0x96);
-            b = carry;
-        }
-        BINARYNET_UNROLL
-        for (int j = 0; j < 12; ++j) __asm__ volatile("" : "+v"(w[j]));
+    const __m512i word = _mm512_set1_epi32(0x1234567);
+    __m512i a = word * 1, b = word * 2, c = word * 3, d = word * 4, e = word * 5, f = word * 6;
+    __m512i g = word * 7, h = word * 8, i = word * 9, j = word * 10, k = word * 11, l = word * 12;
+    for (int turn = 0; turn < kTurns; ++turn) {
+        BINARYNET_ADDERS(add512)
+        __asm__ volatile("" : "+v"(a), "+v"(b), "+v"(c), "+v"(d), "+v"(e), "+v"(f));
+        __asm__ volatile("" : "+v"(g), "+v"(h), "+v"(i), "+v"(j), "+v"(k), "+v"(l));
     }
 }
 
 __attribute__((target("avx2"))) void adders256() {
-    __m256i w[12];
-    for (int i = 0; i < 12; ++i) w[i] = _mm256_set1_epi32(i * 0x1234567);
-    for (int i = 0; i < kTurns; ++i) {
-        BINARYNET_UNROLL
-        for (int j = 0; j < kAdders; ++j) {
-            __m256i &a = w[j % 12], &b = w[(j + 4) % 12];
-            const __m256i c = w[(j + 8) % 12], ab = _mm256_xor_si256(a, b), ac = _mm256_xor_si256(a, c);
-            b = _mm256_xor_si256(a, _mm256_and_si256(ab, ac));
-            a = _mm256_xor_si256(ab, c);
-        }
-        BINARYNET_UNROLL
-        for (int j = 0; j < 12; ++j) __asm__ volatile("" : "+x"(w[j]));
+    const __m256i word = _mm256_set1_epi32(0x1234567);
+    __m256i a = word * 1, b = word * 2, c = word * 3, d = word * 4, e = word * 5, f = word * 6;
+    __m256i g = word * 7, h = word * 8, i = word * 9, j = word * 10, k = word * 11, l = word * 12;
+    for (int turn = 0; turn < kTurns; ++turn) {
+        BINARYNET_ADDERS(add256)
+        __asm__ volatile("" : "+x"(a), "+x"(b), "+x"(c), "+x"(d), "+x"(e), "+x"(f));
+        __asm__ volatile("" : "+x"(g), "+x"(h), "+x"(i), "+x"(j), "+x"(k), "+x"(l));
     }
 }
 
