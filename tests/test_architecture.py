@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "plugins": {"errors"},
     "data": {"errors", "atomic", "environment", "pixels", "plugins"},
     "hub": {"errors"},
-    "models": {"errors", "hub"},
+    "models": {"errors", "environment", "hub"},
     "nn": {"errors", "environment", "pixels", "_training"},
     "optim": {"errors", "nn"},
     "recipes": {"errors", "plugins", "data", "nn", "optim"},

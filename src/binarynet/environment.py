@@ -10,6 +10,7 @@ import os
 
 VARIABLES: dict[str, str] = {
     "BINARYNET_DATA": "the folder where data sets are; without it they are downloaded, if that is possible",
+    "BINARYNET_ZOO": "where the models of the zoo are, a folder or an address; without it the zoo/ of a checkout",
     "BINARYNET_ISA": "the instruction set of the engine, such as avx2; without it the best that the CPU has",
     "BINARYNET_KERNEL": "what every Linear and Conv2d must run on, such as popcount; without it the cheapest for each",
     "BINARYNET_NUM_THREADS": "threads of the engine; without it OMP_NUM_THREADS, else the CPUs of the process",

@@ -21,7 +21,7 @@ def test_a_model_is_small_and_has_a_card(name):
         assert f"| {entry} |" in models.card(name)
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", models.zoo.entries())
 def test_a_model_makes_as_many_mistakes_as_its_card_says(name):
     wrong, images = map(int, re.search(r"\((\d+) of ([\d,]+)\)", models.card(name).replace(",", "")).groups())
     data = binarynet.load_graph(name).meta["data"]

@@ -18,9 +18,9 @@ def _starting(names: Callable[[], Iterable[str]]) -> Completion:
 
 
 def _models() -> Iterable[str]:
-    from binarynet.models import names
+    from binarynet.models import zoo
 
-    return names()
+    return zoo.entries()
 
 
 def _recipes() -> Iterable[str]:

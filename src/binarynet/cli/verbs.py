@@ -55,6 +55,7 @@ def _run(arguments: Sequence[str]) -> int:
             train,
             tune,
             verify,
+            zoo,
         )
 
         code = app(args=list(arguments), standalone_mode=False)

@@ -28,7 +28,7 @@ from binarynet.graph.ir import Conv2d, Graph, Linear
 from binarynet.graph.limits import Limits
 from binarynet.graph.verify import verify
 from binarynet.graph.weights import Weight
-from binarynet.models import find, names
+from binarynet.models import find, names, zoo
 
 VERSION = 1
 KEY = "binarynet"
@@ -78,7 +78,7 @@ def load(path: str | os.PathLike[str], *, sha256: str | None = None, limits: Lim
             _check_whole(blob, sha256)
         return from_bytes(blob, limits)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
-        known = f".{closest(str(path), names())} Models that come along: {', '.join(names())}"
+        known = f".{closest(str(path), zoo.entries())} Models that come along: {', '.join(names())}"
         why = getattr(error, "strerror", None) or error
         raise FormatError(f"{path}: cannot be read: {why}{'' if Path(path).suffix else known}") from None
     except (FormatError, GraphError) as error:
