@@ -2,8 +2,8 @@
 
 The int8 form is what a user would get: ONNX Runtime's static quantization (QDQ; a scale for each channel of weights and
 each tensor of activations, ranges measured on a few images). Its numbers are its own, as those of the float twin are.
-Beside the twins stand ResNet-18 and MobileNetV2 with random weights, other nets that read the same images: what one would
-pick instead.
+Beside the twins stand ResNet-18 and MobileNetV2 with random weights, other nets that read the same images: what one
+would pick instead.
 """
 
 from __future__ import annotations
