@@ -53,6 +53,17 @@ def test_the_number_of_weights_is_that_of_the_papers_networks(
     assert sum(weight.numel() for _, _, weight in latent_weights(model)) == weights
 
 
+def test_weights_are_drawn_in_training_where_that_is_asked_for() -> None:
+    for weights, drawn in (("deterministic", False), ("stochastic", True)):
+        recipe = mlp(weights=weights, stochastic=False)
+        model = recipe.model((1, 8, 8), 10)
+        images = torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8)
+        assert torch.equal(model(images), model(images)) is not drawn
+        assert (recipe.norm_batches() > 0) is drawn
+        model.eval()
+        assert torch.equal(model(images), model(images))
+
+
 def test_signs_are_random_in_training_and_fixed_in_evaluation() -> None:
     model = mlp().model((1, 8, 8), 10)
     images = torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8)

@@ -3,8 +3,8 @@
 M. Courbariaux, I. Hubara, D. Soudry, R. El-Yaniv, Y. Bengio, 2016 (arXiv 1602.02830; NIPS 2016). The paper's other
 set of results; `bnn` is the Theano code's.
 
-**Binarized**: all weights by the sign; hidden activations at random in training, by the sign in evaluation. Inputs
-are bytes. Real: the latent weights, the ten answers and their BatchNorm.
+**Binarized**: all weights by the sign (the code's option ``stcWeights``, here ``weights=stochastic``: at random in
+training); hidden activations at random in training, by the sign in evaluation. Inputs are bytes. Real: the latent weights, the ten answers and their BatchNorm.
 
 **Forward**   a = draw(ShiftBatchNorm(pool(a_before ⋆ sign(W)))), where draw(x) = +1 with probability
 clip((x + 1) / 2, 0, 1). The last layer: ordinary BatchNorm, no sign; loss: squared hinge.
@@ -50,7 +50,7 @@ from binarynet.recipes.networks import Modules, doubled, mlp, scaled, vgg
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive
 
-MOMENTUM = 0.125  # of all norms
+MOMENTUM = 0.125  # of the hidden norms; that of the answers has torch's default, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,8 @@ class BnnTorch7(Recipe):
     lr_start: Positive = 2**-6
     halvings: Natural = 10  # one after each epochs / halvings epochs: 50 for CIFAR-10, 20 for the others
     stochastic: bool = True
+    weights: Literal["deterministic", "stochastic"] = "deterministic"
+    measured_batches: Natural = 50
     rounding: Literal["nearest", "floor"] = "nearest"
     step_scale: Literal["glorot", "ap2"] = "ap2"
 
@@ -75,6 +77,14 @@ class BnnTorch7(Recipe):
         )
         return optimizer, LambdaLR(optimizer, lambda epoch: 0.5 ** (epoch * self.halvings // self.epochs))
 
+    def norm_batches(self) -> int:
+        """Drawn weights are not those of evaluation."""
+        return self.measured_batches if self.weights == "stochastic" else 0
+
+    def quantizer(self) -> Quantizer:
+        """Of a layer's weights."""
+        return StochasticSign() if self.weights == "stochastic" else SteSign()
+
     def sign(self) -> Quantizer:
         """What stands behind a hidden norm."""
         return StochasticSign() if self.stochastic else SteSign()
@@ -82,7 +92,7 @@ class BnnTorch7(Recipe):
     def dense(self, k: int, features: int, width: int) -> Modules:
         """Binary linear – shift-based norm – sign, as modules of number k."""
         return {
-            f"linear{k}": BinaryLinear(features, width, bias=False),
+            f"linear{k}": BinaryLinear(features, width, bias=False, weight_quantizer=self.quantizer()),
             f"norm{k}": ShiftBatchNorm1d(width, momentum=MOMENTUM, rounding=self.rounding),
             f"sign{k}": self.sign(),
         }
@@ -90,8 +100,8 @@ class BnnTorch7(Recipe):
     def answer(self, features: int, classes: int) -> Modules:
         """Binary linear – BatchNorm."""
         return {
-            "classes": BinaryLinear(features, classes, bias=False),
-            "logits": nn.BatchNorm1d(classes, momentum=MOMENTUM),
+            "classes": BinaryLinear(features, classes, bias=False, weight_quantizer=self.quantizer()),
+            "logits": nn.BatchNorm1d(classes),
         }
 
 
@@ -129,7 +139,9 @@ class BnnTorch7ConvNet(BnnTorch7):
     def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
         """Binary convolution – (pool) – shift-based norm – sign."""
         return {
-            f"conv{k}": BinaryConv2d(channels, filters, 3, padding=1, bias=False),
+            f"conv{k}": BinaryConv2d(
+                channels, filters, 3, padding=1, bias=False, weight_quantizer=self.quantizer()
+            ),
             **pool,
             f"norm{k}": ShiftBatchNorm2d(filters, momentum=MOMENTUM, rounding=self.rounding),
             f"sign{k}": self.sign(),
