@@ -4,7 +4,8 @@ M. Courbariaux, I. Hubara, D. Soudry, R. El-Yaniv, Y. Bengio, 2016 (arXiv 1602.0
 set of results; `bnn` is the Theano code's.
 
 **Binarized**: all weights by the sign (the code's option ``stcWeights``, here ``weights=stochastic``: at random in
-training); hidden activations at random in training, by the sign in evaluation. Inputs are bytes. Real: the latent weights, the ten answers and their BatchNorm.
+training); hidden activations at random in training, by the sign in evaluation. Inputs are bytes. Real: the latent
+weights, the ten answers and their BatchNorm.
 
 **Forward**   a = draw(ShiftBatchNorm(pool(a_before ⋆ sign(W)))), where draw(x) = +1 with probability
 clip((x + 1) / 2, 0, 1). The last layer: ordinary BatchNorm, no sign; loss: squared hinge.
@@ -139,9 +140,7 @@ class BnnTorch7ConvNet(BnnTorch7):
     def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
         """Binary convolution – (pool) – shift-based norm – sign."""
         return {
-            f"conv{k}": BinaryConv2d(
-                channels, filters, 3, padding=1, bias=False, weight_quantizer=self.quantizer()
-            ),
+            f"conv{k}": BinaryConv2d(channels, filters, 3, padding=1, bias=False, weight_quantizer=self.quantizer()),
             **pool,
             f"norm{k}": ShiftBatchNorm2d(filters, momentum=MOMENTUM, rounding=self.rounding),
             f"sign{k}": self.sign(),
