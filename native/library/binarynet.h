@@ -56,7 +56,8 @@ typedef struct bnn_options {
     /* The most that the file may ask for; 0: BINARYNET_LIMITS, else the defaults of docs/format.md. */
     uint64_t most_ops, most_values, most_macs, most_memory;
 } bnn_options;
-#define BNN_OPTIONS {sizeof(bnn_options), NULL, NULL, 0, NULL, 0, 0, 0, 0}
+#define BNN_OPTIONS \
+    { sizeof(bnn_options), NULL, NULL, 0, NULL, 0, 0, 0, 0 }
 
 typedef struct bnn_model bnn_model;
 
@@ -84,12 +85,18 @@ BNN_API void bnn_free(bnn_model* model);
 
 BNN_API const bnn_value* bnn_inputs(const bnn_model* model);
 BNN_API const bnn_value* bnn_outputs(const bnn_model* model);
+/* A file may have several answers, which stand one behind the other in what bnn_run writes. How many there
+ * are (1 in most files), and the name and value of each; NULL behind the last. The first is what bnn_classify
+ * reads. */
+BNN_API size_t bnn_answers(const bnn_model* model);
+BNN_API const char* bnn_answer_name(const bnn_model* model, size_t index);
+BNN_API const bnn_value* bnn_answer(const bnn_model* model, size_t index);
 
 /* images: count · bnn_inputs()->bytes, one image behind the other, each in the order height, width, channels.
  * answers: room for count · bnn_outputs()->bytes. int32 and float must be aligned to 4 bytes.
  * Where the status is not BNN_OK, what stands in answers means nothing. */
 BNN_API bnn_status bnn_run(const bnn_model* model, const void* images, size_t count, void* answers);
-/* The class of each image: where its answer is largest, the first of equals. */
+/* The class of each image: where its (first) answer is largest, the first of equals. */
 BNN_API bnn_status bnn_classify(const bnn_model* model, const void* images, size_t count, size_t* classes);
 /* The name of a class, UTF-8, or NULL where the file names none. */
 BNN_API const char* bnn_class_name(const bnn_model* model, size_t index);

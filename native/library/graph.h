@@ -99,9 +99,16 @@ inline Image as_image(const Sizes& shape) {
     return shape.size() == 1 ? Image{1, 1, shape[0]} : Image{shape[0], shape[1], shape[2]};
 }
 
+// One of several answers, which stand one behind the other in the vector that the last op makes.
+struct Output {
+    std::string name;
+    Sizes shape;
+};
+
 struct Graph {
     std::vector<Op> ops;
     std::map<std::string, std::string> meta;
+    std::vector<Output> outputs;  // none: one answer
 
     std::vector<std::string> classes() const;
 };

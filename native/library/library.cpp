@@ -27,6 +27,8 @@ struct bnn_model {
     std::vector<std::string> classes;
     bnn_value input{}, output{};
     std::string input_encoding, output_encoding;
+    std::vector<std::string> names;  // of the answers
+    std::vector<bnn_value> answers;
 };
 
 namespace {
@@ -128,6 +130,15 @@ std::unique_ptr<bnn_model> make(const uint8_t* bytes, size_t count, const bnn_op
         describe(input, model->input_encoding, input.encoding.is_float() ? BNN_FLOAT32 : BNN_UINT8);
     model->output =
         describe(output, model->output_encoding, output.encoding.is_float() ? BNN_FLOAT32 : BNN_INT32);
+    for (const binarynet::Output& one : read.graph.outputs) {
+        model->names.push_back(one.name);
+        model->answers.push_back(
+            describe({one.shape, output.encoding}, model->output_encoding, model->output.type));
+    }
+    if (model->answers.empty()) {
+        model->names.emplace_back("logits");
+        model->answers.push_back(model->output);
+    }
     return model;
 }
 
@@ -179,7 +190,8 @@ size_t largest(const T* answer, size_t numbers) {
 void classify(const bnn_model* model, const void* images, size_t count, size_t* classes) {
     if (!model || (count && (!images || !classes)))
         throw Fault(BNN_ARGUMENT, "bnn_classify: a pointer is NULL");
-    const size_t numbers = model->output.numbers, most = std::min<size_t>(count, 1024);
+    const size_t numbers = model->output.numbers, first = model->answers.front().numbers,
+                 most = std::min<size_t>(count, 1024);
     std::vector<int32_t> memory(most * numbers);
     for (size_t begin = 0; begin < count; begin += most) {
         const size_t part = std::min(most, count - begin);
@@ -187,12 +199,12 @@ void classify(const bnn_model* model, const void* images, size_t count, size_t* 
         for (size_t i = 0; i < part; ++i) {
             const int32_t* answer = memory.data() + i * numbers;
             if (model->output.type == BNN_INT32) {
-                classes[begin + i] = largest(answer, numbers);
+                classes[begin + i] = largest(answer, first);
                 continue;
             }
-            std::vector<float> reals(numbers);
-            std::memcpy(reals.data(), answer, numbers * sizeof(float));
-            classes[begin + i] = largest(reals.data(), numbers);
+            std::vector<float> reals(first);
+            std::memcpy(reals.data(), answer, first * sizeof(float));
+            classes[begin + i] = largest(reals.data(), first);
         }
     }
 }
@@ -228,6 +240,15 @@ const bnn_value* bnn_inputs(const bnn_model* model) {
 }
 const bnn_value* bnn_outputs(const bnn_model* model) {
     return model ? &model->output : nullptr;
+}
+size_t bnn_answers(const bnn_model* model) {
+    return model ? model->answers.size() : 0;
+}
+const char* bnn_answer_name(const bnn_model* model, size_t index) {
+    return model && index < model->names.size() ? model->names[index].c_str() : nullptr;
+}
+const bnn_value* bnn_answer(const bnn_model* model, size_t index) {
+    return model && index < model->answers.size() ? &model->answers[index] : nullptr;
 }
 
 bnn_status bnn_run(const bnn_model* model, const void* images, size_t count, void* answers) {

@@ -14,7 +14,7 @@ namespace {
 
 using Tensors = std::map<std::string, Tensor>;
 
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 1, kVersionOfSeveral = 2;  // of files with one answer, and with several
 
 template <class... Cases>
 struct Overloaded : Cases... {
@@ -177,6 +177,19 @@ Op read_op(const Json& entry, Tensors& tensors) {
     return op;
 }
 
+// What a file with several answers says of each.
+std::vector<Output> read_outputs(const Json& listed) {
+    if (!listed.is_array() || listed.size() < 2)
+        throw Fault(BNN_FIELDS, "outputs must be a list of two or more; version 1 has one answer");
+    std::vector<Output> found;
+    for (const Json& entry : listed) {
+        if (!entry.is_object() || entry.size() != 2 || !entry.contains("name") || !entry.contains("shape"))
+            throw Fault(BNN_FIELDS, "outputs: each needs exactly the keys name, shape");
+        found.push_back({text(entry["name"], "outputs: name"), wholes(entry["shape"], "outputs: shape")});
+    }
+    return found;
+}
+
 }  // namespace
 
 Model read_model(const uint8_t* bytes, size_t count, const Limits& limits) {
@@ -184,24 +197,30 @@ Model read_model(const uint8_t* bytes, size_t count, const Limits& limits) {
     const Json document = parse_json(container.graph, "the graph under 'binarynet'", BNN_JSON);
     if (!document.is_object()) throw Fault(BNN_FIELDS, "the graph is not a JSON object");
     const auto version = document.find("version");
-    if (version == document.end() || !version->is_number_integer() || version->get<int64_t>() != kVersion)
+    const int64_t known =
+        version != document.end() && version->is_number_integer() ? version->get<int64_t>() : 0;
+    if (known != kVersion && known != kVersionOfSeveral)
         throw Fault(BNN_VERSION,
-                    "another format version; this release reads version 1: write the file again, or "
+                    "another format version; this release reads versions 1 and 2: write the file again, or "
                     "upgrade binarynet");
     const std::string actual = checksum(bytes, count);
     const auto digest = document.find("sha256");
     if (digest == document.end() || !digest->is_string() || digest->get<std::string>() != actual)
         throw Fault(BNN_CHECKSUM,
                     "the checksum does not match (content is " + actual + "): it was damaged or edited");
-    const auto ops = document.find("ops"), meta = document.find("meta");
-    if (document.size() != 4 || ops == document.end() || meta == document.end() || !ops->is_array())
-        throw Fault(BNN_FIELDS, "the graph needs exactly the keys version, sha256, meta, ops");
+    const auto ops = document.find("ops"), meta = document.find("meta"), outputs = document.find("outputs");
+    const bool several = known == kVersionOfSeveral;
+    if (document.size() != (several ? 5 : 4) || ops == document.end() || meta == document.end() ||
+        !ops->is_array() || (several && outputs == document.end()))
+        throw Fault(BNN_FIELDS, "the graph needs exactly the keys version, sha256, meta, ops" +
+                                    std::string(several ? ", outputs" : ""));
     Model model;
     if (!meta->is_object()) throw Fault(BNN_FIELDS, "meta must map names to texts");
     for (const auto& [key, value] : meta->items()) {
         if (!value.is_string()) throw Fault(BNN_FIELDS, "meta must map names to texts");
         model.graph.meta.emplace(key, value.get<std::string>());
     }
+    if (several) model.graph.outputs = read_outputs(*outputs);
     limits.check_ops(ops->size());
     for (const Json& entry : *ops) model.graph.ops.push_back(read_op(entry, container.tensors));
     if (!container.tensors.empty())

@@ -74,7 +74,7 @@ void print_answer(const bnn_model* model, const Given& given, const char* file, 
             value = whole;
             if (given.logits) std::printf("\t%d", whole);
         }
-        if (i && !(value > highest)) continue;
+        if (i && (i >= bnn_answer(model, 0)->numbers || !(value > highest))) continue;
         best = i;
         highest = value;
     }
@@ -148,7 +148,11 @@ int main(int count, char** words) {
     const std::unique_ptr<bnn_model, void (*)(bnn_model*)> model(loaded, bnn_free);
     if (given.names.size() == 1) {
         print_value("reads  ", *bnn_inputs(loaded));
-        print_value("answers", *bnn_outputs(loaded));
+        for (size_t i = 0; i < bnn_answers(loaded); ++i) {
+            const std::string name =
+                bnn_answers(loaded) > 1 ? std::string(" ") + bnn_answer_name(loaded, i) : "";
+            print_value(("answers" + name).c_str(), *bnn_answer(loaded, i));
+        }
         std::printf("runs on %s, %d threads\n", bnn_isa(loaded), bnn_threads(loaded));
         return 0;
     }

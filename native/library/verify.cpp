@@ -228,6 +228,33 @@ std::vector<std::string> Graph::classes() const {
     return names;
 }
 
+namespace {
+
+// Each output is one vector that the last op puts behind the one before it.
+void verify_outputs(const Graph& graph, const std::map<std::string, ValueType>& types) {
+    const auto refuse = [](const std::string& what) { throw Fault(BNN_RULES, "outputs: " + what); };
+    const Op& last = graph.ops.back();
+    if (last.kind != op_kind("Concat") || types.at(last.name).shape.size() != 1 ||
+        last.sources.size() != graph.outputs.size())
+        refuse("names " + std::to_string(graph.outputs.size()) +
+               "; the last op must be a Concat of so many vectors, not " + last.name + " (" +
+               last.kind->name + ") of " + std::to_string(last.sources.size()));
+    std::set<std::string> names;
+    for (size_t i = 0; i < graph.outputs.size(); ++i) {
+        const Output& one = graph.outputs[i];
+        if (const std::string why = unfit(one.name); !why.empty())
+            refuse("the name " + in_quotes(one.name) + " " + why);
+        const ValueType& made = types.at(last.sources[i]);
+        if ((one.shape.size() != 1 && one.shape.size() != 3) || !all_positive(one.shape) ||
+            product(one.shape) != product(made.shape))
+            refuse(one.name + " has the shape " + shown(one.shape) + "; " + last.sources[i] + " makes " +
+                   made.text());
+        if (!names.insert(one.name).second) refuse("a name is used twice");
+    }
+}
+
+}  // namespace
+
 std::map<std::string, ValueType> verify(const Graph& graph) {
     if (graph.ops.empty()) throw Fault(BNN_RULES, "the graph has no ops; it needs at least an Input");
     std::map<std::string, ValueType> types;
@@ -262,10 +289,12 @@ std::map<std::string, ValueType> verify(const Graph& graph) {
         if (&op != &graph.ops.back() && !read.count(op.name))
             throw Fault(BNN_RULES, op.name + " (" + op.kind->name +
                                        "): nothing reads it; only the last op is the answer");
+    if (!graph.outputs.empty()) verify_outputs(graph, types);
     for (const auto& [key, text] : graph.meta)
         if (const std::string why = unfit(key); !why.empty())
             throw Fault(BNN_RULES, "meta: the key " + in_quotes(key) + " " + why);
-    const uint64_t numbers = product(types.at(graph.ops.back().name).shape);
+    const uint64_t numbers =
+        product(graph.outputs.empty() ? types.at(graph.ops.back().name).shape : graph.outputs.front().shape);
     if (const auto classes = graph.classes(); !classes.empty() && classes.size() != numbers)
         throw Fault(BNN_RULES, "meta: classes names " + std::to_string(classes.size()) +
                                    " classes, the answer has " + std::to_string(numbers) + " numbers");

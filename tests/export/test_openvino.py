@@ -30,7 +30,7 @@ def answers(graph: Graph, codes: np.ndarray, settings: dict[str, str], folder: P
     (file,) = write(graph, "onnx", folder, Options("net"))
     compiled: Any = openvino.Core().compile_model(str(file), "CPU", settings)
     found = [compiled(to_onnx(codes[k : k + 500]))[0] for k in range(0, len(codes), 500)]
-    return from_onnx(np.concatenate(found))
+    return from_onnx(graph, [np.concatenate(found)])
 
 
 @PRECISIONS

@@ -171,7 +171,7 @@ def _one_row(graph, header, data):
 
 
 WRONG = {
-    "format version 2": lambda graph, header, data: graph.update(version=2),
+    "format version 3": lambda graph, header, data: graph.update(version=3),
     "needs exactly the keys": lambda graph, header, data: graph.update(extra=1),
     "meta must map": lambda graph, header, data: graph.update(meta={"a": 1}),
     "unknown op 'Gemm'": _set(1, "op", "Gemm"),

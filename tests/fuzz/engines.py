@@ -16,7 +16,7 @@ from binarynet.format import from_bytes, to_bytes
 from binarynet.graph import Encoding, Graph, interpret
 from binarynet.runtime import Session, isa
 from tests.export.building import CHECKED
-from tests.fuzz.graphs import random_graph
+from tests.fuzz.graphs import random_graph, several
 from tests.fuzz.target import Target
 from tests.graph import plain
 
@@ -28,7 +28,8 @@ EXPORTED = 20  # one graph in so many is built and run in C, ONNX and Verilog as
 
 
 def make(random: Random) -> tuple[str, bytes]:
-    graph = random_graph(random).graph()
+    made = random_graph(random)
+    graph = several(made) if random.random() < 0.1 else made.graph()
     return " ".join(sorted({type(op).__name__ for op in graph.ops[1:]} - {"Flatten"})) or "Flatten", to_bytes(graph)
 
 
@@ -67,7 +68,7 @@ def codes_for(graph: Graph, random: Random) -> np.ndarray:
 
 def native(graph: Graph, codes: np.ndarray, **how: object) -> np.ndarray:
     session = Session(graph, **how)  # type: ignore[arg-type]
-    answer = np.empty((len(codes), *session.output_shape), session._dtype)
+    answer = np.empty((len(codes), *session._whole), session._dtype)
     assert session._network.run(np.ascontiguousarray(codes), answer)
     return answer
 

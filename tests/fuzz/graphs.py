@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
 
-from binarynet.graph import Encoding
+from binarynet.graph import Encoding, Graph, Output
 from tests.export.graphs import Whole
 
 DEPTHS = (1, 2, 3, 8, 31, 33, 63, 64, 65, 127, 128, 129, 300)
@@ -50,6 +51,18 @@ def random_graph(random: Random) -> Ends:
     if len(make.ops) == 1 or random.random() < 0.2:
         make.flatten()
     return make
+
+
+def several(make: Ends) -> Graph:
+    """The graph with its answer in three: all of it as it is, one number, and what lies between in the other order."""
+    shape, last = make.value().shape, make.last
+    if len(shape) == 3:
+        last = make.flatten()
+    count = make.value().channels
+    parts = [last, make.take(channels=[0], source=last), make.take(channels=list(range(count))[::-1], source=last)]
+    make.concat(*parts)
+    outputs = (Output("logits", shape), Output("one", (1,)), Output("turned", (1, 1, count)))
+    return replace(make.graph(), outputs=outputs)
 
 
 def _grow(make: Ends, random: Random) -> None:

@@ -17,6 +17,7 @@ import pytest
 from binarynet.errors import FormatError
 from binarynet.format import from_bytes
 from binarynet.graph.verify import verify
+from binarynet.report.agreement import together
 from binarynet.runtime import Session
 from tests.fuzz import bnn
 from tests.fuzz.mutate import flipped
@@ -42,7 +43,7 @@ def compared(content: bytes, pipe: Pipe) -> str:
     made = verify(graph)[graph.output.name]
     kind = np.float32 if made.encoding.is_float else np.int32
     with np.errstate(all="ignore"):
-        wanted = Session(graph, threads=1).logits(codes, layout="nhwc" if codes.ndim == 4 else None)
+        wanted = together(Session(graph, threads=1), codes, "nhwc" if codes.ndim == 4 else None)
     got = np.frombuffer(answers, ">i4").astype(np.int32).view(kind).reshape(np.shape(wanted))
     assert np.array_equal(got, wanted, equal_nan=kind is np.float32), "the answers differ"
     return expected

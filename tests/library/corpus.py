@@ -12,14 +12,15 @@ import json
 import shutil
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from binarynet.format import to_bytes
-from binarynet.graph import Graph
-from binarynet.graph.ir import Apply, Concat, Input, Linear, Mul, Take
+from binarynet.graph import Graph, Output
+from binarynet.graph.ir import Apply, Concat, Conv2d, Flatten, Input, Linear, Mul, Take
 from tests.export.graphs import MAKERS, Whole
 from tests.fuzz.bnn import opened, signed
 from tests.graph.graphs import small_convnet, small_mlp
@@ -56,6 +57,8 @@ def good() -> Iterator[tuple[str, bytes]]:
     yield "classes", to_bytes(Graph(named.ops, meta))
     yield "classes-empty-text", to_bytes(Graph(named.ops, {"classes": ""}))
     yield "moves", to_bytes(_moves())
+    yield "several", to_bytes(_several())
+    yield "several-classes", to_bytes(replace(_several(), meta={"classes": "a\nb"}))
     yield "spaces", resigned(lambda parts: None, separators=(", ", ": "))
 
 
@@ -222,7 +225,7 @@ def _bad_json() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _bad_graph(whole: bytes) -> Iterator[tuple[str, str, bytes]]:
-    for name, version in {"2": 2, "true": True, "real": 1.0, "text": "1", "null": None}.items():
+    for name, version in {"3": 3, "true": True, "real": 1.0, "text": "1", "null": None}.items():
         yield "version", name, resigned(lambda parts, version=version: parts.graph.update(version=version))
     yield "version", "missing", resigned(lambda parts: parts.graph.pop("version"))
     yield "checksum", "last-byte", whole[:-1] + bytes([whole[-1] ^ 1])
@@ -236,6 +239,19 @@ def _bad_graph(whole: bytes) -> Iterator[tuple[str, str, bytes]]:
     yield "fields", "meta-a-number", resigned(lambda parts: parts.graph.update(meta={"a": 1}))
     yield "fields", "meta-a-list", resigned(lambda parts: parts.graph.update(meta=[]))
     yield "fields", "ops-an-object", resigned(lambda parts: parts.graph.update(ops={}))
+    yield "fields", "version-2-without-outputs", resigned(lambda parts: parts.graph.update(version=2))
+    yield "fields", "version-1-with-outputs", resigned(lambda parts: parts.graph.update(version=1), _several)
+    for name, outputs in {
+        "null": None,
+        "an-object": {},
+        "of-none": [],
+        "of-one": [{"name": "a", "shape": [14]}],
+        "of-texts": ["a", "b"],
+        "with-more": [{"name": "a", "shape": [2]}, {"name": "b", "shape": [12], "more": 1}],
+        "name-a-number": [{"name": 1, "shape": [2]}, {"name": "b", "shape": [12]}],
+        "shape-real": [{"name": "a", "shape": [2.0]}, {"name": "b", "shape": [12]}],
+    }.items():
+        yield "fields", f"outputs-{name}", resigned(_outputs(outputs), _several)
     yield "fields", "op-a-text", resigned(lambda parts: parts.ops.insert(1, "Linear"))
     yield "fields", "op-unknown", resigned(_set(1, "op", "Gemm"))
     yield "fields", "op-of-other-case", resigned(_set(1, "op", "linear"))
@@ -357,6 +373,21 @@ def _bad_rules() -> Iterator[tuple[str, str, bytes]]:
     few = Graph((Input("x", (), (33_100,), "b1"), Linear("l", ("x",), np.ones((1, 33_100), np.int8), "b8")))
     yield "rules", "accumulator-of-32-bits", resigned(_set(0, "encoding", "b8"), lambda: few)
     yield from _bad_moves()
+    for name, (work, base) in {
+        "outputs-of-three": (_outputs([{"name": name, "shape": [1]} for name in "abc"]), _several),
+        "outputs-of-other-sizes": (_outputs([{"name": "a", "shape": [3]}, {"name": "b", "shape": [11]}]), _several),
+        "outputs-of-two-sizes": (_outputs([{"name": "a", "shape": [2, 1]}, {"name": "b", "shape": [12]}]), _several),
+        "outputs-of-no-size": (_outputs([{"name": "a", "shape": [2]}, {"name": "b", "shape": []}]), _several),
+        "outputs-negative": (_outputs([{"name": "a", "shape": [2]}, {"name": "b", "shape": [-2, -2, 3]}]), _several),
+        "outputs-of-63-bits": (_outputs([{"name": "a", "shape": [2]}, {"name": "b", "shape": [2**62] * 3}]), _several),
+        "outputs-of-one-name": (_outputs([{"name": "a", "shape": [2]}, {"name": "a", "shape": [12]}]), _several),
+        "outputs-name-empty": (_outputs([{"name": "", "shape": [2]}, {"name": "b", "shape": [12]}]), _several),
+        "outputs-name-escape": (_outputs([{"name": "\x1b", "shape": [2]}, {"name": "b", "shape": [12]}]), _several),
+        "outputs-classes": (lambda parts: parts.graph["meta"].update(classes="a\nb\nc"), _several),
+        "outputs-of-images": (_outputs([{"name": "a", "shape": [1, 1, 2]}, {"name": "b", "shape": [1, 1, 2]}]), _moves),
+        "outputs-of-no-concat": (_outputs([{"name": "a", "shape": [2]}, {"name": "b", "shape": [1]}]), small_mlp),
+    }.items():
+        yield "rules", name, resigned(work, base)
 
 
 def _bad_moves() -> Iterator[tuple[str, str, bytes]]:
@@ -375,6 +406,23 @@ def _bad_moves() -> Iterator[tuple[str, str, bytes]]:
     whole = Graph((Input("x", (), (3,), "b2"), Take("take", ("x",), *_places([0], [0], [2, 0, 1]))))
     minus = struct.pack("<i", -1)
     yield "rules", "take-of-a-zero", resigned(lambda parts: parts.poke("take.channels", 8, minus), lambda: whole)
+
+
+def _outputs(listed: Any) -> Change:
+    return lambda parts: parts.graph.update(version=2, outputs=listed)
+
+
+def _several() -> Graph:
+    """Two answers: two numbers, and an image of 2 × 3 × 2."""
+    ops = (
+        Input("x", (), (2, 3, 2), "u4"),
+        Flatten("flat", ("x",)),
+        Linear("few", ("flat",), np.tile(np.array([[-1], [1]], np.int8), (1, 12))),
+        Conv2d("image", ("x",), np.ones((2, 1, 1, 2), np.int8)),
+        Flatten("image.flat", ("image",)),
+        Concat("answers", ("few", "image.flat")),
+    )
+    return Graph(ops, {}, (Output("logits", (2,)), Output("image", (2, 3, 2))))
 
 
 def _places(*axes: list[int]) -> list[Any]:

@@ -61,6 +61,9 @@ class Library:
             ("free", None, [c_void_p]),
             ("inputs", POINTER(Value), [c_void_p]),
             ("outputs", POINTER(Value), [c_void_p]),
+            ("answers", c_size_t, [c_void_p]),
+            ("answer_name", c_char_p, [c_void_p, c_size_t]),
+            ("answer", POINTER(Value), [c_void_p, c_size_t]),
             ("run", c_int, [c_void_p, c_void_p, c_size_t, c_void_p]),
             ("classify", c_int, [c_void_p, c_void_p, c_size_t, c_void_p]),
             ("class_name", c_char_p, [c_void_p, c_size_t]),
@@ -110,6 +113,16 @@ class Model:
 
     def shape(self, value: Value) -> tuple[int, ...]:
         return tuple(value.shape[: value.rank])
+
+    @property
+    def answers(self) -> dict[str, tuple[int, ...]]:
+        """Name → shape."""
+        c = self.library.c
+        assert not c.bnn_answer(self.handle, c.bnn_answers(self.handle))
+        return {
+            c.bnn_answer_name(self.handle, k).decode(): self.shape(c.bnn_answer(self.handle, k).contents)
+            for k in range(c.bnn_answers(self.handle))
+        }
 
     def run(self, images: np.ndarray) -> np.ndarray:
         answers = np.empty((len(images), *self.shape(self.output)), TYPES[self.output.type])

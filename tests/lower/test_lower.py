@@ -203,7 +203,6 @@ REFUSED = {
     r"no running statistics": first(nn.BatchNorm2d(4, track_running_stats=False), SteSign()),
     r"fails on torch.uint8 images": nn.Sequential(ByteInput(), BinaryConv2d(5, 4, 3)),
     r"moves 4×1×36 numbers": first(nn.Flatten(2)),
-    r"the answer is a flattened image": first(nn.Flatten()),
 }
 
 

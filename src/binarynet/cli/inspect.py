@@ -52,8 +52,9 @@ def inspect(
         _analyse(graph, (out or Path()) / f"{file.stem}-analysis", as_json)
         return
     if as_json:
-        how = {"isa": session.isa, "threads": session.threads, "load_seconds": load_seconds}
+        how: dict[str, object] = {"isa": session.isa, "threads": session.threads, "load_seconds": load_seconds}
         how["prices"] = prices.source(session.isa)
+        how["outputs"] = {name: list(shape) for name, shape in session.outputs.items()}
         show_json({**asdict(summary), "meta": dict(graph.meta), **how})
         return
     console.print(_layers(summary, batches, batch) if wide else _few(summary))
@@ -71,6 +72,9 @@ def inspect(
     console.print(
         f"in float32: {macs} of the MACs, {moved} of the bytes moved, {seconds} of the expected time of one image"
     )
+    if graph.outputs:
+        shapes = (f"{one.name} {'×'.join(map(str, one.shape))}" for one in graph.outputs)
+        console.print(f"answers {', '.join(shapes)}; the first is the class")
     for key, text in graph.meta.items():
         console.print(f"{key}: {text.replace(chr(10), ', ')}", style="dim")
 

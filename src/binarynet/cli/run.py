@@ -69,7 +69,7 @@ def run(
         try:
             for piece in _pieces(path, session.input_shape, shape_of(graph), background):
                 first = piece.first
-                _show(path, piece, session.logits(piece.images), session.classes, as_json)
+                _show(path, piece, session.run(piece.images), session.classes, as_json)
         except (InputError, DataError) as error:
             named = str(error) if str(path) in str(error) else f"{path}: {error}"
             code = fail(f"{named} (counted from image {first:,})" if first else named)
@@ -80,14 +80,20 @@ def run(
     raise typer.Exit(code)
 
 
-def _show(path: Path, piece: _Piece, logits: NDArray[Any], names: tuple[str, ...], as_json: bool) -> None:
-    """A line for each image, all of them in one write."""
+def _show(
+    path: Path, piece: _Piece, found: NDArray[Any] | dict[str, NDArray[Any]], names: tuple[str, ...], as_json: bool
+) -> None:
+    """A line for each image, all of them in one write. Of several answers the first is the class."""
+    outputs = found if isinstance(found, dict) else {"logits": found}
+    logits = next(iter(outputs.values()))
     classes = logits.reshape(len(logits), -1).argmax(axis=1).tolist()
     lines = []
     for index, (number, row) in enumerate(zip(classes, logits, strict=True), piece.first):
         name = names[number] if names else str(number)
         if as_json:
             document = {"file": str(path), "index": index, "class": number, "name": name, "logits": row.tolist()}
+            if isinstance(found, dict):
+                document["outputs"] = {key: part[index - piece.first].tolist() for key, part in outputs.items()}
             lines.append(json.dumps(document | {"notes": piece.notes}))
         else:
             place = f"[{index}]" if piece.total > 1 else ""

@@ -44,13 +44,18 @@ def answers(graph: Graph, folder: Path, options: Options, codes: NDArray[Any]) -
     Raises:
         ExportError: the packages qonnx or onnxruntime are not installed.
     """
-    found = executed(folder / options.file(".onnx"), to_onnx(codes).astype(np.float32))
+    found = outputs(folder / options.file(".onnx"), to_onnx(codes).astype(np.float32))
     real = verify(graph)[graph.output.name].encoding.is_float
-    return from_onnx(found).astype(np.float32 if real else np.int32)
+    return from_onnx(graph, list(found.values())).astype(np.float32 if real else np.int32)
 
 
 def executed(path: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the qonnx package answers: any QONNX file of one input and one output, images in its own layout.
+    """The first of `outputs`."""
+    return next(iter(outputs(path, images).values()))
+
+
+def outputs(path: Path, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """What the qonnx package answers: any QONNX file of one input, images in its own layout.
 
     Raises:
         ExportError: the packages qonnx or onnxruntime are not installed.
@@ -62,13 +67,18 @@ def executed(path: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
     from qonnx.transformation.infer_shapes import InferShapes
 
     model = ModelWrapper(str(path))
-    name, answer = model.graph.input[0].name, model.graph.output[0].name
-    found = []
+    name, answers = model.graph.input[0].name, [one.name for one in model.graph.output]
+    found: dict[str, list[NDArray[np.float32]]] = {one: [] for one in answers}
     for start in range(0, len(images), _BATCH):
         batch = images[start : start + _BATCH]
-        sized = model.transform(ChangeBatchSize(len(batch))).transform(InferShapes())
-        found.append(execute_onnx(sized, {name: batch})[answer])
-    return np.concatenate(found)
+        sized = model.transform(ChangeBatchSize(len(batch)))
+        for one in answers[1:]:  # that changes the first alone
+            sized.set_tensor_shape(one, [len(batch), *sized.get_tensor_shape(one)[1:]])
+        sized = sized.transform(InferShapes())
+        made = execute_onnx(sized, {name: batch})
+        for one in answers:
+            found[one].append(made[one])
+    return {one: np.concatenate(parts) for one, parts in found.items()}
 
 
 class Quantized(Dialect):

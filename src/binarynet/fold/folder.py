@@ -227,24 +227,6 @@ class Folder:
             "Put a quantizer right behind it, or use ReLU, PReLU, Hardtanh, Sigmoid, Tanh or SiLU.",
         )
 
-    def answer(self, place: Place, x: Pending, rank: int) -> None:
-        """Make ``x`` the answer, of ``rank`` dimensions with the batch: the last op."""
-        if x.order is not None:
-            place.refuse("the answer is a flattened image.", "Return the image, or put a Linear after the Flatten.")
-        if rank == 2 and len(self.value(x).shape) == 3:
-            name = self.emit(place, Flatten(self.free(place.name), (x.name,)))
-            self.steps[name], x = x.step or 0, replace(x, name=name)
-        value = self.value(x)
-        if value.encoding not in (I32, F32) and np.array_equal(x.evaluate(table(value)), table(value)):
-            x = replace(self.inside(place, x), links=())  # the links amount to nothing
-        if x.links or x.outside or value.encoding == F32:
-            x = self.real(place, x)
-        self.ops.sort(key=lambda op: op.name == x.name)
-        needed = {x.name}
-        for op in reversed(self.ops):
-            needed.update(op.sources if op.name in needed else ())
-        self.ops[:] = [op for op in self.ops if op.name in needed or isinstance(op, Input)]
-
 
 def _parts(link: Link, channels: int) -> tuple[Link, ...]:
     """The links of which each has an op, or is a line."""

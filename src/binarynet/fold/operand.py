@@ -33,11 +33,14 @@ class Operand(NamedTuple):
         return not self.zero.any() and bool((self.unit == 1).all())
 
 
-def operand(folder: Folder, place: Place, x: Pending, padded: bool = False, apart: bool = False) -> Operand:
+def operand(
+    folder: Folder, place: Place, x: Pending, padded: bool = False, apart: bool = False, between: bool = False
+) -> Operand:
     """What a product reads: codes, their unit and zero point where it can be so, else reals.
 
     ``padded``: whether the product itself puts the number 0 around the image; ``apart``: whether it keeps the
-    channels apart, so that each may have a unit of its own.
+    channels apart, so that each may have a unit of its own; ``between``: whether the 0 that is padded may lie between
+    two codes.
     """
     value, channels = folder.value(x), folder.value(x).channels
     ones, zeros = np.ones(channels), np.zeros(channels)
@@ -51,7 +54,8 @@ def operand(folder: Folder, place: Place, x: Pending, padded: bool = False, apar
                 return Operand(replace(x, name=_bipolar(folder, place, x.name), links=()), unit / 2, zeros)
             whole = bool(np.all(zero == np.rint(zero)) and np.all(zero == zero[0]))
             alike = apart or bool((unit == unit[0]).all())
-            if alike and (whole or not (padded or x.outside)):
+            pads = bool(padded or x.outside)
+            if alike and (whole or not pads or (between and (apart or np.all(zero == zero[0])))):
                 return Operand(replace(x, links=()), unit, zero)
             if not folder.allow_real and not alike:
                 place.refuse(

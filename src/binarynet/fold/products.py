@@ -10,7 +10,7 @@ The op is Σ w n, and the rest are links behind it. A zero around the image is t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,22 +18,14 @@ import numpy as np
 from binarynet.fold.folder import F32, I32, Folder
 from binarynet.fold.link import Array, Link, scaling, shift
 from binarynet.fold.operand import Operand, operand
+from binarynet.fold.pairs import Make, Pairs, pairs, product, rounding, with_ones
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
 from binarynet.fold.pools import added, sums
-from binarynet.fold.quantizer import smallest
 from binarynet.fold.shapes import as_vector
-from binarynet.graph import Op
+from binarynet.fold.weights import Weight, halves, integers
+from binarynet.graph import Encoding, Op
 from binarynet.graph.ir import Add, Conv2d, Linear, Padding, Pair
-
-
-@dataclass(frozen=True)
-class Weight:
-    """Weights as the network has them: (out, …) float32, and what one integer of them is worth, if a quantizer has
-    said so: () or (out, 1, …)."""
-
-    value: Array
-    unit: Array | None = None
 
 
 class Window(NamedTuple):
@@ -43,10 +35,6 @@ class Window(NamedTuple):
     dilation: Pair = (1, 1)
     padding: Padding = ((0, 0), (0, 0))
     groups: int = 1
-
-
-# name, source, whole or real weights as the network has them, their encoding → the op
-_Make = Callable[[str, str, Array, str], Op]
 
 
 def linear(folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array | None) -> Pending:
@@ -82,24 +70,25 @@ def conv(folder: Folder, place: Place, x: Pending, weight: Weight, bias: Array |
         worth = float(weight.value.flat[0])
         return made if worth == 1 else folder.then(place, made, scaling(place.name, worth, value.channels))
     pads = bool(np.any(window.padding))
-    read = operand(folder, place, x, pads, apart=window.groups == value.channels)
-    padding, number = _outside(place, read, window.padding)
+    splits = integers(weight) is not None or pairs(weight.value) is not None
+    read = operand(folder, place, x, pads, apart=window.groups == value.channels, between=splits)
+    padding, number = _outside(place, read, window.padding, folder.value(read.x).encoding if splits else None)
     groups, out = window.groups, len(weight.value)
     each = read.unit[:1] if (read.unit == read.unit[0]).all() else read.unit
 
     def make(name: str, source: str, numbers: Array, encoding: str) -> Op:
         turned = np.ascontiguousarray(numbers.transpose(0, 2, 3, 1))  # (out, in, h, w) → (out, h, w, in)
-        return Conv2d(name, (source,), turned, encoding, window.stride, window.dilation, padding, number, groups)
+        return Conv2d(name, (source,), turned, encoding, window.stride, window.dilation, padding, number or 0, groups)
 
     def zeros(zero: Array, numbers: Array) -> Array:
         taps = numbers.sum(axis=(2, 3))  # (out, in / groups)
-        mine = zero.reshape(groups, -1)[np.arange(out) * groups // out]  # (out, in / groups)
+        mine = zero.reshape(groups, -1)[np.arange(len(taps)) * groups // len(taps)]  # (out, in / groups)
         found: Array = (taps * mine).sum(axis=1)
         return found
 
     unit = each if len(each) == 1 else np.repeat(each, out // groups)
     read = read._replace(x=Pending(read.x.name, read.x.links))
-    return _product(folder, place, read, weight, bias, unit, make, zeros)
+    return _product(folder, place, read, weight, bias, unit, make, zeros, groups, number is None)
 
 
 def _flat(weight: Weight) -> Weight:
@@ -118,8 +107,9 @@ def _is_sum(folder: Folder, x: Pending, weight: Weight, bias: Array | None, wind
     return alike and plain and value.encoding in (I32, F32)
 
 
-def _outside(place: Place, operand: Operand, padding: Padding) -> tuple[Padding, int]:
-    """Padding and the number that stands there, of the convolution's own zeros and of what was padded before it."""
+def _outside(place: Place, operand: Operand, padding: Padding, codes: Encoding | None) -> tuple[Padding, int | None]:
+    """Padding and the number that stands there, of the convolution's own zeros and of what was padded before it; None
+    for a 0 that is none of the ``codes``, where those are given."""
     own, before = padding, operand.x.outside
     value = 0.0
     if before is not None:
@@ -131,12 +121,19 @@ def _outside(place: Place, operand: Operand, padding: Padding) -> tuple[Padding,
         return padding, 0
     number = value / float(operand.unit[0]) + float(operand.zero[0])
     whole = float(np.rint(number))
+    if codes is not None and value == 0 and not codes.is_float and (number != whole or not _is_code(codes, whole)):
+        return padding, None
     if abs(number - whole) > 1e-5 * max(1.0, abs(whole)) or not np.isfinite(number):
         place.refuse(
             f"{value:g} outside the image is no whole number of {float(operand.unit[0]):g}.",
             "Pad with a value that the quantizer before it makes.",
         )
     return padding, int(whole)
+
+
+def _is_code(codes: Encoding, number: float) -> bool:
+    """Whether a product may put the number around the image: one of the codes, or 0."""
+    return number == 0 or (codes.low <= number <= codes.high and (number - codes.low) % codes.step == 0)
 
 
 def _product(
@@ -146,17 +143,22 @@ def _product(
     weight: Weight,
     bias: Array | None,
     unit: Array,
-    make: _Make,
+    make: Make,
     zeros: Callable[[Array, Array], Array],
+    groups: int = 1,
+    border: bool = False,
 ) -> Pending:
     """The op, and behind it what is pending: the zero point, the scales of input and weights, the bias."""
     if not np.isfinite(weight.value).all() or (bias is not None and not np.isfinite(bias).all()):
         place.refuse("a latent weight is not a number.", "Training has diverged; lower a good epoch.")
     found = integers(weight)
+    two = None if found or folder.types[operand.x.name].encoding.is_float else pairs(weight.value)
+    if border or (two and halves(weight.value) is None):
+        return _in_parts(folder, place, operand, two or found, bias, unit, make, zeros, groups, border)
     if found is None:
-        halves = _halves(weight.value)
-        if halves is not None:
-            return _two_scales(folder, place, operand, halves, bias, unit, make, zeros)
+        sides = halves(weight.value)
+        if sides is not None:
+            return _two_scales(folder, place, operand, sides, bias, unit, make, zeros)
         if not folder.allow_real:
             place.refuse("its weights are real, so it would run in float32.", folder.ways[1])
         found = weight.value, "f32", np.ones(1)
@@ -170,13 +172,43 @@ def _product(
     integer = folder.types[name].encoding == I32
     # The network sums up α a w n and the bias in float32, which rounds each time.
     if integer and not (plain and _coarse(bias)):
-        folder.slack[name] = _rounding(folder.types[name].bound)
+        folder.slack[name] = rounding(folder.types[name].bound)
     return Pending(name, links)
 
 
-def _rounding(bound: int) -> float:
-    """By how much float32 may miss a sum of at most ``bound``, added up from numbers that are no integers."""
-    return 2.0**-20 * (bound + 1)
+def _in_parts(
+    folder: Folder,
+    place: Place,
+    operand: Operand,
+    given: Pairs | tuple[Array, str, Array] | None,
+    bias: Array | None,
+    unit: Array,
+    make: Make,
+    zeros: Callable[[Array, Array], Array],
+    groups: int,
+    border: bool,
+) -> Pending:
+    """Filters of two numbers, or a border of zeros that lie between two codes: see `binarynet.fold.pairs`."""
+    parts: list[tuple[Array | None, Array]]
+    assert given is not None
+    if isinstance(given, Pairs):
+        encoding, out = "b1", len(given.signs)
+        numbers, own, ones = with_ones(given.signs, groups)
+        parts = [(own, unit * given.spread), (ones, unit * given.centre)]
+    else:
+        numbers, encoding, worth = given
+        out = len(numbers)
+        parts = [(None, np.broadcast_to(unit * worth, (out,)))]
+    each = np.repeat(operand.zero.reshape(groups, -1)[:, 0], out // groups)
+    name = product(folder, place, operand.x.name, make, numbers, encoding, parts, each if border else None)
+    links: tuple[Link, ...] = ()
+    if operand.zero.any() and not border:
+        sums = zeros(operand.zero, numbers.astype(np.float64))
+        less = sum(scale * (sums if channels is None else sums[channels]) for channels, scale in parts)
+        links = (shift(f"{place.name}.zero", -np.asarray(less)),)
+    if bias is not None and np.any(bias):
+        links = (*links, shift(f"{place.name}.bias", np.broadcast_to(bias.reshape(-1), (out,))))
+    return Pending(name, links)
 
 
 def _coarse(bias: Array | None) -> bool:
@@ -200,64 +232,23 @@ def _two_scales(
     folder: Folder,
     place: Place,
     operand: Operand,
-    halves: tuple[tuple[str, Array, Array], ...],
+    sides: tuple[tuple[str, Array, Array], ...],
     bias: Array | None,
     unit: Array,
-    make: _Make,
+    make: Make,
     zeros: Callable[[Array, Array], Array],
 ) -> Pending:
     """p · (x · positive) − n · (x · negative), each of the two with weights 0 and 1: no grid holds both."""
     sums = []
-    for side, numbers, worth in halves:
+    for side, numbers, worth in sides:
         made = folder.emit(place, make(folder.free(f"{place.name}.{side}"), operand.x.name, numbers, "u1"))
         if folder.types[made].encoding == I32:
-            folder.slack[made] = _rounding(folder.types[made].bound)
+            folder.slack[made] = rounding(folder.types[made].bound)
         links = _behind(made, operand.zero, numbers, np.asarray(unit * worth, np.float64), zeros)
         sums.append(folder.real(place, Pending(made, links)).name)
     added = folder.emit(place, Add(folder.free(place.name), (sums[0], sums[1])))
     links = () if bias is None else (shift(f"{place.name}.bias", np.broadcast_to(bias.reshape(-1), (len(numbers),))),)
     return Pending(added, links)
-
-
-def integers(weight: Weight) -> tuple[Array, str, Array] | None:
-    """Weights (out, …) → int8 numbers, their encoding, and what a 1 is worth, (1,) or (out,); None for weights that
-    are no integers times such a scale. Whatever is answered multiplies out to the very weights."""
-    value = weight.value.astype(np.float32)
-    rows = value.reshape(len(value), -1)
-    for unit in (weight.unit, np.ones(()), _magnitudes(rows)):
-        if unit is None or unit.size not in (1, len(rows)) or not np.all(unit != 0):
-            continue
-        each = unit.reshape(-1, *(1,) * (value.ndim - 1)).astype(np.float32)
-        numbers = np.rint(value.astype(np.float64) / each)
-        if np.any(numbers < -128) or np.any(numbers > 127):
-            continue
-        if np.array_equal((numbers.astype(np.float32) * each).astype(np.float32), value):
-            whole = numbers.astype(np.int8)
-            worth = each.reshape(-1).astype(np.float64)
-            return whole, _encoding(whole), worth[:1] if np.all(worth == worth[0]) else worth
-    return None
-
-
-def _encoding(numbers: Array) -> str:
-    found = smallest(int(numbers.min()), int(numbers.max()), 2 if bool(np.all(numbers & 1)) else 1)
-    assert found is not None, "int8 is i8"
-    return str(found)
-
-
-def _magnitudes(rows: Array) -> Array | None:
-    """Of rows that hold nothing but ± one number and 0, that number (1 for a row of zeros)."""
-    magnitude = np.abs(rows).max(axis=1)
-    alike = np.all((np.abs(rows) == magnitude[:, None]) | (rows == 0))
-    return np.where(magnitude > 0, magnitude, 1)[:, None] if alike else None
-
-
-def _halves(value: Array) -> tuple[tuple[str, Array, Array], ...] | None:
-    """Weights of three values −n, 0, p → the places of either, and p and −n: Trained Ternary Quantization's."""
-    above, below = value[value > 0], value[value < 0]
-    if not (above.size and below.size and np.all(above == above[0]) and np.all(below == below[0])):
-        return None
-    positive, negative = (value > 0).astype(np.int8), (value < 0).astype(np.int8)
-    return ("positive", positive, above[:1].astype(np.float64)), ("negative", negative, below[:1].astype(np.float64))
 
 
 def total(folder: Folder, place: Place, x: Pending) -> Pending:

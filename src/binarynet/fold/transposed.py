@@ -8,7 +8,8 @@ from binarynet.fold.folder import Folder
 from binarynet.fold.link import Array
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
-from binarynet.fold.products import Weight, Window, conv
+from binarynet.fold.products import Window, conv
+from binarynet.fold.weights import Weight
 from binarynet.graph.ir import Pair
 
 

@@ -22,15 +22,16 @@ from safetensors.numpy import save as save_tensors
 from binarynet.atomic import write
 from binarynet.errors import FormatError, GraphError, closest, takes
 from binarynet.format.bits import pack
-from binarynet.format.fields import hints_of, is_packed, is_unpacked, read_op, stored_words
+from binarynet.format.fields import hints_of, is_packed, is_unpacked, plain, read_op, stored_words
 from binarynet.format.strict_json import parsed
 from binarynet.graph.ir import Conv2d, Graph, Linear
 from binarynet.graph.limits import Limits
+from binarynet.graph.outputs import Output
 from binarynet.graph.verify import verify
 from binarynet.graph.weights import Weight
 from binarynet.models import find, names, zoo
 
-VERSION = 1
+VERSION, SEVERAL = 1, 2  # of files with one answer, and with several
 KEY = "binarynet"
 _NO_DIGEST = "0" * 64
 _DIGEST = re.compile(rb'\\"sha256\\":\\"([0-9a-f]{64})\\"')
@@ -128,12 +129,14 @@ def to_bytes(graph: Graph) -> bytes:
             else:
                 entry[name] = value
         listed.append(entry)
-    document = {
-        "version": VERSION,
+    document: dict[str, Any] = {
+        "version": SEVERAL if graph.outputs else VERSION,
         "sha256": _NO_DIGEST,
         "meta": dict(sorted(graph.meta.items())),
         "ops": listed,
     }
+    if graph.outputs:
+        document["outputs"] = [{"name": one.name, "shape": one.shape} for one in graph.outputs]
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     blob = save_tensors(tensors, {KEY: text})
     return hashlib.sha256(blob).hexdigest().encode().join(_around_digest(blob))
@@ -151,28 +154,44 @@ def from_bytes(blob: bytes, limits: Limits | None = None) -> Graph:
     if not isinstance(document, dict):
         raise FormatError("the graph is not a JSON object", "fields")
     version = document.get("version")
-    if type(version) is not int or version != VERSION:
+    if type(version) is not int or version not in (VERSION, SEVERAL):
         raise FormatError(
-            f"format version {version!r}; this release reads version {VERSION}: "
+            f"format version {version!r}; this release reads versions {VERSION} and {SEVERAL}: "
             "write the file again, or upgrade binarynet",
             "version",
         )
     _check_digest(blob, document.get("sha256"))
-    if set(document) != {"version", "sha256", "meta", "ops"} or not isinstance(document["ops"], list):
-        raise FormatError("the graph needs exactly the keys version, sha256, meta, ops", "fields")
+    keys = ["version", "sha256", "meta", "ops", *(["outputs"] if version == SEVERAL else [])]
+    if set(document) != set(keys) or not isinstance(document["ops"], list):
+        raise FormatError(f"the graph needs exactly the keys {', '.join(keys)}", "fields")
     meta = document["meta"]
     if not isinstance(meta, dict) or not all(isinstance(value, str) for value in meta.values()):
         raise FormatError("meta must map names to texts", "fields")
+    outputs = _outputs(document["outputs"]) if version == SEVERAL else ()
     try:
         limits = limits or Limits.of_environment()
         limits.check_ops(len(document["ops"]))
-        graph = Graph(tuple(read_op(entry, stored) for entry in document["ops"]), meta)
+        ops = tuple(read_op(entry, stored) for entry in document["ops"])
+        graph = Graph(ops, meta, outputs)
         if stored:
             raise FormatError(f"tensors that no op owns: {', '.join(sorted(stored))}", "tensors")
         limits.check(graph, verify(graph))
     except GraphError as error:
         raise FormatError(str(error), error.kind) from None
     return graph
+
+
+def _outputs(listed: Any) -> tuple[Output, ...]:
+    """What a file with several answers says of each."""
+    if not isinstance(listed, list) or len(listed) < 2:
+        raise FormatError("outputs must be a list of two or more; version 1 has one answer", "fields")
+    for entry in listed:
+        if not isinstance(entry, dict) or set(entry) != {"name", "shape"}:
+            raise FormatError("outputs: each needs exactly the keys name, shape", "fields")
+    return tuple(
+        Output(plain(entry["name"], str, "outputs: name"), plain(entry["shape"], tuple[int, ...], "outputs: shape"))
+        for entry in listed
+    )
 
 
 def _open(blob: bytes) -> tuple[str, dict[str, NDArray[Any]]]:

@@ -33,7 +33,7 @@ def read_op(entry: Any, stored: dict[str, NDArray[Any]]) -> Op:
     if set(entry) != keys | {"op"}:
         raise FormatError(f"{where}: has the keys {sorted(entry)}, needs {sorted(keys | {'op'})}", "fields")
     values: dict[str, Any] = {
-        name: _plain(entry[name], hint, f"{where}: {name}")
+        name: plain(entry[name], hint, f"{where}: {name}")
         for name, hint in hints.items()
         if not (is_packed(hint) or is_unpacked(hint))
     }
@@ -46,7 +46,7 @@ def read_op(entry: Any, stored: dict[str, NDArray[Any]]) -> Op:
             if values[name].dtype == np.uint64:
                 raise FormatError(f"{where}: tensor {tensor!r} holds words, needs I32 or F32", "tensors")
         elif is_packed(hint):
-            shape = _plain(entry[f"{name}_shape"], tuple[int, ...], f"{where}: {name}_shape")
+            shape = plain(entry[f"{name}_shape"], tuple[int, ...], f"{where}: {name}_shape")
             if hint is Weight:
                 values[name] = _weight(
                     stored.pop(tensor), shape, values["weight_encoding"], f"{where}: tensor {tensor!r}"
@@ -78,7 +78,7 @@ def is_unpacked(hint: Any) -> bool:
     return hint in _NUMBERS
 
 
-def _plain(value: Any, hint: Any, where: str) -> Any:
+def plain(value: Any, hint: Any, where: str) -> Any:
     """A JSON value as its field's type: a name, a whole number, or a tuple of such."""
     if hint in (str, int):
         if type(value) is not hint:
@@ -88,7 +88,7 @@ def _plain(value: Any, hint: Any, where: str) -> Any:
     if not isinstance(value, list) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
         count = "" if inner[-1] is ... else f" of {len(inner)}"
         raise FormatError(f"{where}: {value!r} is not a list{count}", "fields")
-    return tuple(_plain(item, inner[0], where) for item in value)
+    return tuple(plain(item, inner[0], where) for item in value)
 
 
 def _weight(words: NDArray[Any], shape: tuple[int, ...], encoding: str, where: str) -> Packed | NDArray[Any]:

@@ -86,7 +86,7 @@ def packed(graph: Graph) -> Graph:
         else op
         for op in graph.ops
     ]
-    return Graph(tuple(ops), graph.meta)
+    return replace(graph, ops=tuple(ops))
 
 
 def _parts(shape: tuple[int, ...]) -> list[slice]:

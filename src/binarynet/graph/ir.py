@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.graph.encoding import Encoding
+from binarynet.graph.outputs import Output
 from binarynet.graph.weights import WEIGHT, Weight, held
 
 Pair = tuple[int, int]
@@ -234,10 +235,14 @@ def _weights(op: Op) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Ops in running order, and ``meta``: free text about the model (recipe, data, classes joined by newlines)."""
+    """Ops in running order, and ``meta``: free text about the model (recipe, data, classes joined by newlines).
+
+    ``outputs``: where there are several answers, what each vector is that the last op, a `Concat`, puts together.
+    """
 
     ops: tuple[Op, ...]
     meta: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[Output, ...] = ()
 
     @property
     def input(self) -> Input:

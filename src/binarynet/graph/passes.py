@@ -19,7 +19,7 @@ def pool_behind_threshold(graph: Graph) -> Graph:
             moved = replace(pool, sources=(op.name,), minimum=pool.minimum ^ ~op.rising)
             places: dict[Op, Op] = {pool: threshold, op: moved}
             ops = [places.get(old) or _reading(old, op.name, pool.name) for old in graph.ops]
-            return pool_behind_threshold(Graph(tuple(ops), graph.meta))  # pools may stand in a row
+            return pool_behind_threshold(replace(graph, ops=tuple(ops)))  # pools may stand in a row
     return graph
 
 

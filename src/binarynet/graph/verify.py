@@ -7,7 +7,7 @@ from math import prod
 from unicodedata import category
 
 from binarynet.errors import GraphError, takes
-from binarynet.graph.ir import OPS, Graph, Input, Op, Value
+from binarynet.graph.ir import OPS, Concat, Graph, Input, Op, Value
 from binarynet.graph.types import LIMIT, RULES
 
 _NAME = 1000  # characters of a name
@@ -31,8 +31,29 @@ def verify(graph: Graph) -> dict[str, Value]:
     for op in graph.ops[:-1]:
         if not graph.readers(op.name):
             raise GraphError(f"{op.name} ({type(op).__name__}): nothing reads it; only the last op is the answer")
-    _meta(graph, prod(values[graph.output.name].shape))
+    _outputs(graph, values)
+    _meta(graph, prod(graph.outputs[0].shape if graph.outputs else values[graph.output.name].shape))
     return values
+
+
+def _outputs(graph: Graph, values: Mapping[str, Value]) -> None:
+    """Each output is one vector that the last op puts behind the one before it."""
+    if not graph.outputs:
+        return
+    last = graph.output
+    if not isinstance(last, Concat) or len(values[last.name].shape) != 1 or len(last.sources) != len(graph.outputs):
+        raise GraphError(
+            f"outputs: names {len(graph.outputs)}; the last op must be a Concat of so many vectors, "
+            f"not {last.name} ({type(last).__name__}) of {len(last.sources)}"
+        )
+    for one, source in zip(graph.outputs, last.sources, strict=True):
+        if why := _unfit(one.name):
+            raise GraphError(f"outputs: the name {one.name!r} {why}")
+        fits = len(one.shape) in (1, 3) and min(one.shape) > 0 and prod(one.shape) == prod(values[source].shape)
+        if not fits:
+            raise GraphError(f"outputs: {one.name} has the shape {one.shape}; {source} makes {values[source]}")
+    if len({one.name for one in graph.outputs}) != len(graph.outputs):
+        raise GraphError("outputs: a name is used twice")
 
 
 def _meta(graph: Graph, outputs: int) -> None:

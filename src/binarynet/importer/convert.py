@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import BinarynetError, GraphError, ImportedModelError, LoweringError, takes
-from binarynet.fold import Folder, Link, Pending, proof
+from binarynet.fold import Folder, Link, Pending, answers, proof
 from binarynet.fold.link import division
 from binarynet.fold.operand import Recode
 from binarynet.fold.shapes import codes, graph_shape
-from binarynet.graph import Encoding, Graph, verify
+from binarynet.graph import Encoding, Graph, Output, verify
 from binarynet.graph.ir import Input
 from binarynet.importer.arithmetic import Arithmetic
 from binarynet.importer.model import Model, Node, load
@@ -70,12 +70,16 @@ def _imported(
     raw = _drawn(model, pixels) if images is None else np.asarray(images)[:_SHOWN].reshape(-1, *model.shape)
     arithmetic = Arithmetic(model.opset)
     values = run(model, arithmetic, _given(raw, pixels))
-    model = _end(model, values, say)
+    names = model.answers
+    model = replace(model, answers=tuple(_end(model, values, name, say) for name in names))
     try:
-        walk = _walked(model, arithmetic, values, pixels, allow_real, _ENCODING.get(pixels) or f"u{_bits(model)}")
+        walk, outputs = _walked(
+            model, arithmetic, values, pixels, allow_real, _ENCODING.get(pixels) or f"u{_bits(model)}"
+        )
     except Recode:
-        walk = _walked(model, arithmetic, values, pixels, allow_real, f"b{_bits(model)}")
-    graph = Graph(tuple(walk.folder.ops), {**model.meta, **(meta or {})})
+        walk, outputs = _walked(model, arithmetic, values, pixels, allow_real, f"b{_bits(model)}")
+    outputs = tuple(replace(one, name=name) for one, name in zip(outputs, names, strict=False))  # none, of one answer
+    graph = Graph(tuple(walk.folder.ops), {**model.meta, **(meta or {})}, outputs)
     say(str(_proved(walk, raw)))
     graph = proof.passed(graph, codes(raw[:1], graph.input.shape))
     verify(graph)
@@ -120,19 +124,24 @@ def _drawn(model: Model, pixels: str) -> NDArray[Any]:
     return rng.integers(0, 2 if pixels == "bipolar" else model.codes or 256, shape, np.uint8)
 
 
-def _end(model: Model, values: Values, say: Callable[[str], None]) -> Model:
-    """The file without what follows the answer: a softmax changes no class."""
-    if model.answer not in values.made:
-        raise ImportedModelError(f"the output {model.answer!r} does not depend on the input")
-    last = next(node for node in model.nodes if model.answer in node.outputs)
-    rank = len(values.shape(model.answer))
-    if last.kind in ("Softmax", "LogSoftmax") and last.get("axis", -1) % rank == 1 and rank == 2:
+def _end(model: Model, values: Values, answer: str, say: Callable[[str], None]) -> str:
+    """What is answered instead of an output: a softmax at the end changes no class."""
+    if answer not in values.made:
+        raise ImportedModelError(f"the output {answer!r} does not depend on the input")
+    last = next((node for node in model.nodes if answer in node.outputs), None)
+    rank = len(values.shape(answer))
+    if last and last.kind in ("Softmax", "LogSoftmax") and last.get("axis", -1) % rank == 1 and rank == 2:
         say(f"{last.name} ({last.kind}) is left out: the graph answers the numbers before it")
-        return replace(model, answer=last.inputs[0])
-    return model
+        return last.inputs[0]
+    return answer
 
 
-def _walked(model: Model, arithmetic: Arithmetic, values: Values, pixels: str, allow_real: bool, encoding: str) -> Walk:
+Walked = tuple[Walk, tuple[Output, ...]]
+
+
+def _walked(
+    model: Model, arithmetic: Arithmetic, values: Values, pixels: str, allow_real: bool, encoding: str
+) -> Walked:
     nodes = _needed(model, values)
     readers = Counter(name for node in nodes for name in node.inputs)
     walk = Walk(model, Folder(allow_real, WAYS), arithmetic, values, {}, readers)
@@ -146,8 +155,11 @@ def _walked(model: Model, arithmetic: Arithmetic, values: Values, pixels: str, a
             raise
         except Exception as error:  # of a rule that met what no exporter writes
             node.refuse(f"has no exact counterpart ({type(error).__name__}: {error}).")
-    walk.folder.answer(nodes[-1], walk.pending(model.answer), len(values.shape(model.answer)))
-    return walk
+    makers = {node.outputs[0]: node for node in nodes}
+    for name in model.answers:
+        walk.pendings[name] = answers.ordered(walk.folder, makers.get(name, nodes[-1]), walk.pending(name))
+    ends = [(name, makers.get(name, nodes[-1]), walk.pending(name), len(values.shape(name))) for name in model.answers]
+    return walk, answers.answer(walk.folder, ends)
 
 
 def _start(encoding: str, pixels: str, channels: int, model: Model) -> tuple[Link, ...]:
@@ -161,10 +173,10 @@ def _start(encoding: str, pixels: str, channels: int, model: Model) -> tuple[Lin
 
 
 def _needed(model: Model, values: Values) -> list[Node]:
-    """The nodes that the answer depends on and that depend on the image, in order."""
+    """The nodes that the answers depend on and that depend on the image, in order."""
     makers = {node.outputs[0]: node for node in model.nodes}
     found: set[str] = set()
-    waiting = [model.answer]
+    waiting = list(model.answers)
     while waiting:
         name = waiting.pop()
         if name in values.made and name in makers and name not in found:

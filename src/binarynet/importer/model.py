@@ -1,4 +1,4 @@
-"""An ONNX file as plain data: nodes, constants, one input, one answer."""
+"""An ONNX file as plain data: nodes, constants, one input, its answers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import ImportedModelError
+from binarynet.graph.outputs import LOGITS
 from binarynet.importer import domains
 
 Array = NDArray[Any]
@@ -40,14 +41,14 @@ class Node:
 @dataclass(frozen=True)
 class Model:
     """``shape`` is of one image in ONNX's order; ``codes`` how many values the input's annotation allows, if it is
-    annotated as unsigned integers."""
+    annotated as unsigned integers; ``answers`` the outputs, `LOGITS` the first."""
 
     nodes: tuple[Node, ...]
     constants: dict[str, Array]
     input: str
     shape: tuple[int, ...]
     codes: int | None
-    answer: str
+    answers: tuple[str, ...]
     opset: int
     meta: dict[str, str]
 
@@ -64,7 +65,7 @@ def load(path: Path) -> Model:
     """Read a file.
 
     Raises:
-        ImportedModelError: the packages are missing, the file is no ONNX model, or it has not one image in and one
+        ImportedModelError: the packages are missing, the file is no ONNX model, or it has not one image in and an
             answer out.
     """
     from importlib.util import find_spec
@@ -85,8 +86,9 @@ def load(path: Path) -> Model:
     graph = proto.graph
     constants = {one.name: _array(one, f"{path}: the constant {one.name!r}") for one in graph.initializer}
     inputs = [one for one in graph.input if one.name not in constants]
-    if len(inputs) != 1 or len(graph.output) != 1:
-        raise ImportedModelError(f"{path}: {len(inputs)} inputs, {len(graph.output)} outputs; one image in, one answer")
+    if len(inputs) != 1 or not graph.output:
+        raise ImportedModelError(f"{path}: {len(inputs)} inputs, {len(graph.output)} outputs; one image in, an answer")
+    answers = sorted((one.name for one in graph.output), key=lambda name: name != LOGITS)
     shape = tuple(int(one.dim_value) for one in inputs[0].type.tensor_type.shape.dim)[1:]
     if len(shape) not in (1, 2, 3) or min(shape) < 1 or prod(shape) > _IMAGE:
         raise ImportedModelError(
@@ -99,9 +101,7 @@ def load(path: Path) -> Model:
     if len(graph.node) > _NODES:
         raise ImportedModelError(f"{path}: {len(graph.node)} nodes, at most {_NODES} are read")
     nodes = tuple(part for k, one in enumerate(graph.node) for part in _apart(_node(one, k)))
-    return Model(
-        nodes, constants, inputs[0].name, shape, _codes(graph, inputs[0].name), graph.output[0].name, opset, meta
-    )
+    return Model(nodes, constants, inputs[0].name, shape, _codes(graph, inputs[0].name), tuple(answers), opset, meta)
 
 
 def _array(proto: Any, what: str) -> Array:

@@ -60,10 +60,10 @@ def run(model: Model, arithmetic: Arithmetic, images: Array) -> Values:
 
 
 def _needed(model: Model) -> list[Node]:
-    """The nodes that the answer depends on, in order: no other is run."""
+    """The nodes that the answers depend on, in order: no other is run."""
     makers = {node.outputs[0]: node for node in model.nodes if node.outputs}
     found: set[str] = set()
-    waiting = [model.answer]
+    waiting = list(model.answers)
     while waiting:
         name = waiting.pop()
         if name in makers and name not in found:

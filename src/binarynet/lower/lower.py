@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from binarynet.errors import LoweringError, takes
-from binarynet.fold import Folder, Link, Pending, Proof, proof
+from binarynet.fold import Folder, Link, Pending, Proof, answers, proof
 from binarynet.fold.operand import Recode
 from binarynet.fold.shapes import codes, graph_shape
-from binarynet.graph import Graph, verify
+from binarynet.graph import Graph, Output, verify
 from binarynet.graph.ir import Conv2d, Input, Linear
 from binarynet.lower.record import Recording, record
+from binarynet.lower.returned import returned
 from binarynet.lower.rules import take
 from binarynet.lower.step import Ref, Step, Walk
 from binarynet.nn import ByteInput, native
@@ -80,28 +81,31 @@ def lower(
     shape = tuple(int(size) for size in shape)
     with _evaluating(model):
         first = record(model, _images(model, shape, images, _FEW, seed=1))
-        first.answer = _answer(first, say)
-        folder, walk = _folded(first, shape, allow_real)
+        first.answers = {name: _answer(first, number, say) for name, number in first.answers.items()}
+        folder, walk, outputs = _folded(first, shape, allow_real)
         count = min(_MOST, max(1, _BUDGET // max(1, _products(folder))))
         shown = _images(model, shape, images, count, seed=2)
         again = record(model, shown)
         _same_path(walk.steps, again.steps)
         with torch.no_grad(), native.off():
-            answer = model(shown)
-        made = again.steps[again.answer].value
-        if not torch.equal(torch.nan_to_num(tree_leaves(answer)[0]), torch.nan_to_num(made)):
+            answer = returned(model, model(shown))
+        made = {name: again.steps[number].value for name, number in again.answers.items()}
+        if answer.keys() != made.keys() or not all(_equal(answer[name], made[name]) for name in made):
             raise LoweringError(
                 f"{type(model).__name__}: answers something else in a second run on the same images, so it has a "
                 "state or draws at random. Keep both out of eval mode."
             )
-    graph = Graph(tuple(folder.ops), dict(meta or {}))
+    graph = Graph(tuple(folder.ops), dict(meta or {}), outputs)
     say(str(_proved(folder, walk, again, shown)))
     graph = proof.passed(graph, codes(shown[:1].numpy(), graph.input.shape))
     verify(graph)
     return graph
 
 
-def _folded(recording: Recording, shape: tuple[int, ...], allow_real: bool) -> tuple[Folder, Walk]:
+Folded = tuple[Folder, Walk, tuple[Output, ...]]
+
+
+def _folded(recording: Recording, shape: tuple[int, ...], allow_real: bool) -> Folded:
     """All steps that the answer needs, folded."""
     real = recording.steps[0].value.is_floating_point()
     try:
@@ -110,7 +114,7 @@ def _folded(recording: Recording, shape: tuple[int, ...], allow_real: bool) -> t
         return _walked(recording, shape, allow_real, "b8")
 
 
-def _walked(recording: Recording, shape: tuple[int, ...], allow_real: bool, encoding: str) -> tuple[Folder, Walk]:
+def _walked(recording: Recording, shape: tuple[int, ...], allow_real: bool, encoding: str) -> Folded:
     steps, needed = recording.steps, _needed(recording)
     readers = Counter(ref.step for number in needed for ref in _refs(steps[number]))
     folder = Folder(allow_real, WAYS)
@@ -127,13 +131,15 @@ def _walked(recording: Recording, shape: tuple[int, ...], allow_real: bool, enco
         step.asked.clear()
         if number:
             walk.pendings[number] = replace(take(folder, step), step=number)
-    folder.answer(steps[recording.answer], walk.settled(recording.answer), steps[recording.answer].value.ndim)
-    return folder, walk
+    for number in recording.answers.values():
+        walk.pendings[number] = answers.ordered(folder, steps[number], walk.settled(number))
+    ends = [(name, steps[one], walk.settled(one), steps[one].value.ndim) for name, one in recording.answers.items()]
+    return folder, walk, answers.answer(folder, ends)
 
 
 def _needed(recording: Recording) -> list[int]:
-    """The steps that the answer depends on, in order."""
-    found, waiting = {0}, [recording.answer]
+    """The steps that the answers depend on, in order."""
+    found, waiting = {0}, list(recording.answers.values())
     while waiting:
         number = waiting.pop()
         if number not in found:
@@ -146,13 +152,13 @@ def _refs(step: Step) -> list[Ref]:
     return [one for one in tree_leaves(list(step.arguments.values())) if isinstance(one, Ref)]
 
 
-def _answer(recording: Recording, say: Callable[[str], None]) -> int:
+def _answer(recording: Recording, number: int, say: Callable[[str], None]) -> int:
     """The step that is answered: a softmax at the end changes no class, and is left out."""
-    step = recording.steps[recording.answer]
+    step = recording.steps[number]
     if step.op in ("_softmax", "_log_softmax") and step.arguments["dim"] % step.value.ndim == 1:
         say(f"{step.name} ({step.described}) is left out: the graph answers the numbers before it")
         return int(step.arguments["self"].step)
-    return recording.answer
+    return number
 
 
 def _proved(folder: Folder, walk: Walk, again: Recording, shown: Tensor) -> Proof:
@@ -189,6 +195,11 @@ def _alike(one: Tensor, other: Any) -> bool:
         return False
     if one.shape != other.shape and one.ndim:  # filled for each image of a batch
         one, other = one[:1], other[:1]
+    return _equal(one, other)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """The same numbers, and NaN in the same places."""
     return torch.equal(torch.nan_to_num(one), torch.nan_to_num(other))
 
 

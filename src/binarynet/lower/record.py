@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_flatten, tree_map
 
 from binarynet.errors import InputError, LoweringError
+from binarynet.lower.returned import returned
 from binarynet.lower.step import Ref, Step, storage
 from binarynet.nn import Quantizer, native
 from binarynet.nn.quantizers import watched
@@ -41,10 +42,10 @@ _LEAVING = {
 
 @dataclass
 class Recording:
-    """``steps`` in order, the first of which is the input; ``answer`` is the step that the module returns."""
+    """``steps`` in order, the first of which is the input; ``answers`` are those that the module returns, by name."""
 
     steps: list[Step]
-    answer: int
+    answers: dict[str, int]
     units: dict[Any, Tensor]  # of memory that a quantizer of weights has filled: what an integer is worth
 
 
@@ -66,17 +67,13 @@ def record(model: nn.Module, images: Tensor) -> Recording:
         raise LoweringError(
             f"{type(model).__name__}: its forward pass fails on {images.dtype} images of shape {shape}: {line}"
         ) from error
-    if isinstance(answer, list | tuple) and len(answer) == 1:
-        answer = answer[0]
-    if not isinstance(answer, Tensor):
-        raise LoweringError(
-            f"{type(model).__name__}: the model returns {type(answer).__name__}; a graph has one answer. "
-            "Wrap it in a module that returns one tensor."
-        )
-    ref = recorder.ref(answer)
-    if ref is None or ref.part:
-        raise LoweringError(f"{type(model).__name__}: the answer does not depend on the image.")
-    return Recording(recorder.steps, ref.step, recorder.units)
+    answers = {}
+    for name, one in returned(model, answer).items():
+        ref = recorder.ref(one)
+        if ref is None or ref.part:
+            raise LoweringError(f"{type(model).__name__}: the answer {name!r} does not depend on the image.")
+        answers[name] = ref.step
+    return Recording(recorder.steps, answers, recorder.units)
 
 
 @dataclass

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.errors import takes
-from binarynet.graph import Graph, verify
+from binarynet.graph import Graph, apart, verify
 from binarynet.graph.ir import Conv2d, Linear
 from binarynet.runtime import Session, isa
+from binarynet.runtime.images import Layout
 
 Array = NDArray[Any]
 
@@ -40,9 +41,16 @@ class Agreement:
 
 @takes(graph=(Graph, "a Graph"))
 def oracle_logits(graph: Graph, images: Array) -> Array:
-    """The oracle's answers, (n, …)."""
-    logits: Array = Session(graph, engine="oracle").logits(images)
-    return logits
+    """The oracle's answers, (n, …); of several, all of them one behind the other."""
+    return together(Session(graph, engine="oracle"), images)
+
+
+def together(session: Session, images: Array, layout: Layout | None = None) -> Array:
+    """All answers of a session, (n, …); several stand one behind the other, as the graph has them."""
+    found = session.run(images, layout=layout)
+    if not isinstance(found, dict):
+        return found
+    return np.concatenate([part.reshape(len(part), -1) for part in found.values()], axis=1)
 
 
 def has_real_products(graph: Graph) -> bool:
@@ -58,15 +66,16 @@ def has_real_products(graph: Graph) -> bool:
 def with_native(graph: Graph, images: Array, expected: Array) -> Iterator[Agreement]:
     """One agreement for each instruction set of this CPU."""
     for name in isa.available():
-        yield compared(f"native {name}", graph, Session(graph, isa=name).logits(images), expected)
+        yield compared(f"native {name}", graph, together(Session(graph, isa=name), images), expected)
 
 
 def compared(engine: str, graph: Graph, found: Array, expected: Array) -> Agreement:
     """The answers of an engine beside the oracle's, (n, …) both."""
     n = len(expected)
-    answer, wanted = found.reshape(n, -1), expected.reshape(n, -1)
     if has_real_products(graph):
+        answer, wanted = (next(iter(apart(graph.outputs, one).values())).reshape(n, -1) for one in (found, expected))
         return Agreement(engine, "predictions", int((answer.argmax(axis=1) == wanted.argmax(axis=1)).sum()), n)
+    answer, wanted = found.reshape(n, -1), expected.reshape(n, -1)
     return Agreement(engine, "logits", int((answer == wanted).all(axis=1).sum()), n)
 
 

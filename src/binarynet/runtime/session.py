@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from binarynet.errors import InputError, RuntimeUnavailable, closest, expect
 from binarynet.format.packed import packed
-from binarynet.graph import Encoding, Graph, interpret, verify
+from binarynet.graph import LOGITS, Encoding, Graph, apart, interpret, verify
 from binarynet.runtime.images import Layout, adapt, is_ready
 from binarynet.runtime.plan import Planned, build, planned
 
@@ -82,7 +82,9 @@ class Session:
         self.engine, self.device = engine, device
         self.classes = graph.classes
         self.input_shape = graph.input.shape
-        self.output_shape = values[graph.output.name].shape
+        self._whole = values[graph.output.name].shape  # of all answers together
+        self.outputs = {one.name: one.shape for one in graph.outputs} or {LOGITS: self._whole}
+        self.output_shape = next(iter(self.outputs.values()))
         numbers = sum(prod(value.shape) for value in values.values())
         self._oracle_batch = max(1, min(_ORACLE_BATCH, _ORACLE_NUMBERS // numbers))
         self._encoding = Encoding.parse(graph.input.encoding)
@@ -164,7 +166,7 @@ class Session:
 
     def _room(self, images: int) -> NDArray[Any]:
         """Memory for so many answers. If large, it begins with a line of the cache: kernels then pass the caches."""
-        shape = (images, *self.output_shape)
+        shape = (images, *self._whole)
         size = prod(shape) * 4
         if size < _LARGE:
             return np.empty(shape, self._dtype)
@@ -181,6 +183,9 @@ class Session:
     ) -> NDArray[Any]:
         """The graph's answers, (n, *output_shape): float32 reals, or the int32 numbers that integer answers mean.
 
+        Of a graph with several answers, the first (`outputs` says their names and shapes, `run` answers them all).
+        Images are answered as (height, width, channels); ``layout`` is only that of the ``images`` handed in.
+
         `binarynet.runtime.images.adapt` says which ``images`` are taken. ``out``, a contiguous array of that shape and
         type, takes the answers and is returned: large answers cost more to allocate than to write. Large ones are
         written fastest where ``out`` begins at a multiple of 64 bytes, as the arrays returned here do.
@@ -188,6 +193,36 @@ class Session:
         Raises:
             InputError: shape, type or values do not fit; NaN is named with its index.
         """
+        if not self._graph.outputs:
+            return self._answers(images, layout, out)
+        first = apart(self._graph.outputs, self._answers(images, layout))[next(iter(self.outputs))]
+        if out is None:
+            return first
+        self._checked(out, len(first))[...] = first
+        return out
+
+    def run(self, images: ArrayLike, *, layout: Layout | None = None) -> NDArray[Any] | dict[str, NDArray[Any]]:
+        """All answers: an array (n, *output_shape) of one answer, a dict name → array of several, in `outputs`' order.
+
+        ``layout`` is the order of images that are handed in and of images that are answered: "nchw" for (n, channels,
+        height, width), "nhwc" for (n, height, width, channels). Without it, images are taken as
+        `binarynet.runtime.images.adapt` says, and answered in the order "nhwc".
+
+        Raises:
+            InputError: as `logits`; an unknown ``layout``.
+        """
+        parts = apart(self._graph.outputs, self._answers(images, layout))
+        if layout == "nchw":
+            parts = {
+                name: np.ascontiguousarray(part.transpose(0, 3, 1, 2)) if part.ndim == 4 else part
+                for name, part in parts.items()
+            }
+        return parts if self._graph.outputs else parts[LOGITS]
+
+    def _answers(
+        self, images: ArrayLike, layout: Layout | None = None, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """All answers one behind the other, as the engine writes them."""
         if self.engine == "native" and is_ready(images, self.input_shape, self._encoding, layout):
             codes = images
         else:
@@ -247,4 +282,6 @@ class Session:
         native = f"{self.isa}, {self.threads} threads" if self.engine == "native" else ""
         where = {"native": native, "oracle": "plain integers", "triton": self.device}[self.engine]
         shape = "×".join(map(str, self.input_shape))
-        return f"Session({shape} {self._encoding} → {'×'.join(map(str, self.output_shape))}; {self.engine}: {where})"
+        several = [f"{name} " for name in self.outputs] if self._graph.outputs else [""]
+        made = (f"{a}{'×'.join(map(str, b))}" for a, b in zip(several, self.outputs.values(), strict=True))
+        return f"Session({shape} {self._encoding} → {', '.join(made)}; {self.engine}: {where})"

@@ -23,7 +23,7 @@ from binarynet.export.c.parts import renamed, renamed_text
 from binarynet.export.c.writer import Table, Writer
 from binarynet.export.emit import put
 from binarynet.export.options import choice
-from binarynet.graph import Graph, interpret, verify
+from binarynet.graph import Graph, classes, interpret, verify
 
 _IMAGES = 4
 
@@ -97,11 +97,11 @@ def _images(graph: Graph, options: Options) -> str:
     codes: NDArray[Any] = rng.integers(0, 1 if encoding.is_float else encoding.count, shape).astype(np.uint8)
     if encoding.is_float:
         codes = rng.normal(size=shape).astype(np.float32)
-    classes = interpret(graph, codes).reshape(_IMAGES, -1).argmax(axis=1).astype(np.int32)
+    found = classes(graph.outputs, interpret(graph, codes)).astype(np.int32)
     text = Writer(f"#define {options.api.upper()}_IMAGES {_IMAGES}")
     flat = codes.reshape(_IMAGES, -1)
     text.table(Table(f"{options.api}_images", "float" if encoding.is_float else "uint8_t", flat, "noise"), options.word)
-    text.table(Table(f"{options.api}_classes", "int32_t", classes, "by the oracle"), options.word)
+    text.table(Table(f"{options.api}_classes", "int32_t", found, "by the oracle"), options.word)
     tables = text.text.replace("static const FLASH ", "static const ")
     tables = tables.replace(f"[{flat.shape[1]}] =", f"[{flat.shape[1]}] {options.api.upper()}_IN_FLASH =")
     template = renamed_text((files(__package__) / "net_images.h").read_text(encoding="utf-8"), options.api)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
 from binarynet.export.process import finished
-from binarynet.graph import Graph, verify
+from binarynet.graph import Graph, classes, verify
 
 COMPILERS = ("cc", "gcc", "clang")
 
@@ -60,10 +60,10 @@ def answers(program: Path, graph: Graph, codes: NDArray[Any]) -> NDArray[Any]:
     rows = [line.split() for line in done.stdout.decode().splitlines()]
     try:
         numbers = np.array([row[1:] for row in rows], np.float64).reshape(len(codes), *value.shape)
-        classes = np.array([row[0] for row in rows], np.int64)
+        best = np.array([row[0] for row in rows], np.int64)
     except (ValueError, IndexError):
         raise ExportError(f"{program} prints {len(rows)} lines that are not {len(codes)} answers") from None
     found = numbers.astype(dtype)
-    if np.any(classes != found.reshape(len(found), -1).argmax(axis=1)):
+    if np.any(best != classes(graph.outputs, found)):
         raise ExportError(f"{program}: a class is not where the answer is largest")
     return found

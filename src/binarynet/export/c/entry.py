@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from math import prod
 from typing import TYPE_CHECKING
 
 from binarynet.export.c.function import Function
@@ -51,8 +52,10 @@ def run(network: Network, text: Writer) -> None:
             place = _place(network.offsets[ANSWER], f"{api}_output")
             text.add(f"{api}_output *const logits = {place};", f"{api}_logits(image, logits, arena);")
             text.add(f"return {api}_argmax(logits);")
+    outputs = network.graph.outputs
+    first = str(prod(outputs[0].shape)) if outputs else f"{network.big}_OUTPUTS"
     with text.function(argmax(network)):
-        text.add("int32_t best = 0;", f"for (int32_t c = 1; c < {network.big}_OUTPUTS; c++)")
+        text.add("int32_t best = 0;", f"for (int32_t c = 1; c < {first}; c++)")
         text.add("    if (logits[c] > logits[best])", "        best = c;", "return best;")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from binarynet.export.c.entry import argmax, class_, logits, run
 from binarynet.export.c.parts import called, chosen
 from binarynet.export.c.writer import Writer, head, note
-from binarynet.export.emit import provenance, quoted
+from binarynet.export.emit import Names, provenance, quoted
 
 if TYPE_CHECKING:
     from binarynet.export.c.network import Network
@@ -36,8 +36,15 @@ def header(network: Network) -> str:
     text.add("#ifdef __cplusplus", 'extern "C" {', "#endif", "")
     text.add(f"#define {big}_INPUTS {prod(network.input.shape)} {note(_order(network))}")
     text.add(f"#define {big}_OUTPUTS {network.output.count}", f"#define {big}_ARENA_BYTES {network.arena}")
+    outputs, names, start = network.graph.outputs, Names(), 0
+    if outputs:
+        text.add("/* Several answers, images in the order height, width, channels; where each begins among them: */")
+    for one in outputs:
+        shape = "x".join(map(str, one.shape))
+        text.add(f"#define {big}_AT_{names.unique(one.name.lower()).upper()} {start} {note(f'{shape}, {one.name}')}")
+        start += prod(one.shape)
     classes = network.graph.classes
-    if len(classes) == network.output.count:
+    if len(classes) == (prod(outputs[0].shape) if outputs else network.output.count):
         text.add(f"#define {big}_NAMES {{{', '.join(map(quoted, classes))}}} /* of the classes */")
     text.add("", f"typedef {'float' if network.input.encoding.is_float else 'uint8_t'} {api}_input;")
     text.add(f"typedef {'float' if network.output.kind == 'f32' else 'int32_t'} {api}_output;", "")
@@ -47,9 +54,10 @@ def header(network: Network) -> str:
     text.add(
         "", "/* One image -> its answers. Runs with different arenas may overlap in time. */", f"{logits(network)};"
     )
+    which = "first " if outputs else ""
     exact = "; no floats" if network.functions[-1].best else ""
     text.add("", f"/* One image -> its class{exact}. */", f"{class_(network)};")
-    text.add("", "/* The class: where the answer is largest, the first of equals. */", f"{argmax(network)};")
+    text.add("", f"/* The class: where the {which}answer is largest, the first of equals. */", f"{argmax(network)};")
     text.add("", "#ifdef __cplusplus", "}", "#endif", "", "#endif")
     return text.text
 

@@ -111,4 +111,4 @@ def _clipped(graph: Graph, values: dict[str, Value]) -> Graph:
 
     whole = [isinstance(op, Threshold) and op.thresholds.dtype == np.int32 for op in graph.ops]
     ops = [clipped(op) if at and isinstance(op, Threshold) else op for op, at in zip(graph.ops, whole, strict=True)]
-    return Graph(tuple(ops), graph.meta)
+    return replace(graph, ops=tuple(ops))

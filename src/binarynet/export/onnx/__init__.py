@@ -47,8 +47,8 @@ def answers(graph: Graph, folder: Path, options: Options, codes: NDArray[Any]) -
     import onnxruntime
 
     session = onnxruntime.InferenceSession(folder / options.file(".onnx"), providers=["CPUExecutionProvider"])
-    found = [session.run(None, {"images": to_onnx(codes[k : k + 500])})[0] for k in range(0, len(codes), 500)]
-    return from_onnx(np.concatenate(found))
+    found = [session.run(None, {"images": to_onnx(codes[k : k + 500])}) for k in range(0, len(codes), 500)]
+    return from_onnx(graph, [np.concatenate(parts) for parts in zip(*found, strict=True)])
 
 
 class Standard(Dialect):

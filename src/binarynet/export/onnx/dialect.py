@@ -8,7 +8,8 @@ is needed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from binarynet.export.onnx.moves import Moves, Tensor
 from binarynet.export.options import Options
-from binarynet.graph import Graph, Op, Value, verify
+from binarynet.graph import LOGITS, Graph, Op, Value, verify
 from binarynet.graph.ir import (
     Add,
     Affine,
@@ -58,30 +59,54 @@ class Dialect(Moves, ABC):
         self.graph, self.options = graph, options
         self.values = verify(graph)
         self.tensors: dict[str, Tensor] = {}
-        self._taken |= {"images", "logits"}
+        self._taken |= {"images", LOGITS, *(one.name for one in graph.outputs)}
 
     def write(self, path: Path, domains: dict[str, int]) -> Path:
         for op in self.graph.ops:
             self.tensors[op.name] = self.rules.of(op)(self, op, *(self.tensors[name] for name in op.sources))
-        first = self.graph.input
-        answer = self.plain(self.tensors[self.graph.output.name])
-        kind = np.float32 if answer.value.encoding.is_float else self.whole
-        stands = answer.is_accumulator or kind == np.float32
-        made = self._renamed(answer.name) if stands else self.node("Cast", [answer.name], "logits", to=self.type(kind))
-        ends = (
-            ("images", self.input_type(), turned(first.shape)),
-            (made, kind, turned(answer.value.shape)),
-        )
+        ends = (("images", self.input_type(), turned(self.graph.input.shape)), *self._ends())
         return self.save(path, self.graph, self.options, ends, domains, self.batch, self.annotations())
 
-    def _renamed(self, answer: str) -> str:
-        """The answer is called logits in every file."""
-        if answer == "images":
-            return self.node("Identity", [answer], "logits")
+    def _ends(self) -> list[tuple[str, Any, tuple[int, ...]]]:
+        """(name, dtype, shape without the batch) of each output; images as images, though the graph has flattened
+        them to put them behind one another. The one answer of a graph is called logits."""
+        found = []
+        for name, answer in self._answers():
+            kind = np.float32 if answer.value.encoding.is_float else self.whole
+            stands = answer.is_accumulator or kind == np.float32
+            if stands and not self.graph.outputs and answer.name != "images":
+                self._rename(answer.name, name)
+                made = name
+            else:
+                if name != "images":
+                    self._taken.discard(name)
+                if stands:
+                    made = self.node("Identity", [answer.name], name)
+                else:
+                    made = self.node("Cast", [answer.name], name, to=self.type(kind))
+            found.append((made, kind, turned(answer.value.shape)))
+        return found
+
+    def _answers(self) -> Iterator[tuple[str, Tensor]]:
+        last = self.graph.output
+        if not self.graph.outputs:
+            yield LOGITS, self.plain(self.tensors[last.name])
+        for one, source in zip(self.graph.outputs, last.sources, strict=False):  # without names, of none
+            before = self.graph[source]
+            whole = isinstance(before, Flatten) and self.values[before.source].shape == one.shape
+            answer = self.plain(self.tensors[before.source if whole else source])
+            if answer.value.shape != one.shape:  # a vector that is called an image
+                name = answer.name
+                if len(one.shape) == 3:
+                    name = self.node("Reshape", [name, self.indices(-1, *one.shape)], f"{name}.image")
+                    name = self.node("Transpose", [name], f"{name}.first", perm=(0, 3, 1, 2))
+                answer = Tensor(name, replace(answer.value, shape=one.shape))
+            yield one.name, answer
+
+    def _rename(self, answer: str, wanted: str) -> None:
         for node in self.nodes:
             for names in (node.input, node.output):
-                names[:] = ["logits" if name == answer else name for name in names]
-        return "logits"
+                names[:] = [wanted if name == answer else name for name in names]
 
     def _entry(self, op: Input) -> Tensor:
         return self._made(op, self.input(op, self.values[op.name]))
@@ -255,8 +280,10 @@ def to_onnx(images: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if images.ndim == 4 else images
 
 
-def from_onnx(answers: NDArray[Any]) -> NDArray[Any]:
-    return answers.transpose(0, 2, 3, 1) if answers.ndim == 4 else answers
+def from_onnx(graph: Graph, answers: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """What a file answers → what the graph answers: several stand one behind the other."""
+    found = [one.transpose(0, 2, 3, 1) if one.ndim == 4 else one for one in answers]
+    return np.concatenate([one.reshape(len(one), -1) for one in found], axis=1) if graph.outputs else found[0]
 
 
 def _pads(padding: Padding) -> Pair | tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +85,12 @@ class Writer:
         path: Path,
         graph: Graph,
         options: Options,
-        ends: tuple[Any, Any],
+        ends: Sequence[tuple[str, Any, tuple[int, ...]]],
         domains: dict[str, int],
         batch: int | str,
         annotations: tuple[Any, ...] = (),
     ) -> Path:
-        """Write the model. ``ends``: (name, dtype, shape without the batch) of the input and of the output."""
+        """Write the model. ``ends``: (name, dtype, shape without the batch) of the input and of the outputs."""
         helper = self._onnx.helper
         self._drop_unread({name for name, *_ in ends})
         infos = [

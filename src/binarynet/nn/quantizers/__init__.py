@@ -11,6 +11,7 @@ same class serves weights and activations.
 | magnitude  | Bi-Real Net's                                                                                 |
 | error_decay | the gradient that IR-Net's two signs share                                                  |
 | standardized | IR-Net's and ReCU's signs of standardised filters                                           |
+| adaptive   | AdaBin's two numbers around a centre                                                          |
 | absmax     | weights of 8 bits, for the ends of a network                                                  |
 | connect    | BinaryConnect's and Few Multiplications' weights, drawn or not                                |
 | kbit       | DoReFa-Net's and QNN's k bits                                                                 |
@@ -28,6 +29,7 @@ from importlib import import_module
 
 from binarynet.errors import InputError, closest
 from binarynet.nn.quantizers.absmax import AbsMaxWeight
+from binarynet.nn.quantizers.adaptive import AdaBinActivation, AdaBinWeight
 from binarynet.nn.quantizers.bitwise import BitwiseSign, BitwiseWeight
 from binarynet.nn.quantizers.byte_input import ByteInput
 from binarynet.nn.quantizers.connect import BinaryConnect, TernaryConnect
@@ -52,6 +54,8 @@ from binarynet.nn.quantizers.ternary import TtqTernary, TwnTernary, UniformLevel
 __all__ = [
     "QUANTIZERS",
     "AbsMaxWeight",
+    "AdaBinActivation",
+    "AdaBinWeight",
     "ApproxSign",
     "BinaryConnect",
     "BitwiseSign",

@@ -17,19 +17,23 @@ from binarynet.nn.quantizers.grid import GridQuantizer
 from binarynet.nn.quantizers.quantizer import sign
 
 
-class _Standardized(GridQuantizer):
+class Standardized(GridQuantizer):
     """A subclass says the scale of the signs and the derivative that stands in for that of sign(ŵ)."""
 
     def standard(self, x: Tensor) -> Tensor:
         """ŵ, same shape: each filter (all but the first axis) with mean 0 and deviation 1; 0 where all are equal."""
+        axes = self.axes(x)
+        centred = x - x.mean(axes, keepdim=True)
+        variance = centred.square().mean(axes, keepdim=True)
+        return centred / torch.where(variance > 0, variance, 1).sqrt()
+
+    def axes(self, x: Tensor) -> tuple[int, ...]:
+        """Those of one filter."""
         if x.ndim < 2:
             raise InputError(
                 f"{type(self).__name__} got a tensor of shape {tuple(x.shape)}; it takes filters (out, in, ...)."
             )
-        axes = tuple(range(1, x.ndim))
-        centred = x - x.mean(axes, keepdim=True)
-        variance = centred.square().mean(axes, keepdim=True)
-        return centred / torch.where(variance > 0, variance, 1).sqrt()
+        return tuple(range(1, x.ndim))
 
     def scale(self, standard: Tensor) -> Tensor:
         """(out, 1, ...), without gradient."""
@@ -53,7 +57,7 @@ class _Standardized(GridQuantizer):
         return passed
 
 
-class LibraSign(ErrorDecay, _Standardized):
+class LibraSign(ErrorDecay, Standardized):
     """IR-Net's weights: balanced signs, times a power of two for each filter.
 
     Forward: q(w) = 2^s sign(ŵ), ŵ = (w − mean) / deviation of the filter, s = round(log2 mean |ŵ|).
@@ -72,7 +76,7 @@ class LibraSign(ErrorDecay, _Standardized):
         return torch.exp2(torch.log2(magnitude.clamp(min=2.0**-20)).round())
 
 
-class RecuSign(_Standardized):
+class RecuSign(Standardized):
     """ReCU's weights: balanced signs, whose gradient ends where dead weights begin.
 
     Forward: q(w) = sign(ŵ), ŵ = (w − mean) / deviation of the filter.
