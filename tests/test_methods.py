@@ -51,7 +51,8 @@ def method_name(cell: str) -> str:
 
 def test_every_paper_of_the_recipes_has_a_row_and_every_row_a_paper() -> None:
     told = {row[1].split("`")[1] for row in TRAINING}
-    assert told == {name.rsplit("-", 1)[0] for name in recipes.names()}
+    papers = {name for name in recipes.names() if not recipes.get(name).paper.startswith("none")}
+    assert told == {name.rsplit("-", 1)[0] for name in papers}
 
 
 def test_both_tables_list_the_same_methods_in_the_same_order() -> None:

@@ -7,13 +7,13 @@ arXiv 1602.02830). A comparison: BitNetMCU (github.com/cpldcpu/BitNetMCU) states
 **Binarized**: all weights, the last layer's too, and all hidden activations, both by the deterministic sign. Inputs
 are bytes. Real: the latent weights that training updates, BatchNorm, the ten answers.
 
-**Forward**   F₁C3 – P2 – F₂C3 – P2 – F₃C3 – 10FC: each convolution is followed by (pool) – BatchNorm – sign; loss:
+**Forward**   64C5 – P2 – 64C3 – P2 – 64C3 – 10FC: each convolution is followed by (pool) – BatchNorm – sign; loss:
 cross-entropy with smoothed labels, of logits that BatchNorm scales.
 **Backward**  clipped straight-through: the gradient passes where |x| ≤ 1. Adam, whose rate falls as a cosine.
 
 Convolutions have no zeros around the image. A zero is neither +1 nor −1, so outputs at a border would need thresholds
 of their own, nine tables instead of one. Filters come in multiples of 32, the outputs that one word of a small chip
-counts side by side. Images of training are moved by up to two pixels.
+counts side by side. Images of training are moved by up to two pixels. `binarynet zoo small-chip` is what it makes.
 
 ================ ===========
 recipe           reported
@@ -42,13 +42,15 @@ from binarynet.recipes.networks import Modules
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive, Share
 
-SMALLEST = 18  # pixels: 18 → 16 → 8 → 6 → 3 → 1, so the last convolution has one place left
 WEIGHTS = "identity_sign"  # latent weights are clipped to [−1, 1], so the estimator passes every gradient
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmallChip(Recipe):
-    """Three convolutions of ``filters``, two pools, one dense layer; ``moved`` pixels of augmentation."""
+    """Three convolutions, of ``filters`` and ``kernels``, two pools, one dense layer; ``moved`` pixels of augmentation.
+
+    ``measured_batches``: training batches on which the norms are measured before each validation.
+    """
 
     paper: ClassVar[str] = "none; blocks of Courbariaux et al. 2016, arXiv 1602.02830"
     binarized: ClassVar[str] = "weights and activations, deterministic"
@@ -56,14 +58,12 @@ class SmallChip(Recipe):
     filters: tuple[Count, Count, Count] = (64, 64, 64)
     kernels: tuple[Count, Count, Count] = (5, 3, 3)
     moved: Natural = 2
-    lr: Positive = 5e-3
+    lr: Positive = 1e-3
     smoothing: Share = 0.1
     measured_batches: Natural = 50
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape
-        if min(height, width) < SMALLEST:
-            raise RecipeError(f"images of {height} × {width} pixels are too small: {SMALLEST} × {SMALLEST} at least")
         net: Modules = {"bytes": ByteInput()}
         for k, (filters, kernel) in enumerate(zip(self.filters, self.kernels, strict=True), 1):
             net[f"conv{k}"] = BinaryConv2d(channels, filters, kernel, bias=False, weight_quantizer=WEIGHTS)
@@ -71,6 +71,8 @@ class SmallChip(Recipe):
             if k < len(self.filters):
                 net[f"pool{k}"] = nn.MaxPool2d(2)
                 height, width = height // 2, width // 2
+            if min(height, width) < 1:
+                raise RecipeError(f"images of {shape[1]} × {shape[2]} pixels are too small for kernels={self.kernels}")
             net[f"norm{k}"] = nn.BatchNorm2d(filters)
             net[f"sign{k}"] = SteSign()
         net["flatten"] = nn.Flatten()
@@ -94,4 +96,4 @@ class SmallChip(Recipe):
         return pad_crop_flip(images, rng, pad=self.moved, flip=0) if self.moved else images
 
 
-RECIPES: dict[str, Recipe] = {"small-chip-mnist": SmallChip(data="mnist", epochs=100, batch_size=100)}
+RECIPES: dict[str, Recipe] = {"small-chip-mnist": SmallChip(data="mnist", epochs=60, batch_size=100)}
