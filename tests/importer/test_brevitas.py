@@ -21,7 +21,7 @@ for package in ("brevitas", "onnxoptimizer", "onnxscript"):
     pytest.importorskip(package, reason="pip install 'binarynet[brevitas]'")
 assert onnx
 
-NETWORKS = {"tfc_1w1a": {"b1"}, "tfc_2w2a": {"t2"}, "cnv_1w1a": {"b1"}}
+NETWORKS = {"tfc_1w1a": {"b1"}, "tfc_2w2a": {"t2"}, "cnv_1w1a": {"b1"}, "separable": {"i4", "i8"}}
 
 # In a process of its own: Brevitas and torch's exporters warn, register operators and keep them.
 EXPORT = """
@@ -29,10 +29,45 @@ import sys, numpy as np, torch
 from brevitas.export import export_qonnx
 from brevitas_examples.bnn_pynq.models import model_with_cfg
 
+from brevitas import nn as qnn
+from brevitas.quant import Int8WeightPerChannelFloat, Int16Bias, Int32Bias, Uint8ActPerTensorFloat
+
+
+class Mean(torch.nn.Module):
+    # As MobileNet and ProxylessNAS end: a mean that keeps its upper bits.
+    def __init__(self):
+        super().__init__()
+        self.pool = qnn.TruncAvgPool2d(kernel_size=8, bit_width=4, float_to_int_impl_type="floor")
+
+    def forward(self, x):
+        return self.pool(x).value.flatten(1)
+
+
+def separable():
+    # As Brevitas's MobileNet: scales for each channel before a depthwise layer, biases of 16 and 32 bits.
+    def block(inside, out, kernel, each, **more):
+        apart = {"scaling_per_output_channel": True, "per_channel_broadcastable_shape": (1, out, 1, 1),
+                 "scaling_stats_permute_dims": (1, 0, 2, 3)} if each else {}
+        conv = qnn.QuantConv2d(inside, out, kernel, padding=kernel // 2, weight_bit_width=4 if inside > 3 else 8,
+                               weight_quant=Int8WeightPerChannelFloat, **more)
+        act = qnn.QuantReLU(act_quant=Uint8ActPerTensorFloat, bit_width=4, return_quant_tensor=True, **apart)
+        return [conv, torch.nn.BatchNorm2d(out), act]
+
+    return torch.nn.Sequential(
+        qnn.QuantIdentity(bit_width=8, return_quant_tensor=True),
+        *block(3, 8, 3, True, stride=2, bias_quant=Int16Bias),
+        *block(8, 8, 3, False, groups=8, stride=2, bias=True, bias_quant=Int32Bias),
+        *block(8, 16, 1, False, bias=True, bias_quant=Int32Bias),
+        Mean(),
+        qnn.QuantLinear(16, 10, bias=True, weight_bit_width=4),
+        torch.nn.BatchNorm1d(10),
+    )
+
+
 torch.set_num_threads(1)
 for name in sys.argv[2:]:
     torch.manual_seed(0)
-    model, _ = model_with_cfg(name, pretrained=False)
+    model = separable() if name == "separable" else model_with_cfg(name, pretrained=False)[0]
     shape = (1, 28, 28) if name.startswith("tfc") else (3, 32, 32)
     x = torch.randint(0, 256, (24, *shape), dtype=torch.uint8)
     with torch.no_grad():

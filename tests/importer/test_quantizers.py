@@ -9,6 +9,7 @@ from binarynet.importer.model import Node
 from binarynet.importer.quantizers import _ROUNDINGS, quantizer
 
 qonnx = pytest.importorskip("qonnx.custom_op.general.quant", reason="pip install 'binarynet[onnx]'")
+trunc = pytest.importorskip("qonnx.custom_op.general.trunc", reason="pip install 'binarynet[onnx]'")
 HALVES = np.append(np.arange(-20, 20.5, 0.25), [-0.0, 1e-30, -1e-30, 1e30, -1e30]).astype(np.float32)[None]
 
 
@@ -37,6 +38,26 @@ def test_integers_are_those_of_the_package(bits, scale, zero, narrow, signed, ro
     np.testing.assert_array_equal((found * made.unit).astype(np.float32), expected)
     assert found.min() == made.low
     assert found.max() == made.high
+
+
+@pytest.mark.parametrize("rounding", list(_ROUNDINGS))
+@pytest.mark.parametrize("after", [1, 3, 4, 8])
+def test_upper_bits_are_those_of_the_package(after, rounding):
+    """Both forms of Trunc: with the bits before and after, and with the scale behind it, which clips."""
+    x = np.arange(-300, 300, dtype=np.float32)[None] * np.float32(0.25)
+    scale, zero, before, bits = (np.asarray(one, np.float32) for one in (0.25, 0.0, 9.0, after))
+    made = quantizer(node("Trunc", rounding_mode=rounding), [None, scale, zero, before, bits], reach=(-75.0, 75.0))
+    found = (made.numbers(x) * made.unit).astype(np.float32)
+    np.testing.assert_array_equal(found, trunc.trunc_v1(x, scale, zero, before, bits, rounding))
+    for behind, signed, narrow in ((0.25, 1, 0), (1.0, 0, 0), (2.0, 1, 1)):
+        behind = np.asarray(behind, np.float32)
+        of = node("Trunc", rounding_mode=rounding, signed=signed, narrow=narrow)
+        if after == 1 and narrow:
+            continue  # holds nothing
+        made = quantizer(of, [None, scale, zero, before, behind, bits])
+        expected = trunc.trunc_v2(x, scale, zero, before, narrow, signed, behind, bits, rounding)
+        np.testing.assert_array_equal((made.numbers(x) * made.unit).astype(np.float32), expected)
+        assert made.low <= made.numbers(x).min() <= made.numbers(x).max() <= made.high
 
 
 @pytest.mark.parametrize(

@@ -183,8 +183,17 @@ def _gated(file: Drawn) -> None:
     file.node("Mul", kept)
 
 
+def _truncated(file: Drawn) -> None:
+    """The upper bits of a sum, as Brevitas's means end."""
+    file.quant(0.5, 3, signed=file.draw.randrange(2))
+    file.node("AveragePool", kernel_shape=[2, 2], strides=[1, 1], auto_pad="SAME_UPPER", count_include_pad=1)
+    behind = [] if file.draw.random() < 0.5 else [0.5]
+    file.node("Trunc", 0.125, 0.0, 5.0, *behind, 3.0, signed=1, narrow=0, rounding_mode="FLOOR")
+
+
 NODES = [
     _moved,
+    _truncated,
     _moved,
     _gated,
     _product,

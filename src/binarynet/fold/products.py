@@ -196,16 +196,20 @@ def _in_parts(
         numbers, own, ones = with_ones(given.signs, groups)
         parts = [(own, unit * given.spread), (ones, unit * given.centre)]
     else:
-        numbers, encoding, worth = given
+        numbers, encoding, each = given
         out = len(numbers)
-        parts = [(None, np.broadcast_to(unit * worth, (out,)))]
-    each = np.repeat(operand.zero.reshape(groups, -1)[:, 0], out // groups)
-    name = product(folder, place, operand.x.name, make, numbers, encoding, parts, each if border else None)
+        parts = [(None, np.broadcast_to(unit * each, (out,)))]
+    # In units of the first sum, so that sums that cancel out cancel out exactly where the factors are short.
+    worth = np.where(parts[0][1] == 0, 1, parts[0][1])
+    parts = [(channels, scale / worth) for channels, scale in parts]
+    zero = np.repeat(operand.zero.reshape(groups, -1)[:, 0], out // groups)
+    name = product(folder, place, operand.x.name, make, numbers, encoding, parts, zero if border else None)
     links: tuple[Link, ...] = ()
     if operand.zero.any() and not border:
         sums = zeros(operand.zero, numbers.astype(np.float64))
         less = sum(scale * (sums if channels is None else sums[channels]) for channels, scale in parts)
         links = (shift(f"{place.name}.zero", -np.asarray(less)),)
+    links = (*links, scaling(f"{place.name}.scale", worth, out))
     if bias is not None and np.any(bias):
         links = (*links, shift(f"{place.name}.bias", np.broadcast_to(bias.reshape(-1), (out,))))
     return Pending(name, links)

@@ -121,8 +121,9 @@ def _integer(node: Node, parameters: list[Array], most: int = 8) -> Quantizer:
 
 
 def _trunc(node: Node, parameters: list[Array], reach: tuple[float, float]) -> Quantizer:
-    """Trunc: the upper bits of a sum. Its first form (5 parameters) clips nothing, so its input must be bounded."""
-    old = len(parameters) == 5
+    """Trunc: the upper bits of a sum. Its first form (4 parameters: scale, zero point, bits before and after) clips
+    nothing, so its input must be bounded; the second has the scale behind it before the last."""
+    old = len(parameters) == 4
     scale, zero, before, *rest = parameters
     after = float(np.reshape(rest[-1], -1)[0])
     if any(one.size != 1 for one in parameters) or float(zero.reshape(-1)[0]) != 0:
@@ -217,5 +218,5 @@ _PARAMETERS = {
     "IntQuant": (3, 3),
     "MultiThreshold": (1, 1),
     "QuantizeLinear": (1, 2),
-    "Trunc": (5, 6),
+    "Trunc": (4, 5),
 }
