@@ -12,7 +12,7 @@ import pytest
 from binarynet.export import write
 from binarynet.export.c.check import answers, compiled
 from binarynet.export.c.options import Options
-from binarynet.graph import Graph, interpret
+from binarynet.graph import Graph, classes, interpret
 
 STRICT = ("-O2", "-Wall", "-Wextra", "-Werror", "-pedantic")
 CHECKED = (*STRICT[1:], "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -56,11 +56,11 @@ def assert_c_equals_the_oracle(
     write(graph, "c", folder, options)
     found = answers(compiled(folder, api, cc, flags), graph, codes)
     expected = interpret(graph, codes)
-    classes = subprocess.run(
+    printed = subprocess.run(
         [folder / api], input=np.ascontiguousarray(codes).tobytes(), capture_output=True, check=True
     )
-    lines = classes.stdout.decode().splitlines()
-    assert [int(line.split()[0]) for line in lines] == expected.reshape(len(codes), -1).argmax(axis=1).tolist()
+    lines = printed.stdout.decode().splitlines()
+    assert [int(line.split()[0]) for line in lines] == classes(graph.outputs, expected).tolist()
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected, err_msg=f"{cc}, {options}")
     return (folder / f"{api}.c").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, LearnableShift, RPReLU, SqueezeExcite, SteSign
 from binarynet.nn.channelwise import ChannelScale
-from binarynet.nn.quantizers import DorefaActivation, DorefaWeight, ScaledSign
+from binarynet.nn.quantizers import DorefaActivation, DorefaWeight, LinearQuant, MagnitudeAwareSign, ScaledSign
 
 
 def conv(inside: int, out: int, kernel: int = 3, stride: int = 1, **more: object) -> BinaryConv2d:
@@ -140,6 +140,54 @@ class Quick(nn.Module):
         return self.last(self.point(self.blur(F.max_pool2d(x.relu(), 3, 1, 1))))
 
 
+class BiReal(nn.Module):
+    """Bi-Real Net: sign, product with the mean magnitude of the layer, norm; the real value added around it."""
+
+    def __init__(self, inside: int, out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = conv(inside, out, 3, stride, input_quantizer="approx_sign", weight_quantizer=MagnitudeAwareSign())
+        self.norm, self.changes = nn.BatchNorm2d(out), stride > 1
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(inside, out, 1, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x)) + (self.shortcut(x) if self.changes else x)
+
+
+class AdaBin(nn.Module):
+    """AdaBin's ResNet-20 block: pairs around learnt centres, Maxout (PReLU and scale), option-A shortcuts."""
+
+    def __init__(self, inside: int, out: int, stride: int = 1) -> None:
+        super().__init__()
+        pairs = {"weight_quantizer": "adabin_weight", "input_quantizer": "adabin_activation"}
+        self.conv1, self.conv2 = conv(inside, out, 3, stride, **pairs), conv(out, out, **pairs)
+        self.norm1, self.norm2 = nn.BatchNorm2d(out), nn.BatchNorm2d(out)
+        self.maxout1, self.maxout2 = (nn.Sequential(nn.PReLU(out), ChannelScale(out)) for _ in range(2))
+        self.stride, self.more = stride, (out - inside) // 2
+        for one in (self.conv1, self.conv2):
+            nn.init.uniform_(one.input_quantizer.alpha, 0.4, 0.9)
+            nn.init.uniform_(one.input_quantizer.beta, -0.3, 0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.stride == 1 else F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more))
+        y = self.maxout1(self.norm1(self.conv1(x)) + y)
+        return self.maxout2(self.norm2(self.conv2(y)) + y)
+
+
+class Heads(nn.Module):
+    """A class for the image and one for each pixel: two answers."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(bytes_in(channels), conv(channels, channels, input_quantizer="ste_sign"))
+        self.norm, self.pool = nn.BatchNorm2d(channels), nn.AvgPool2d(16)
+        self.whole = BinaryLinear(channels, 10, input_quantizer="ste_sign")
+        self.each = conv(channels, 3, 1, input_quantizer="ste_sign")
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        y = self.norm(self.trunk(x))
+        return {"logits": self.whole(self.pool(y).flatten(1)), "pixels": self.each(y)}
+
+
 class OptionA(nn.Module):
     """IR-Net's ResNet-20 block: Hardtanh, and a shortcut that takes every second pixel and pads channels with 0."""
 
@@ -214,6 +262,19 @@ NETWORKS: dict[str, Network] = {
             bytes_in(8),
             ReActMobile(8, 16, 2),
             nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            BinaryLinear(16, 10, input_quantizer="ste_sign"),
+        ),
+        real=False,
+    ),
+    "Bi-Real Net": Network(lambda: nn.Sequential(stem(8), BiReal(8, 8), BiReal(8, 16, 2), head(16))),
+    "AdaBin ResNet-20": Network(lambda: nn.Sequential(stem(8, nn.PReLU(8)), AdaBin(8, 8), AdaBin(8, 16, 2), head(16))),
+    "AdaBin without float32 products": Network(
+        lambda: nn.Sequential(
+            bytes_in(8),
+            AdaBin(8, 8),
+            AdaBin(8, 16, 2),
+            nn.AvgPool2d(8),
             nn.Flatten(),
             BinaryLinear(16, 10, input_quantizer="ste_sign"),
         ),
@@ -299,6 +360,25 @@ NETWORKS: dict[str, Network] = {
             nn.Linear(24, 10),
         )
     ),
+    "QNN AlexNet": Network(
+        lambda: nn.Sequential(
+            bytes_in(8),
+            conv(8, 12, 5, input_quantizer=LinearQuant(2)),
+            nn.MaxPool2d(3, 2, 1),
+            nn.BatchNorm2d(12),
+            conv(12, 12, input_quantizer=LinearQuant(2)),
+            nn.BatchNorm2d(12),
+            conv(12, 8, input_quantizer=LinearQuant(2)),
+            nn.MaxPool2d(2),
+            nn.BatchNorm2d(8),
+            nn.Flatten(),
+            BinaryLinear(128, 24, False, input_quantizer=LinearQuant(2)),
+            nn.BatchNorm1d(24),
+            BinaryLinear(24, 10, input_quantizer=LinearQuant(2)),
+        ),
+        real=False,
+    ),
+    "two answers": Network(lambda: Heads(8), real=False),
     "8-bit ends": Network(
         lambda: nn.Sequential(
             ByteInput(),

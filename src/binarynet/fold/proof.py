@@ -211,8 +211,9 @@ def _magnitudes(op: Op, offset: bool = True) -> Op:
     """The op that adds up magnitudes where ``op`` adds up numbers; without ``offset``, what it makes of an error."""
     if isinstance(op, Linear | Conv2d):
         whole = np.abs(op.weight.astype(np.float32))
-        outside = {"pad_value": abs(op.pad_value) * offset} if isinstance(op, Conv2d) else {}
-        return replace(op, weight=whole, weight_encoding="f32", **outside)
+        if isinstance(op, Conv2d):
+            op = replace(op, pad_value=abs(op.pad_value) * offset)
+        return replace(op, weight=whole, weight_encoding="f32")
     if isinstance(op, Affine):
         return replace(op, scale=np.abs(op.scale), offset=np.abs(op.offset) * offset)
     if isinstance(op, PRelu):
