@@ -10,9 +10,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from binarynet.nn import BinaryConv2d, BinaryConvTranspose2d, BinaryLinear, ByteInput, Sequential, SteSign
-from binarynet.nn.quantizers import DorefaActivation, ScaledSign, TwnTernary
+from binarynet.nn.quantizers import AdaBinActivation, DorefaActivation, ScaledSign, TwnTernary
 from tests.lower.models import settle
 
 Layer = Callable[[Tensor], Tensor]
@@ -290,12 +291,33 @@ def enlarged(net: Net) -> Layer:
     return lambda x: norm(conv(x[:, :, ::2, ::2]))
 
 
+def paired(net: Net) -> Layer:
+    """AdaBin's pairs: in the weights, in what they read, or in both; padded with a 0 that lies between two codes."""
+    read = AdaBinActivation()
+    with torch.no_grad():
+        read.alpha.fill_(net.draw.choice([0.5, 0.7, 1]))
+        read.beta.fill_(net.draw.choice([0, 0.25, -0.3]))
+    weights = net.draw.choice(["adabin_weight", "adabin_weight", ScaledSign()])
+    conv = _conv(net, input_quantizer=net.draw.choice([read, "ste_sign"]), weight_quantizer=weights)
+    norm = _norm(net)
+    if net.draw.random() < 0.3:
+        parametrize.register_parametrization(conv, "weight", Mirrored())
+    return lambda x: norm(conv(x))
+
+
+class Mirrored(nn.Module):
+    """Filters that look alike from left and right."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return (weight + weight.flip(-1)) / 2
+
+
 def nested(net: Net) -> Layer:
     return net.add(Sequential(_conv(net), _norm(net), nn.Sequential(nn.Hardtanh(), nn.Identity())))  # type: ignore[return-value]
 
 
 STEPS = [plain, plain, residual, residual, clipped_in_place, activation, own_sign, own_layer, hooked, parameter]
-STEPS += [shared, pooled, nested, moved, moved, gated, enlarged]
+STEPS += [shared, pooled, nested, moved, moved, gated, enlarged, paired, paired]
 
 
 def flattened(net: Net) -> Layer:
@@ -328,7 +350,20 @@ def image(net: Net) -> Layer:
     return net.draw.choice([conv, lambda x: conv(x).view(x.shape[0], 3, -1), lambda x: F.softmax(conv(x), 1)])
 
 
-ENDS = [flattened, averaged, averaged, image]
+def several(net: Net) -> Callable[[Tensor], Any]:
+    """The numbers and an image, in one of the ways in which modules return both."""
+    few, pixels, norm = averaged(net), image(net), _norm(net)
+    ways: list[Callable[[Tensor, Tensor], Any]] = [
+        lambda x, y: (x, y),
+        lambda x, y: [y, x, x],
+        lambda x, y: {"pixels": y, "class": x},
+        lambda x, y: (x, {"inside": y}),
+    ]
+    way = net.draw.choice(ways)
+    return lambda x: way(few(norm(x)), pixels(x))
+
+
+ENDS = [flattened, averaged, averaged, image, several]
 
 
 class Dense(nn.Module):
