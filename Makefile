@@ -1,6 +1,6 @@
 # make demo   train, lower, save, load, prove and time a small net, from nothing
 # make test   everything that must hold before a change is committed
-# make papers every recipe, small: trained, lowered, compared, in one table
+# make papers every recipe, small: trained, lowered, compared, in one table; those for ImageNet whole, but not trained
 # make library        libbinarynet and bnn, in build/native (docs/embed.md)
 # make embed-check    the library installed, and both examples built against it, with two compilers
 # make bench-check  the suite's own rows against the last kept run on this kind of processor: ratios 10 % worse are named
@@ -35,6 +35,7 @@ test: $(VENV)/installed lint check-native check-arm
 
 papers: $(VENV)/installed
 	$(BIN)/python benchmarks/papers.py
+	$(BIN)/python benchmarks/imagenet.py
 
 # Ratios to torch and to the limit, measured in the same run, so that a slower day is no regression.
 bench-check: $(VENV)/installed

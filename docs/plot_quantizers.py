@@ -19,7 +19,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from binarynet.nn import ApproxSign, ByteInput, EdeSign, SteSign, StochasticSign, squared_hinge
+from binarynet.nn import ApproxSign, ByteInput, EdeSign, LearnableShift, RPReLU, SteSign, StochasticSign, squared_hinge
 from binarynet.nn.ap2 import ap2
 from binarynet.nn.papers.expectation_backprop import log_normal_cdf
 from binarynet.nn.papers.few_multiplications import stochastic_power_of_two
@@ -97,6 +97,21 @@ def two_scales() -> Curve:
 def hinge(x: Tensor) -> Tensor:
     """The loss of one output whose class is the right one."""
     return torch.stack([squared_hinge(one.view(1, 1), torch.zeros(1, dtype=torch.int64)) for one in x])
+
+
+def shifted(shift: float) -> Curve:
+    """RSign: a learnt shift, here a given one, and the sign behind it."""
+    layer, sign = LearnableShift(1).requires_grad_(False), ApproxSign()
+    layer.shift.fill_(shift)
+    return lambda x: sign(layer(x[:, None])[:, 0])
+
+
+def rprelu(knee: float, lift: float) -> Curve:
+    """One channel of RPReLU."""
+    layer = RPReLU(1).requires_grad_(False)
+    layer.knee.fill_(knee)
+    layer.lift.fill_(lift)
+    return lambda x: layer(x[:, None])[:, 0]
 
 
 WEIGHTS = {"low": -1.0, "high": 1.0}
@@ -184,6 +199,10 @@ FIGURES: dict[str, tuple[Row, ...]] = {
     "bireal": (
         Row("activation", {"ApproxSign": ApproxSign(), "clipped (BNN)": SteSign()}),
         Row("weight", {"α sign(W)": one_filter(MagnitudeAwareSign())}, -1.5, 1.5),
+    ),
+    "reactnet": (
+        Row("sign of x + s", {f"s = {shift:g}": shifted(shift) for shift in (-0.5, 0.0, 0.5)}),
+        Row("RPReLU", {"PReLU": rprelu(0, 0), "γ = 0.5, ζ = 0": rprelu(0.5, 0), "γ = −0.5, ζ = −1": rprelu(-0.5, -1)}),
     ),
     "surrogates": (
         Row("all signs", {name: SIGNS[name]().eval() for name in SIGNS}),

@@ -16,6 +16,7 @@ class JoinStep final : public RowStep {
     void apply(const Frame&, const void* in, const void* beside, void* out, size_t count) const override {
         const T *left = static_cast<const T*>(in), *right = static_cast<const T*>(beside);
         T* made = static_cast<T*>(out);
+        EACH_BY_ITSELF
         for (size_t i = 0; i < count * width(); ++i) made[i] = join(left[i], right[i]);
     }
     Work work(const Frame& frame) const override { return elementwise(frame, numbers_); }

@@ -8,6 +8,7 @@ namespace {
 
 template <typename T>
 void affine(const T* x, const float* scale, const float* offset, size_t channels, float* out) {
+    EACH_BY_ITSELF
     for (size_t c = 0; c < channels; ++c) {
         const float product = static_cast<float>(x[c]) * scale[c];  // rounded here,
         out[c] = product + offset[c];                               // and once more here: -ffp-contract=off

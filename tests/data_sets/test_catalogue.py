@@ -32,8 +32,8 @@ def test_an_unknown_name_is_answered_with_the_closest_one(wrong: str, meant: str
 
 
 def test_a_name_like_no_other_is_answered_with_the_list() -> None:
-    with pytest.raises(DataError, match=r"unknown data set .imagenet.\. Known: digits"):
-        load_split("imagenet", "test")
+    with pytest.raises(DataError, match=r"unknown data set .places365.\. Known: digits"):
+        load_split("places365", "test")
 
 
 def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:

@@ -83,11 +83,16 @@ def test_boolean_weights_stay_boolean() -> None:
             assert set(parameter.unique().tolist()) == {-1.0, 1.0}
 
 
-@pytest.mark.parametrize("name", ["irnet", "recu"])
+@pytest.mark.parametrize("name", ["irnet", "recu", "reactnet"])
 def test_a_file_has_the_size_that_the_page_of_methods_states(name: str) -> None:
     recipe = recipes.get(f"{name}-cifar10")
     model = recipe.model((3, 32, 32), 10).eval()
     rows = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8").splitlines()
-    row = next(row for row in rows if row.startswith({"irnet": "| IR-Net |", "recu": "| ReCU |"}[name]))
-    assert f"CIFAR-10: {len(to_bytes(lower(model, (3, 32, 32)))) / 1000:.0f} kB" in row
+    row = next(
+        row
+        for row in rows
+        if row.startswith({"irnet": "| IR-Net |", "recu": "| ReCU |", "reactnet": "| ReActNet |"}[name])
+    )
+    size = len(to_bytes(lower(model, (3, 32, 32), allow_real=name == "reactnet")))
+    assert f"CIFAR-10: {size / 1000:.0f} kB" in row
     assert f"{4 * sum(one.numel() for one in model.parameters()) / 1e6:.1f} MB" in row

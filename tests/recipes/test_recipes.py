@@ -14,13 +14,15 @@ from binarynet.errors import RecipeError
 from binarynet.recipes import Recipe
 
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "svhn": (3, 32, 32)}
+SHAPES |= {"imagenet": (3, 64, 64), "ptb": (1, 1, 5)}
 SMALL = {"width": "16", "filters": "4", "hidden": "16", "width_multiplier": "1", "eta": "3"}
+SMALLER = {"reactnet-imagenet": {"width_multiplier": "0.125"}}
 
 
 def small(name: str) -> Recipe:
     recipe = recipes.get(name)
     fields = {field.name for field in dataclasses.fields(recipe)}
-    return recipe.with_settings({key: value for key, value in SMALL.items() if key in fields})
+    return recipe.with_settings({key: value for key, value in SMALL.items() if key in fields} | SMALLER.get(name, {}))
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -32,13 +34,14 @@ def test_two_steps_have_a_finite_loss_and_move_all_parameters(name: str) -> None
     before = {key: value.detach().clone() for key, value in model.named_parameters()}
     rng = np.random.default_rng(0)
     for _ in range(2):
-        images = rng.integers(0, 256, (8, *SHAPES[recipe.data]), dtype=np.uint8)
+        images = rng.integers(0, 10 if recipe.data == "ptb" else 256, (8, *SHAPES[recipe.data]), dtype=np.uint8)
         augmented = recipe.augment(images, rng)
         assert augmented.shape == images.shape
         assert augmented.dtype == np.uint8
-        logits = model(torch.from_numpy(augmented))
-        assert logits.shape == (8, 10)
-        loss = recipe.loss(logits, torch.arange(8))
+        shown = torch.from_numpy(augmented)
+        logits = model(shown)
+        assert logits.shape[:2] == (8, 10)
+        loss = recipe.training_loss(logits, torch.arange(8), shown)
         assert loss.isfinite()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

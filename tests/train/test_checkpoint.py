@@ -85,7 +85,7 @@ def epochs(
 ) -> None:
     """Drive the callback through epochs with these validation errors; the weight is the number of the epoch."""
     model = nn.Linear(1, 1, bias=False)
-    recipe = SimpleNamespace(selectable=lambda epoch: epoch >= selectable_from)
+    recipe = SimpleNamespace(chosen_by="validation_error", selectable=lambda epoch: epoch >= selectable_from)
     module: Any = SimpleNamespace(model=model, recipe=recipe, row={})
     trainer: Any = SimpleNamespace(
         is_global_zero=True,

@@ -54,7 +54,7 @@ def train(
         chosen = catalogue.get(name).with_settings(given)
         if chosen.batch_size < 2:
             raise InputError(f"{name}: batch_size={chosen.batch_size}; BatchNorm needs two images.")
-        images = load(chosen.data, data_dir, shape=parse_shape(shape), progress=True)
+        images = load(chosen.data, data_dir, shape=parse_shape(shape), progress=True, **chosen.reading())
         found[name] = compare(chosen, images, steps=steps, threads=threads, gradients=gradients)
     multiplied = {"products by": native.kernel() or "torch", "gradients": gradients or native.gradients()}
     setting = {**machine(), "threads": str(threads), "steps": str(steps), **multiplied}

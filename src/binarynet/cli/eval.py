@@ -12,6 +12,8 @@ from binarynet.cli.options import AsJson, Data, DataDir, Isa, ModelFile, SplitNa
 from binarynet.cli.printing import console, show_json
 from binarynet.errors import InputError, closest
 
+_PIECE = 4096  # images in memory, of those that are read from disk when they are asked for
+
 
 @app.command(name="eval")
 def evaluate(
@@ -51,7 +53,8 @@ def evaluate(
     name = data_of(graph, file, data)
     images = split_of(graph, name, split, data_dir)
     session = Session(graph, engine=engine, isa=isa, threads=threads)
-    right = int((session.predict(images.images) == images.labels).sum())
+    parts = [slice(start, start + _PIECE) for start in range(0, len(images), _PIECE)]
+    right = sum(int((session.predict(images.images[part]) == images.labels[part]).sum()) for part in parts)
     agreements: list[Agreement] = []
     if wanted:
         compared = images.images[:limit]

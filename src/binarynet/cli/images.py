@@ -8,8 +8,10 @@ from math import prod
 from pathlib import Path
 from typing import Literal, cast
 
+from binarynet.data.crops import Crops
 from binarynet.data.dataset import Split
 from binarynet.data.pictures import Background
+from binarynet.data.text import Tokens
 from binarynet.errors import InputError
 from binarynet.graph import Graph
 
@@ -43,6 +45,20 @@ def background_of(graph: Graph) -> Background | None:
     return cast(Background, said) if said in ("black", "white") else None
 
 
+def crops_of(graph: Graph) -> Crops | None:
+    """How photographs were cut for a model that learnt from such, if its file says so and its images are squares."""
+    said, shape = graph.meta.get("resize", ""), shape_of(graph)
+    if shape is None or shape[0] != 3 or shape[1] != shape[2] or not re.fullmatch(r"\d{1,5}", said):
+        return None
+    return Crops(shape[1], int(said)) if int(said) >= shape[1] else None
+
+
+def text_of(graph: Graph) -> Tokens | None:
+    """How text was cut for a model that learnt from such, if its file says so."""
+    said, shape = graph.meta.get("tokens", ""), shape_of(graph)
+    return Tokens(said, shape[2]) if said in ("characters", "words") and shape is not None else None  # type: ignore[arg-type]
+
+
 def data_of(graph: Graph, file: Path, data: str | None) -> str:
     """The data set that is meant: the one asked for, else that of the run, else that of the model's file."""
     if data:
@@ -58,16 +74,20 @@ def data_of(graph: Graph, file: Path, data: str | None) -> str:
 def split_of(graph: Graph, data: str, split: str, data_dir: Path | None) -> Split:
     """One split of a data set as this model takes it. Errors as `binarynet.data.load_split`."""
     from binarynet.data import is_own, load_split
+    from binarynet.data.catalogue import OWN_FOLDERS
 
     which = cast(Literal["train", "validation", "test", "all"], split)
-    if not is_own(data):
+    if not is_own(data) and data not in OWN_FOLDERS:
         return load_split(data, which, data_dir)
     return load_split(
         data,
         which,
+        data_dir,
         shape=shape_of(graph),
         background=background_of(graph),
         classes=graph.classes or None,
+        crops=crops_of(graph),
+        text=text_of(graph),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,8 +25,7 @@ def lower(
     file = out or run / "model.bnn"
     shape = tuple(config["data"]["shape"])
     found = config["data"]
-    background = found.get("background")
-    write_model(model, config["recipe"], shape, found["classes"], found["name"], file, background=background)
+    write_model(model, config["recipe"], shape, found["classes"], found["name"], file, found)
     console.print(f"{file}: {human_bytes(file.stat().st_size)}", highlight=False)
 
 
@@ -36,12 +36,13 @@ def write_model(
     classes: Any,
     data: str,
     file: Path,
+    pictures: Mapping[str, Any] | None = None,
     *,
-    background: str | None = None,
     quiet: bool = False,
 ) -> Any:
     """Lower a trained module and save it with what a user of the file wants to know; returns the graph.
 
+    pictures: how what it learnt from was read, ``background``, ``resize`` and ``tokens``; other names are passed over.
     Says in a line what was compared to prove it, unless ``quiet``.
     """
     from binarynet import __version__
@@ -55,7 +56,7 @@ def write_model(
         "shape": "x".join(map(str, shape)),
         "classes": "\n".join(classes),
         "made by": f"binarynet {__version__}",
-        **({"background": background} if background else {}),
+        **{name: str(pictures[name]) for name in ("background", "resize", "tokens") if pictures and pictures.get(name)},
     }
     say = None if quiet else lambda line: console.print(line, highlight=False)
     graph = lower(model, shape, meta, allow_real=True, say=say)  # a recipe says itself what is real

@@ -15,10 +15,11 @@ import typer
 from numpy.typing import NDArray
 
 from binarynet.cli.app import app
-from binarynet.cli.images import Shape, background_of, shape_of
+from binarynet.cli.images import Shape, background_of, crops_of, shape_of
 from binarynet.cli.options import Background, Isa, ModelFile, Threads
 from binarynet.cli.printing import fail
-from binarynet.data.pictures import read_picture
+from binarynet.data.crops import Crops
+from binarynet.data.pictures import open_picture, read_picture
 from binarynet.errors import DataError, InputError, printable
 
 _PIECE = 4 << 20  # bytes of images that are read, answered and printed at a time
@@ -67,7 +68,7 @@ def run(
     for path in inputs:
         first = 0
         try:
-            for piece in _pieces(path, session.input_shape, shape_of(graph), background):
+            for piece in _pieces(path, session.input_shape, shape_of(graph), background, crops_of(graph)):
                 first = piece.first
                 _show(path, piece, session.run(piece.images), session.classes, as_json)
         except (InputError, DataError) as error:
@@ -103,11 +104,18 @@ def _show(
 
 
 def _pieces(
-    path: Path, shape: tuple[int, ...], picture: Shape | None, background: Literal["black", "white"] | None
+    path: Path,
+    shape: tuple[int, ...],
+    picture: Shape | None,
+    background: Literal["black", "white"] | None,
+    crops: Crops | None,
 ) -> Iterator[_Piece]:
     """The images of a file: a picture as one, a .npy array (one image, or a batch) a piece at a time."""
     if path.suffix == ".npy":
         yield from parts(path, shape)
+    elif crops is not None:
+        photograph, notes = open_picture(path, background)
+        yield _Piece(crops.evaluation(photograph)[None], 0, 1, notes)
     else:
         channels, height, width = picture or _square(shape[0])
         pixels, notes = read_picture(path, height, width, channels, background)

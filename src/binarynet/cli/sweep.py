@@ -50,7 +50,14 @@ def sweep(
     fixed = {name: text for name, text in given.items() if name not in searched}
     fixed |= ({"data": data} if data else {}) | ({"epochs": str(epochs)} if epochs else {})
     chosen = catalogue.get(recipe).with_settings(fixed)
-    data_set = load(chosen.data, data_dir, shape=parse_shape(shape), background=background, progress=not as_json)
+    data_set = load(
+        chosen.data,
+        data_dir,
+        shape=parse_shape(shape),
+        background=background,
+        progress=not as_json,
+        **chosen.reading(),
+    )
     folder = out or Path("runs") / f"sweep-{recipe.rpartition(':')[2] or Path(recipe).stem}"
     how: dict[str, Any] = {"trials": trials, "seed": seed, "progress": False, "threads": threads or None}
     if not as_json:

@@ -83,6 +83,7 @@ def train(
         shape=parse_shape(shape) or before.shape,
         background=background or before.background,  # type: ignore[arg-type]
         progress=not as_json,
+        **chosen.reading(),
     )
     folder = out or Path("runs") / f"{name.rpartition(':')[2] or Path(name).stem}-seed{seed}"
     result = fit(
@@ -109,16 +110,19 @@ def train(
         data_set.classes,
         data_set.name,
         file,
-        background=data_set.origin.get("background"),
+        data_set.origin,
         quiet=as_json,
     )
     if as_json:
         document = {name: getattr(result, name) for name in ("best_epoch", "validation_error", "test_error")}
+        document |= {f"test_{name}": value for name, value in chosen.measures(result.test_loss).items()}
         show_json({**document, "run": str(folder), "model": str(file), "bytes": file.stat().st_size})
         return
+    lowest = chosen.chosen_by.replace("_", " ")
+    more = "".join(f", {name} {value:.4g}" for name, value in chosen.measures(result.test_loss).items())
     console.print(
-        f"epoch {result.best_epoch} has the lowest validation error, {result.validation_error:.2f} %; "
-        f"test error {result.test_error:.2f} % (accuracy {100 - result.test_error:.2f} %)"
+        f"epoch {result.best_epoch} has the lowest {lowest}: validation error {result.validation_error:.2f} %, "
+        f"test error {result.test_error:.2f} % (accuracy {100 - result.test_error:.2f} %){more}"
     )
     console.print(f"{file}: {human_bytes(file.stat().st_size)}, {len(graph.ops)} ops", highlight=False)
 

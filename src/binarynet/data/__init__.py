@@ -13,6 +13,7 @@ from binarynet.data.catalogue import is_own as is_own
 from binarynet.data.catalogue import load as load
 from binarynet.data.catalogue import load_split as load_split
 from binarynet.data.catalogue import names as names
+from binarynet.data.crops import Crops as Crops
 from binarynet.data.dataset import DataSet as DataSet
 from binarynet.data.dataset import Split as Split
 from binarynet.data.idx import read_idx as read_idx
@@ -21,3 +22,5 @@ from binarynet.data.preprocess import GlobalContrast as GlobalContrast
 from binarynet.data.preprocess import Preprocessing as Preprocessing
 from binarynet.data.preprocess import Zca as Zca
 from binarynet.data.preprocess import principal_components as principal_components
+from binarynet.data.streamed import Pictures as Pictures
+from binarynet.data.streamed import StreamedSplit as StreamedSplit

@@ -15,13 +15,16 @@ import numpy as np
 
 from binarynet import plugins
 from binarynet.data import cifar10, digits, idx, svhn
+from binarynet.data.crops import Crops
 from binarynet.data.dataset import DataSet, Split, SplitName
-from binarynet.data.files import locate
+from binarynet.data.files import given, locate
 from binarynet.data.own.find import find
 from binarynet.data.own.pile import names_of, one_part
 from binarynet.data.own.values import Shape
 from binarynet.data.pictures import Background
 from binarynet.data.source import Source
+from binarynet.data.streamed import splits_of, streamed
+from binarynet.data.text import Tokens, read_text
 from binarynet.errors import DataError, closest, takes
 
 SOURCES: tuple[Source, ...] = (
@@ -32,6 +35,8 @@ SOURCES: tuple[Source, ...] = (
     cifar10.CIFAR10,
     svhn.SVHN,
 )
+# Sets that nobody may pass on: the folder that the user has made is looked for by these names.
+OWN_FOLDERS = ("imagenet", "ptb")
 
 
 def names() -> tuple[str, ...]:
@@ -50,6 +55,8 @@ def load(
     download: bool = True,
     shape: Shape | None = None,
     background: Background | None = None,
+    crops: Crops | None = None,
+    text: Tokens | None = None,
     progress: bool = False,
 ) -> DataSet:
     """Read a whole data set.
@@ -59,6 +66,8 @@ def load(
         then the directory that the environment variable BINARYNET_DATA names; then the download cache.
     download: whether what is not found may be downloaded into the cache.
     shape, background, progress: of data of your own, as `DataSet.from_folder` has them.
+    crops: photographs of your own stay on disk, and are cut to one size as they are read (`binarynet.data.streamed`).
+    text: the path is a text, or a folder of texts (`binarynet.data.text`).
 
     Raises `DataError`, which names the file and the way out: unknown name, file missing, wrong magic number,
     truncated, images and labels of different length, label out of range.
@@ -69,7 +78,13 @@ def load(
         return DataSet(source.name, source.classes, train, validation, source.read_test(files["test"]))
     if (point := plugins.find("binarynet.datasets", str(name))) is not None:
         return plugins.called(point, DataSet)
-    return DataSet.from_folder(_own(name), shape=shape, background=background, progress=progress)
+    path = _own(name, data_dir)
+    if text is not None:
+        return read_text(path, text)
+    if crops is None:
+        return DataSet.from_folder(path, shape=shape, background=background, progress=progress)
+    origin = {"path": str(path.resolve()), "seed": 0, "background": background}
+    return streamed(find(path, crops.shape, background), path.resolve().stem, crops, 0, origin)
 
 
 @takes(
@@ -86,6 +101,8 @@ def load_split(
     shape: Shape | None = None,
     background: Background | None = None,
     classes: Sequence[str] | None = None,
+    crops: Crops | None = None,
+    text: Tokens | None = None,
 ) -> Split:
     """Read one split, or ``all`` images; "test" opens (and downloads) no training file. Arguments and errors as `load`.
 
@@ -103,7 +120,12 @@ def load_split(
         whole = load(name, data_dir, download=download)
         parts = [whole.train, whole.validation, whole.test] if split == "all" else [getattr(whole, split)]
         return Split(np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]))
-    found = find(_own(name), shape, background)
+    if text is not None and split != "all":
+        whole = read_text(_own(name, data_dir), text, tuple(classes) if classes else None)
+        return {"train": whole.train, "validation": whole.validation, "test": whole.test}[split]
+    found = find(_own(name, data_dir), crops.shape if crops else shape, background)
+    if crops is not None and split != "all":
+        return splits_of(found, tuple(classes or names_of(found)), crops, 0)[split]
     return Split(*one_part(found, tuple(classes or names_of(found)), split))
 
 
@@ -112,10 +134,17 @@ def is_own(name: str | os.PathLike[str]) -> bool:
     return _find(name) is None and plugins.find("binarynet.datasets", str(name)) is None and Path(name).exists()
 
 
-def _own(name: str | os.PathLike[str]) -> Path:
+def _own(name: str | os.PathLike[str], data_dir: Path | str | None) -> Path:
     path = Path(name).expanduser()
     if path.exists():
         return path
+    if name in OWN_FOLDERS:
+        if found := given(str(name), data_dir):
+            return found
+        raise DataError(
+            f"{name} cannot be downloaded from here: give your copy by --data PATH, or put it into DIR/{name} and give "
+            "DIR as --data-dir or BINARYNET_DATA."
+        )
     known = (*names(), *plugins.names("binarynet.datasets"))
     if os.sep in str(name) or path.suffix:
         raise DataError(f"{path} does not exist. Data is a folder of class folders, a .npz or a .csv file.")

@@ -54,6 +54,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def update(self, digest: Any) -> None:
+        """Give what the split holds to a digest of hashlib."""
+        digest.update(self.images.data if self.images.flags.c_contiguous else self.images.tobytes())
+        digest.update(self.labels.tobytes())
+
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.images.shape[1:]))
         return (

@@ -65,6 +65,11 @@ def locate(
     )
 
 
+def given(name: str, data_dir: Path | str | None) -> Path | None:
+    """The folder of this name in the directories that the user names, or None. Errors as `locate`."""
+    return next((root / name for _, root in _roots(data_dir) if (root / name).is_dir()), None)
+
+
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """What a file holds, decompressed if it is a gzip file.
 

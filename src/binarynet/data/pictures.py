@@ -18,6 +18,7 @@ Ghostscript), whatever a file is called.
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -53,18 +54,17 @@ def read_picture(
     return as_pixels(picture, height, width, channels, notes), notes
 
 
-def open_picture(path: Path, background: Background | None = None) -> tuple[Any, Notes]:
+def open_picture(path: Path, background: Background | None = None, content: bytes | None = None) -> tuple[Any, Notes]:
     """A picture as Pillow has it, upright and opaque, of mode L or RGB with 8 bits, and what was done to it.
 
+    content: what the file holds, where it lies in another one; ``path`` is then its name for messages.
     Errors as `read_picture`.
     """
     _import()
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: pass the pictures in it, {path}/*")
-    if path.exists() and not path.stat().st_size:
-        raise InputError(f"{path} is empty: it holds 0 bytes")
+    if content is None:
+        _check_file(path)
     notes: Notes = []
-    picture, kind = _open(path, notes)
+    picture, kind = _open(path, notes, content)
     return _plain(picture, kind, path, background, notes), notes
 
 
@@ -84,15 +84,24 @@ def as_pixels(picture: Any, height: int, width: int, channels: int, notes: Notes
     return pixels.transpose(0, 3, 1, 2)
 
 
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: pass the pictures in it, {path}/*")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no file: a pipe or a device would never end")
+    if path.exists() and not path.stat().st_size:
+        raise InputError(f"{path} is empty: it holds 0 bytes")
+
+
 def _import() -> Any:
     return need("PIL.Image", "pillow", "reading a picture")
 
 
-def _open(path: Path, notes: Notes) -> tuple[Any, str]:
+def _open(path: Path, notes: Notes, content: bytes | None) -> tuple[Any, str]:
     """The picture, decoded and upright, and its format."""
     image, operations = _import(), need("PIL.ImageOps", "pillow", "reading a picture")
     try:
-        with open(path, "rb") as file, warnings.catch_warnings():
+        with io.BytesIO(content) if content is not None else open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on metadata that is of no use here
             warnings.simplefilter("error", image.DecompressionBombWarning)
             picture = image.open(file, formats=FORMATS)

@@ -214,6 +214,12 @@ def same(folder: Folder, step: Step) -> Pending:
         step.get(one)
     if tuple(before.shape) != tuple(made.shape):
         step.refuse(f"makes {tuple(made.shape[1:])} of {tuple(before.shape[1:])}, a part or a copy of it.")
+    if made.dtype == torch.int64:
+        step.refuse(
+            "makes whole numbers of its input, as a look-up needs them.",
+            "A look-up lowers as a product, of at most 256 tokens: binarynet.nn.papers.language_model.TokenTable, or "
+            "tokens=characters in the recipe qnn-ptb.",
+        )
     if made.dtype not in (torch.float32, before.dtype):
         step.refuse(f"casts to {str(made.dtype).removeprefix('torch.')}.", "Call model.float() before lowering.")
     return step.moving(name)

@@ -20,7 +20,7 @@ bireal-mnist   (not in it)
 bireal-digits  (not in it)
 ============== ===========
 
-The paper's own numbers are for ImageNet: top-1 accuracy 56.4 % with 18 layers, 62.2 % with 34.
+The paper's own numbers are for ImageNet: `recipes/bireal_imagenet.py`.
 
 **Departures.** Small images, so smaller networks; ``bireal-cifar10`` has the 16 binary convolutions of the 18 layers,
 without the stem's pool. Trained from the start with both gradients, by Adam with the latent weights' step scale,
@@ -40,10 +40,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.errors import RecipeError
-from binarynet.nn import ApproxSign, BinaryConv2d, BinaryLinear, ByteInput, Sequential
+from binarynet.nn import ApproxSign, BinaryConv2d, BinaryLinear, ByteInput
 from binarynet.nn.fused.sequential import fused
 from binarynet.nn.quantizers import MagnitudeAwareSign
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
+from binarynet.recipes.networks import Modules, resnet
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Positive
 
@@ -93,28 +94,27 @@ class BiReal(Recipe):
                 f"stages={self.stages}, stem_pool={self.stem_pool} halve an image {halvings} times, and "
                 f"{height}x{width} pixels cannot be. Choose fewer stages."
             )
-        net: dict[str, nn.Module] = {
+        return resnet(self.stem(channels), self.filters, [self.blocks] * self.stages, self.block, self.answer, classes)
+
+    def stem(self, channels: int) -> Modules:
+        """Bytes – convolution – (pool) – BatchNorm."""
+        return {
             "bytes": ByteInput(),
             "stem": self._conv(channels, self.filters, 3, padding=1),
+            **({"stem_pool": nn.MaxPool2d(2)} if self.stem_pool else {}),
+            "stem_norm": nn.BatchNorm2d(self.filters),
         }
-        if self.stem_pool:
-            net["stem_pool"] = nn.MaxPool2d(2)
-        net["stem_norm"] = nn.BatchNorm2d(self.filters)
-        channels = self.filters
-        for stage in range(self.stages):
-            filters = self.filters * 2**stage
-            for block in range(self.blocks):
-                halved = stage > 0 and block == 0
-                shortcut = self._halving(channels, filters) if halved else nn.Identity()
-                net[f"block{stage + 1}_{block + 1}"] = BiRealBlock(channels, filters, shortcut, 2 if halved else 1)
-                channels = filters
-        net |= {
-            "pool": nn.AdaptiveAvgPool2d(1),
-            "flatten": nn.Flatten(),
-            "classes": (nn.Linear if self.ends == "float" else BinaryLinear)(channels, classes, bias=False),
+
+    def block(self, channels: int, filters: int, stride: int) -> nn.Module:
+        shortcut = self._halving(channels, filters) if stride > 1 else nn.Identity()
+        return BiRealBlock(channels, filters, shortcut, stride)
+
+    def answer(self, features: int, classes: int) -> Modules:
+        """Linear – BatchNorm."""
+        return {
+            "classes": (nn.Linear if self.ends == "float" else BinaryLinear)(features, classes, bias=False),
             "logits": nn.BatchNorm1d(classes),
         }
-        return Sequential(OrderedDict(net))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(logits, target)

@@ -18,8 +18,7 @@ bwn-digits  (not in it)
 =========== ===========
 
 ``network`` is one of `NETWORKS`: LeNet-5 for MNIST, as in the PyTorch port (lenet3 is its shape for 8 × 8 images), the
-convnet of BNN for CIFAR-10, AlexNet for ImageNet's images, which this package does not ship:
-``Bwn(data="imagenet", network="alexnet", filters=96, width=4096, layers=2, ...).model((3, 224, 224), 1000)``.
+convnet of BNN for CIFAR-10, AlexNet for ImageNet (`recipes/xnornet_imagenet.py`).
 
 **Departures.** Adam, geometric decay, no weight decay and W ~ N(0, 0.05²) are ours for all networks; the authors'
 code starts from He's normal weights, the port trains its LeNet-5 by SGD with weight decay. `ends=binary` binarizes
@@ -105,7 +104,7 @@ class Bwn(Recipe):
         channels, height, width = shape
         convs = NETWORKS[self.network]
         net: dict[str, nn.Module] = {} if convs else {"flatten": nn.Flatten()}
-        net["bytes"] = ByteInput(scale=1 / 255)
+        net["bytes"] = self.pixels()
         for k, conv in enumerate(convs, 1):
             filters = max(1, round(self.filters * conv.multiple))
             net |= self.before(k, _norm2d(channels))
@@ -132,6 +131,9 @@ class Bwn(Recipe):
             net["classes"] = self._linear(len(convs) + self.layers + 1, features, classes)
             net["logits"] = nn.BatchNorm1d(classes, EPSILON, MOMENTUM)
         return Sequential(OrderedDict(net))
+
+    def pixels(self) -> ByteInput:
+        return ByteInput(scale=1 / 255)
 
     # What stands around layer k (from 1): here layer – norm – ReLU – pool. XNOR-Net differs in just these.
 

@@ -167,9 +167,18 @@ def linear(features: int, width: int, quantizer: Quantizer | None, bias: bool = 
 
 
 def conv(
-    channels: int, filters: int, kernel: int, padding: int, quantizer: Quantizer | None, bias: bool = False
+    channels: int,
+    filters: int,
+    kernel: int,
+    padding: int,
+    quantizer: Quantizer | None,
+    bias: bool = False,
+    *,
+    stride: int = 1,
+    groups: int = 1,
 ) -> nn.Module:
-    window: dict[str, Any] = {"kernel_size": kernel, "padding": padding, "bias": bias}
+    window: dict[str, Any] = {"kernel_size": kernel, "stride": stride, "padding": padding, "bias": bias}
+    window["groups"] = groups
     if quantizer is None:
         return nn.Conv2d(channels, filters, **window)
     return started(BinaryConv2d(channels, filters, **window, weight_quantizer=quantizer))

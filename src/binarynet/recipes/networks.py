@@ -1,4 +1,4 @@
-"""The two networks that most papers share, with what is the paper's own, the block, as an argument.
+"""The three networks that most papers share, with what is the paper's own, the block, as an argument.
 
 A block is a function that returns the modules of one layer by name: layer, norm, activation, dropout, in the order in
 which they are run. Modules are made in the order of the network, since each draws its first weights when it is made.
@@ -18,6 +18,8 @@ Dense = Callable[[int, int, int], Modules]
 """(k, features, width) → the modules of the k-th layer, from 1 on: (n, features) → (n, width)."""
 Conv = Callable[[int, int, int, Modules], Modules]
 """(k, channels, filters, pool) → the modules of the k-th layer; ``pool`` is empty, or the pool that belongs in it."""
+Residual = Callable[[int, int, int], nn.Module]
+"""(channels, filters, stride) → a block with its shortcut, which divides height and width by stride."""
 Answer = Callable[[int, int], Modules]
 """(features, classes) → the last layer and what stands behind it."""
 
@@ -70,6 +72,23 @@ def vgg(
         net |= dense(k, features, count)
         features = count
     return Sequential(OrderedDict(net | answer(features, classes)))
+
+
+def resnet(
+    stem: Modules, filters: int, blocks: Sequence[int], block: Residual, answer: Answer, classes: int
+) -> Sequential:
+    """Stem – as many blocks in each stage as ``blocks`` says – global average – answer.
+
+    ``stem`` reads the bytes and makes ``filters`` channels of them. Each stage behind the first one starts by halving
+    the image and doubling the channels.
+    """
+    net, channels = dict(stem), filters
+    for stage, count in enumerate(blocks):
+        for k in range(count):
+            net[f"block{stage + 1}_{k + 1}"] = block(channels, filters << stage, 2 if stage and not k else 1)
+            channels = filters << stage
+    net |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
+    return Sequential(OrderedDict(net | answer(channels, classes)))
 
 
 def doubled(filters: int, multiplier: float = 1.0) -> list[int]:

@@ -27,6 +27,7 @@ class Recipe(ABC):
     paper: ClassVar[str]
     binarized: ClassVar[str]
     reported: ClassVar[Mapping[str, float]] = {}
+    chosen_by: ClassVar[str] = "validation_error"  # what the best epoch has the least of: that, or validation_loss
 
     data: str
     epochs: Count
@@ -35,6 +36,7 @@ class Recipe(ABC):
     teacher: str = ""  # a run folder whose answers are learnt beside the labels (binarynet/train/teacher.py)
     teacher_share: Annotated[float, Range("a share, from 0 to 1", minimum=0, maximum=1)] = 0.5
     temperature: Positive = 4.0
+    weights_from: str = ""  # a run folder whose best weights training starts from: a second stage, or fine-tuning
 
     def __post_init__(self) -> None:
         """`ValueError` for a number outside the range of its type; what rules out more calls this first."""
@@ -81,6 +83,16 @@ class Recipe(ABC):
         """A training batch of uint8 images (n, c, h, w), changed: padded by 4, cropped and flipped where the recipe has
         a setting ``augmented`` that is on, else as it is."""
         return pad_crop_flip(images, rng) if getattr(self, "augmented", False) else images
+
+    def reading(self) -> Mapping[str, Any]:
+        """How data of the user's own is read, as arguments of `binarynet.data.load`: ``crops`` for photographs that
+        stay
+        on disk, ``text`` for tokens. Nothing: images of one size, in memory."""
+        return {}
+
+    def measures(self, loss: float) -> dict[str, float]:
+        """What else is told of a mean loss in evaluation, by name, such as its perplexity."""
+        return {}
 
     def settings(self) -> dict[str, Any]:
         """All settings by name."""

@@ -19,8 +19,8 @@ xnornet-digits  (not in it)
 
 The PyTorch port of J. Cao reports 0.77 % for LeNet-5 on MNIST: of the epoch that is best on the test images, and with a
 ReLU behind each binary layer, biases, and no norm before the classes, where this net has the norm of the authors'
-AlexNet. Here the epoch is chosen on validation images. Networks, their settings and AlexNet: `recipes/bwn.py`,
-with ``XnorNet`` in the place of ``Bwn``.
+AlexNet. Here the epoch is chosen on validation images. Networks and their settings: `recipes/bwn.py`; ImageNet:
+`recipes/xnornet_imagenet.py`.
 
 **Departures.** Those of `recipes/bwn.py`. K is off by default, as in the authors' code: it depends on the image, so
 nothing folds it into integers. `relu=true` puts a ReLU behind each binary layer, which the authors found to help a

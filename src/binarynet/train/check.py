@@ -10,6 +10,7 @@ from binarynet import recipes
 from binarynet.data import DataSet
 from binarynet.errors import TrainingError, closest
 from binarynet.recipes import Recipe
+from binarynet.train.load import start_from
 from binarynet.train.loader import TrainingBatches
 
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}  # by their names here, and by Lightning's
@@ -38,10 +39,12 @@ def check(recipe: Recipe, data: DataSet, seed: int, precision: str, world: int, 
 def _try_forward(recipe: Recipe, data: DataSet, batch: int) -> None:
     """The first pass of a training step, on two images (one, if a batch has no more)."""
     model = recipe.model(data.shape, len(data.classes))
+    start_from(recipe.weights_from, model)
     recipe.begin_epoch(model, 0)
     images, labels = data.train.images[: min(batch, 2)], data.train.labels[: min(batch, 2)]
     try:
-        recipe.loss(model(torch.from_numpy(images)), torch.from_numpy(labels))
+        shown = torch.from_numpy(images)
+        recipe.training_loss(model(shown), torch.from_numpy(labels), shown)
     except (RuntimeError, ValueError) as error:
         reason, *_ = str(error).split("\n")
         channels, height, width = data.shape

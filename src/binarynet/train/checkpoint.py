@@ -180,14 +180,16 @@ class Checkpoints(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, module: RecipeModule) -> None:  # type: ignore[override]
         if trainer.is_global_zero and self.folder.best.exists():
-            self._lowest = read_best(self.folder.best, mmap=True)["validation_error"]
+            best = read_best(self.folder.best, mmap=True)
+            self._lowest = best.get("chosen_by", best["validation_error"])
 
     def on_train_epoch_end(self, trainer: Trainer, module: RecipeModule) -> None:  # type: ignore[override]
         epoch, error = int(module.row["epoch"]), module.row["validation_error"]
-        if trainer.is_global_zero and error <= self._lowest and module.recipe.selectable(epoch - 1):
-            self._lowest = error
-            state = self.evaluated.state or module.model.state_dict()
-            save({"epoch": epoch, "validation_error": error, "model": state}, self.folder.best)
+        chosen_by = module.row[module.recipe.chosen_by]
+        if trainer.is_global_zero and chosen_by <= self._lowest and module.recipe.selectable(epoch - 1):
+            self._lowest = chosen_by
+            state = {"epoch": epoch, "validation_error": error, "chosen_by": chosen_by}
+            save({**state, "model": self.evaluated.state or module.model.state_dict()}, self.folder.best)
         weights = sum(parameter.nbytes for parameter in module.model.parameters())
         start = time.monotonic()
         write = weights < LARGE or start >= self._due or epoch == trainer.max_epochs or trainer.should_stop

@@ -46,8 +46,7 @@ class EpochLines(Callback):
         if trainer.is_global_zero:
             row = module.row
             print(
-                f"epoch {row['epoch']:.0f}/{trainer.max_epochs}  loss {row['train_loss']:.4g}  "
-                f"validation error {row['validation_error']:.2f} %",
+                f"epoch {row['epoch']:.0f}/{trainer.max_epochs}  loss {row['train_loss']:.4g}  " + _scores(module),
                 file=sys.stderr,
                 flush=True,
             )
@@ -87,7 +86,7 @@ class EpochBar(Callback):
     def on_validation_end(self, trainer: Trainer, module: RecipeModule) -> None:  # type: ignore[override]
         if self._task is not None:
             row = module.row
-            scores = f"loss {row['train_loss']:.4g}  validation error {row['validation_error']:.2f} %"
+            scores = f"loss {row['train_loss']:.4g}  {_scores(module)}"
             self._progress.update(self._task, scores=scores)
 
     def teardown(self, trainer: Trainer, module: RecipeModule, stage: str) -> None:  # type: ignore[override]
@@ -95,3 +94,9 @@ class EpochBar(Callback):
 
     def on_exception(self, trainer: Trainer, module: RecipeModule, exception: BaseException) -> None:  # type: ignore[override]
         self._progress.stop()
+
+
+def _scores(module: RecipeModule) -> str:
+    """What the validation said."""
+    more = "".join(f"  {name} {module.row[f'validation_{name}']:.4g}" for name in module.recipe.measures(0.0))
+    return f"validation error {module.row['validation_error']:.2f} %{more}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from binarynet.train.checkpoint import AtomicCheckpointIO, Checkpoints, Evaluate
 from binarynet.train.evaluate import EVALUATION_BATCH, evaluate
 from binarynet.train.folder import RunFolder, describe
 from binarynet.train.interrupt import interruptible
-from binarynet.train.load import best_model, teacher_of
+from binarynet.train.load import best_model, start_from, teacher_of
 from binarynet.train.loader import EvaluationBatches, TrainingBatches
 from binarynet.train.memory import keep_freed
 from binarynet.train.module import RecipeModule
@@ -42,6 +43,7 @@ class Result:
 
     best_epoch: the epoch (from 1) with the lowest validation error, of equal ones the latest.
     validation_error, test_error: of its weights, in percent; the test images are looked at once, at the end.
+    test_loss: the mean of the recipe's loss over them.
     train_seconds: wall time of all epochs with their validations, over all sessions.
     model: the network with these weights, on the CPU, in evaluation mode.
     """
@@ -49,6 +51,7 @@ class Result:
     best_epoch: int
     validation_error: float
     test_error: float
+    test_loss: float
     train_seconds: float
     model: nn.Module = dataclasses.field(repr=False)
 
@@ -166,8 +169,9 @@ def fit(
         else:
             _train_in_new_processes(plan)
     found, model = folder.read_result(), best_model(recipe, folder)
-    names = [field.name for field in dataclasses.fields(Result) if field.name != "model"]
-    return Result(**{name: found[name] for name in names}, model=model)
+    names = ("best_epoch", "validation_error", "test_error", "train_seconds")
+    # Whoever writes a result of their own may leave the loss out.
+    return Result(**{name: found[name] for name in names}, test_loss=found.get("test_loss", math.nan), model=model)
 
 
 def _train_in_new_processes(plan: _Plan) -> None:
@@ -201,6 +205,7 @@ def _train(plan: _Plan, begin: bool = True) -> None:
         checkpoint = folder.last if plan.resume and folder.last.exists() else None
         if checkpoint is None:
             recipe.prepare(model, data.train.images)
+            start_from(recipe.weights_from, model)
         module = RecipeModule(recipe, model, batches, seed, teacher_of(recipe, data))
         trainer.fit(
             module,
@@ -279,6 +284,7 @@ def _report(plan: _Plan, rows: list[dict[str, float]], device: torch.device) -> 
             "validation_error": best["validation_error"],
             "test_error": test.error,
             "test_loss": test.loss,
+            **{f"test_{name}": value for name, value in plan.recipe.measures(test.loss).items()},
             "test_images": test.images,
             "train_seconds": sum(row["seconds"] for row in rows),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

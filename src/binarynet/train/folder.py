@@ -165,13 +165,17 @@ class RunFolder:
         return found  # type: ignore[no-any-return]
 
 
-def _digest(path: Path) -> str:
+def _digest(run: str, role: str) -> str | None:
+    """The SHA-256 of the best weights of a run; None for no run."""
+    if not run:
+        return None
+    path = RunFolder(run).best
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise TrainingError(
-            f"teacher: {path}: {error.strerror}. Name the folder of a run that has a best epoch."
+            f"{role}: {path}: {error.strerror}. Name the folder of a run that has a best epoch."
         ) from None
 
 
@@ -206,8 +210,7 @@ def describe(recipe: Recipe, data: DataSet, seed: int, precision: str, gradients
     """What decides the outcome of a run, for config.json: runs of equal descriptions are the same run."""
     digest = hashlib.sha256()
     for split in (data.train, data.validation, data.test):
-        digest.update(split.images.data if split.images.flags.c_contiguous else split.images.tobytes())
-        digest.update(split.labels.tobytes())
+        split.update(digest)
     settings = recipe.settings()
     if data.origin.get("path"):
         settings["data"] = data.name  # by its name and its sum, wherever it lies
@@ -220,12 +223,13 @@ def describe(recipe: Recipe, data: DataSet, seed: int, precision: str, gradients
             "classes": data.classes,
             "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
             "sha256": digest.hexdigest(),
-            **({"background": data.origin["background"]} if data.origin.get("background") else {}),
+            **{name: data.origin[name] for name in ("background", "resize", "tokens") if data.origin.get(name)},
         },
         "seed": seed,
         "precision": precision,
         "gradients": gradients,
-        "teacher": _digest(RunFolder(recipe.teacher).best) if recipe.teacher else None,
+        "teacher": _digest(recipe.teacher, "teacher"),
+        "weights_from": _digest(recipe.weights_from, "weights_from"),
     }
 
 
@@ -236,6 +240,7 @@ _LATER: dict[str, tuple[Any, ...]] = {
     "teacher": ("", None),
     "teacher_share": (0.5,),
     "temperature": (4.0,),
+    "weights_from": ("", None),
 }
 
 

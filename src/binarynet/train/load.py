@@ -85,6 +85,23 @@ def built(recipe: Recipe, config: dict[str, Any], state: Any, file: Path, weight
     return model.eval()
 
 
+def start_from(run: str, model: nn.Module) -> None:
+    """Give ``model`` the best weights of a run folder; nothing for an empty name.
+
+    `TrainingError` for a folder without a finished epoch, or weights of another network.
+    """
+    if not run:
+        return
+    file = RunFolder(run).best
+    try:
+        model.load_state_dict(read_best(file)["model"])
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise TrainingError(
+            f"weights_from={run}: {file} holds another network ({reason[:200]}). Start from a run of the same layers."
+        ) from None
+
+
 def teacher_of(recipe: Recipe, data: DataSet) -> Teacher | None:
     """The teacher that the settings name, or None.
 

@@ -1,18 +1,23 @@
 """Batches of uint8 images straight from memory: no worker processes, nothing done image by image.
 
+Images that stay on disk (`binarynet.data.streamed`) are decoded by threads, `AHEAD` batches before they are needed.
+
 The order of an epoch is a pure function of (seed, epoch), whatever the number of processes: N processes cut
 the *global* batch in N equal parts, so that together they see at every step what one process sees alone.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from binarynet.data import Split
+from binarynet.data import Pictures, Split
 from binarynet.errors import RecipeError, expect
 
 Batch = tuple[Tensor, Tensor]
@@ -20,6 +25,7 @@ Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 # What a stream of random numbers is for comes first in its seed, so that no two streams of a run are equal.
 _ORDER, _AUGMENT, _TORCH = 1, 2, 3
+AHEAD = 2  # batches that are decoded while another one is learnt
 
 
 class TrainingBatches:
@@ -30,7 +36,8 @@ class TrainingBatches:
         (another epoch's order leaves out others), since BatchNorm should not see a batch of three.
     seed: of the order and of the augmentation.
     augment: changes the uint8 images (batch_size, c, h, w) of a global batch; its generator depends on
-        (seed, epoch, step) alone. None leaves them as they are.
+        (seed, epoch, step) alone. None leaves them as they are. Images on disk are cut as their `Crops` say instead,
+        each by a generator of (seed, epoch, its row), and a process decodes its own alone.
     rank, world: which of how many processes this is.
 
     Yields (images, labels): (batch_size / world, c, h, w) uint8 and (batch_size / world,) int64.
@@ -70,6 +77,9 @@ class TrainingBatches:
     def __iter__(self) -> Iterator[Batch]:
         epoch = self.epoch
         order = _generator(_ORDER, self.seed, epoch).permutation(len(self.split))
+        if isinstance(self.split.images, Pictures):
+            yield from self._streamed(self.split.images, order)
+            return
         for step in range(len(self)):
             rows = order[step * self.batch_size : (step + 1) * self.batch_size]
             labels = self.split.labels[rows[self._mine]]
@@ -80,6 +90,26 @@ class TrainingBatches:
                 images = self.augment(self.split.images[rows], generator)[self._mine]
             yield torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels)
 
+    def _streamed(self, pictures: Pictures, order: np.ndarray) -> Iterator[Batch]:
+        waiting: deque[tuple[np.ndarray, list[Future[Any]]]] = deque()
+        pool = ThreadPoolExecutor(max(1, torch.get_num_threads()))
+        try:
+            for step in range(len(self)):
+                rows = order[step * self.batch_size : (step + 1) * self.batch_size][self._mine]
+                draws = [_generator(_AUGMENT, self.seed, self.epoch, int(row)) for row in rows]
+                images = [pool.submit(pictures.training, int(row), draw) for row, draw in zip(rows, draws, strict=True)]
+                waiting.append((rows, images))
+                if len(waiting) > AHEAD:
+                    yield self._arrived(*waiting.popleft())
+            while waiting:
+                yield self._arrived(*waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _arrived(self, rows: np.ndarray, images: list[Future[Any]]) -> Batch:
+        decoded = np.stack([image.result() for image in images])  # n × (3, size, size) → (n, 3, size, size)
+        return torch.from_numpy(decoded), torch.from_numpy(self.split.labels[rows])
+
 
 class EvaluationBatches:
     """All images once, in order, in batches of at most `batch_size`; each of `world` processes takes a part.
@@ -89,18 +119,17 @@ class EvaluationBatches:
 
     def __init__(self, split: Split, batch_size: int, *, rank: int = 0, world: int = 1) -> None:
         expect("EvaluationBatches: split", split, Split, 'a Split, such as binarynet.data.load("digits").test')
-        begin, end = (len(split) * part // world for part in (rank, rank + 1))
-        self._images, self._labels = split.images[begin:end], split.labels[begin:end]
-        self.batch_size = batch_size
+        self._begin, self._end = (len(split) * part // world for part in (rank, rank + 1))
+        self.split, self.batch_size = split, batch_size
 
     def __len__(self) -> int:
-        return -(-len(self._labels) // self.batch_size)
+        return -(-(self._end - self._begin) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, len(self._labels), self.batch_size):
-            part = slice(start, start + self.batch_size)
+        for start in range(self._begin, self._end, self.batch_size):
+            part = slice(start, min(start + self.batch_size, self._end))
             # Copies, because a tensor must not share memory with an array that may be read-only.
-            yield torch.from_numpy(self._images[part].copy()), torch.from_numpy(self._labels[part].copy())
+            yield torch.from_numpy(self.split.images[part].copy()), torch.from_numpy(self.split.labels[part].copy())
 
 
 def torch_seed(seed: int, epoch: int, rank: int) -> int:

@@ -75,7 +75,8 @@ class RecipeModule(LightningModule):
         loss = self.recipe.training_loss(logits, labels, images)
         if self.teacher is not None:
             loss = self.teacher.loss(loss, logits, images)
-        self._train.add(loss, logits, labels)
+        # Of a sequence of answers the last is the one that is asked for.
+        self._train.add(loss, logits if logits.ndim == 2 else logits[..., -1], labels)
         if self._first is None:
             # Not of a resumed run, which may begin next to 0.
             self._first = self._sum(self._train).loss if self.current_epoch == 0 else math.inf
@@ -107,6 +108,7 @@ class RecipeModule(LightningModule):
             "train_error": train.error,
             "validation_loss": validation.loss,
             "validation_error": validation.error,
+            **{f"validation_{name}": value for name, value in self.recipe.measures(validation.loss).items()},
         }
         # For callbacks such as EarlyStopping; loggers are given the whole row by `Metrics`.
         self.log_dict({name: value for name, value in self.row.items() if name != "epoch"}, logger=False)

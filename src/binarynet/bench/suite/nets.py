@@ -1,7 +1,8 @@
 """Networks of the suite with real parts, at the sizes that people run, with random weights.
 
-AlexNet as XNOR-Net has it (Rastegari et al. 2016) and ResNet-18 as Bi-Real Net has it (Liu et al. 2018): the first and
-the last layer are float32, and so are the shortcuts; all other products are ±1 × ±1.
+AlexNet as XNOR-Net has it (Rastegari et al. 2016), ResNet-18 as Bi-Real Net has it (Liu et al. 2018) and ReActNet-A, of
+MobileNet's shape (Liu et al. 2020): the first and the last layer are float32, and so are the shortcuts; all other
+products are ±1 × ±1.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from binarynet.graph import Graph
 from binarynet.graph.ir import (
     Add,
     Affine,
+    Concat,
     Conv2d,
     Flatten,
     Input,
     Linear,
     MaxPool2d,
     Op,
+    PRelu,
     SumPool2d,
     Threshold,
 )
@@ -77,16 +80,40 @@ def bireal(size: int = 224, width: int = 64, classes: int = 1000) -> Graph:
                 net.affine()
                 shortcut = net.last
             net.last, net.shape = main, made
-            net.ops.append(Add(f"add{len(net.ops)}", (main, shortcut)))
-            net.last = net.ops[-1].name
-    side = net.shape[0]
-    net.add(SumPool2d, (side, side), (side, side))
-    net.shape = (1, 1, net.shape[2])
+            net.join(shortcut)
+    return net.averaged(classes)
+
+
+def reactnet(size: int = 224, width: int = 32, classes: int = 1000) -> Graph:
+    """Float32 images → logits; ``width`` channels behind the first layer, 32 in the paper."""
+    net = _Net(Input("image", (), (size, size, 3), "f32"))
+    net.conv(width, 3, stride=2, padding=1, real=True)
     net.affine()
-    net.flatten()
-    net.linear(classes, real=True)
-    net.affine()
-    return net.graph()
+    for block, wider in enumerate((2, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)):
+        shortcut, shape = net.last, net.shape
+        net.sign(real=True)
+        net.conv(shape[2], 3, stride=2 if block and wider == 2 else 1, padding=1)
+        net.affine()
+        if net.shape != shape:
+            main, net.last = net.last, shortcut
+            net.add(SumPool2d, (2, 2), (2, 2))
+            net.affine()
+            shortcut, net.last = net.last, main
+        net.join(shortcut)
+        net.rprelu()
+        shortcut, halves = net.last, []
+        for _ in range(wider):
+            net.last = shortcut
+            net.sign(real=True)
+            net.conv(net.shape[2], 1)
+            net.affine()
+            net.join(shortcut)
+            halves.append(net.last)
+        if wider == 2:
+            net.ops.append(Concat(f"concat{len(net.ops)}", tuple(halves)))
+            net.last, net.shape = net.ops[-1].name, (*net.shape[:2], 2 * net.shape[2])
+        net.rprelu()
+    return net.averaged(classes)
 
 
 class _Net:
@@ -100,6 +127,17 @@ class _Net:
 
     def graph(self) -> Graph:
         return Graph(tuple(self.ops))
+
+    def averaged(self, classes: int) -> Graph:
+        """Global average – float32 classes: the end."""
+        side = self.shape[0]
+        self.add(SumPool2d, (side, side), (side, side))
+        self.shape = (1, 1, self.shape[2])
+        self.affine()
+        self.flatten()
+        self.linear(classes, real=True)
+        self.affine()
+        return self.graph()
 
     def add(self, made: type[Op], *fields: Any, **named: Any) -> None:
         self.ops.append(made(f"{made.__name__.lower()}{len(self.ops)}", (self.last,), *fields, **named))
@@ -137,6 +175,16 @@ class _Net:
         around = ((padding, padding), (padding, padding))
         self.add(MaxPool2d, (kernel, kernel), (stride, stride), np.zeros(self.shape[2], bool), padding=around)
         self.shape = (*((side + 2 * padding - kernel) // stride + 1 for side in self.shape[:2]), self.shape[2])
+
+    def join(self, shortcut: str) -> None:
+        """The last value and another one, added."""
+        self.ops.append(Add(f"add{len(self.ops)}", (self.last, shortcut)))
+        self.last = self.ops[-1].name
+
+    def rprelu(self) -> None:
+        self.affine()
+        self.add(PRelu, self.rng.uniform(0.1, 0.4, self.shape[-1]).astype(np.float32))
+        self.affine()
 
     def flatten(self) -> None:
         self.shape = (prod(self.shape),)

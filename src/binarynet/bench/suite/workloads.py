@@ -9,7 +9,7 @@ W2    one row × 4096 × 4096 of ±1                  a row of bytes 0 / 1      
 W3    MLP 784-4096-4096-4096-10 (BinaryNet, MNIST) uint8 images                   float32 logits
 W4    ConvNet 128-128-256-256-512-512-1024-1024-10 uint8 images 32 × 32 × 3       float32 logits
 W5    a 3 × 3 convolution of 256 → 256 (XNOR-Net)  14 × 14 × 256 of bytes 0 / 1   int32
-W6    XNOR AlexNet; Bi-Real ResNet-18              float32 images 224 × 224 × 3   float32 logits
+W6    XNOR AlexNet, Bi-Real ResNet-18, ReActNet    float32 images 224 × 224 × 3   float32 logits
 W7    the models that come along                   uint8 images                   float32 logits
 W8    a model of W3, W4, W7: loading, one answer   a file                         float32 logits
 ===== ============================================ ============================== =====================
@@ -162,7 +162,7 @@ def workloads(kinds: Sequence[str] = KINDS, tiny: bool = False) -> list[Workload
 def _full() -> tuple[Workload, ...]:
     dense, conv, wide = mlp(), convnet(), product(4096, 4096)
     small, digits = load(find("mnist-small")), load(find("digits"))
-    alexnet, resnet = nets.alexnet(), nets.bireal()
+    alexnet, resnet, mobile = nets.alexnet(), nets.bireal(), nets.reactnet()
     return (
         Workload("W1 GEMM 1024³", "W1", product(1024, 1024), 1024),
         Workload("W1 GEMM 4096³", "W1", wide, 4096),
@@ -173,6 +173,7 @@ def _full() -> tuple[Workload, ...]:
         Workload("W5 3 × 3, 256 → 256 on 14 × 14, batch 1", "W5", nets.claim(), 1),
         *(Workload(f"W6 XNOR AlexNet, batch {batch}", "W6", alexnet, batch) for batch in (1, 16)),
         *(Workload(f"W6 Bi-Real ResNet-18, batch {batch}", "W6", resnet, batch) for batch in (1, 16)),
+        *(Workload(f"W6 ReActNet-MobileNet, batch {batch}", "W6", mobile, batch) for batch in (1, 16)),
         *(Workload(f"W7 mnist-small, batch {batch}", "W7", small, batch) for batch in (1, 10_000)),
         *(Workload(f"W7 digits, batch {batch}", "W7", digits, batch) for batch in (1, 10_000)),
         Workload("W8 load MLP", "W8", dense, 1),
@@ -192,6 +193,7 @@ def _tiny() -> tuple[Workload, ...]:
         Workload("W5 3 × 3, 32 → 32 on 6 × 6, batch 1", "W5", nets.claim(6, 32), 1),
         Workload("W6 XNOR AlexNet 67 × 67, batch 2", "W6", nets.alexnet(67, 16), 2),
         Workload("W6 Bi-Real ResNet-18 32 × 32, batch 2", "W6", nets.bireal(32, 16), 2),
+        Workload("W6 ReActNet-MobileNet 32 × 32, batch 2", "W6", nets.reactnet(32, 8), 2),
         Workload("W7 digits, batch 3", "W7", load(find("digits")), 3),
         Workload("W8 load digits", "W8", load(find("digits")), 1),
     )

@@ -4,6 +4,7 @@
 | labels   | what labels may be, and the names of the classes                       |
 | values   | an array of images → bytes (n, channels, height, width)                |
 | pictures | a folder of pictures for each class                                    |
+| shards   | tar files of pictures and their classes, as WebDataset has them       |
 | npz      | `.npz` files, read a piece at a time                                   |
 | table    | CSV: a row of bytes an image, or a list of pictures                    |
 | items    | any object with a length that gives (image, label)                     |

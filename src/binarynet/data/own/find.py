@@ -1,4 +1,4 @@
-"""A path → what is there: a folder of class folders, a `.npz` or CSV file, or a folder with one of these a split."""
+"""A path → what is there: class folders, a `.npz` or CSV file, a folder with one of these a split, or shards."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from binarynet.data.own.npz import SPLITS, read_npz
 from binarynet.data.own.pictures import read_folder
 from binarynet.data.own.pile import Found, Pile
+from binarynet.data.own.shards import read_shards, shards_in
 from binarynet.data.own.table import read_csv
 from binarynet.data.own.values import Layout, Shape
 from binarynet.data.pictures import Background
@@ -24,6 +25,8 @@ def find(
     if path.is_file():
         return _file(path, shape, background, layout)
     files = [one for one in sorted(path.iterdir()) if one.suffix.lower() in _ENDINGS and one.stem.lower() in SPLITS]
+    if not files and (shards := shards_in(path)):
+        return read_shards(path, shards, shape, background)
     if not files:
         return read_folder(path, shape, background)
     piles: dict[str, Pile] = {}
@@ -46,4 +49,6 @@ def _file(path: Path, shape: Shape | None, background: Background | None, layout
         return read_npz(path, layout, shape)
     if ending == ".csv":
         return Found(str(path), {"train": read_csv(path, layout, shape, background)})
-    raise DataError(f"{path}: data is a folder of class folders, a .npz or a .csv file")
+    if ending == ".tar":
+        return read_shards(path, {"train": [path]}, shape, background)
+    raise DataError(f"{path}: data is a folder of class folders, a .npz, a .csv or a .tar file")

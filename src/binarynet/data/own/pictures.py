@@ -10,13 +10,15 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.data.own.npz import SPLITS
-from binarynet.data.own.pile import Found, Pile
+from binarynet.data.own.pile import Found, Openable, Pile
 from binarynet.data.own.values import Shape
 from binarynet.data.pictures import Background, as_pixels, open_picture
 from binarynet.errors import DataError
@@ -60,8 +62,26 @@ def read_folder(root: Path, shape: Shape | None = None, background: Background |
                 raise DataError(f"{one}: there is no class {one.name!r} in {splits['train']}")
             files += inside
             labels += [one.name] * len(inside)
-        piles[split] = pile_of_files(files, labels, str(folder), frame, background)
+        piles[split] = pile_of_pictures(Files(files, background), labels, str(folder), frame)
     return Found(str(root), piles, tuple(classes), tuple(passed_over))
+
+
+@dataclass(frozen=True)
+class Files:
+    """Picture files, as an `Openable`."""
+
+    paths: Sequence[Path]
+    background: Background | None = None
+
+    def open(self, row: int) -> tuple[Any, list[str]]:
+        return open_picture(self.paths[row], self.background)
+
+    def where(self, row: int) -> Path:
+        return self.paths[row]
+
+    def mark(self, row: int) -> str:
+        path = self.paths[row]
+        return f"{path.parent.name}/{path.name}:{path.stat().st_size}\n"
 
 
 class Frame:
@@ -84,20 +104,18 @@ class Frame:
         )
 
 
-def pile_of_files(
-    files: Sequence[Path], labels: Sequence[str], where: str, frame: Frame, background: Background | None
-) -> Pile:
+def pile_of_pictures(files: Openable, labels: Sequence[str], where: str, frame: Frame) -> Pile:
     """Pictures with a label each."""
     notes: Counter[str] = Counter()
 
     def read(rows: NDArray[np.intp]) -> Iterator[NDArray[np.uint8]]:
         for row in rows:
-            picture, done = open_picture(files[row], background)
-            channels, height, width = frame.of(files[row], picture.width, picture.height, _CHANNELS[picture.mode])
+            picture, done = files.open(row)
+            channels, height, width = frame.of(files.where(row), picture.width, picture.height, _CHANNELS[picture.mode])
             yield as_pixels(picture, height, width, channels, done)
             notes.update(_SIZES.sub(r"\1", note) for note in done)
 
-    return Pile(where, np.array(labels, np.str_), read, notes, frame.shape)
+    return Pile(where, np.array(labels, np.str_), read, notes, frame.shape, files)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +29,28 @@ PARTS = ("train", "validation", "test")
 DRAWN = 10  # one part in so many of each class, for a split that is not there
 
 
+class Openable(Protocol):
+    """Pictures that can be read one by one, in any order, by any thread."""
+
+    def open(self, row: int) -> tuple[Any, list[str]]:
+        """The picture as Pillow has it, of mode L or RGB, and what was done to it. `InputError`, naming it, for one
+        that is none."""
+
+    def where(self, row: int) -> Path:
+        """Its name, for messages."""
+
+    def mark(self, row: int) -> str:
+        """What tells the file from another: its name and its length."""
+
+
 @dataclass
 class Pile:
     """Images of one file or folder, not yet read.
 
     where: its name, for messages. labels: (n,) texts or whole numbers. read: rows in rising order → those images, a
     piece (k, channels, height, width) uint8 at a time. notes: what reading did to them, counted.
-    shape: (channels, height, width), where it is known before an image is read.
+    shape: (channels, height, width), where it is known before an image is read. files: the pictures themselves, where
+    the images are pictures.
     """
 
     where: str
@@ -42,6 +58,7 @@ class Pile:
     read: Read
     notes: Counter[str] = field(default_factory=Counter)
     shape: tuple[int, ...] | None = None
+    files: Openable | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,11 +85,11 @@ def dealt(found: Found, classes: Sequence[str], seed: int = 0, *, progress: bool
 
     Raises `DataError` for a label that is no class, a class without training images, a split without images.
     """
-    _check_complete(found, classes)
+    check_complete(found, classes)
     parts: dict[str, Part] = {}
     for name, pile in found.piles.items():
         targets = [one for one in PARTS if one not in found.piles] if name == "train" else []
-        part_of = _drawn(pile, classes, len(targets), seed)
+        part_of = drawn(pile, classes, len(targets), seed)
         images = gather(pile, part_of, 1 + len(targets), progress)
         labels = numbered(pile.labels, classes, pile.where)
         for number, one in enumerate([name, *targets]):
@@ -93,7 +110,7 @@ def one_part(found: Found, classes: Sequence[str], name: str, seed: int = 0, *, 
         return _of(pile, np.zeros(len(pile), np.intp), classes, progress)
     pile = found.piles["train"]
     targets = ["train", *(one for one in PARTS if one not in found.piles)]
-    part_of = _drawn(pile, classes, len(targets) - 1, seed)
+    part_of = drawn(pile, classes, len(targets) - 1, seed)
     return _of(pile, np.where(part_of == targets.index(name), 0, -1), classes, progress)
 
 
@@ -162,8 +179,8 @@ def _check_memory(where: str, count: int, shape: tuple[int, ...]) -> None:
         )
 
 
-def _check_complete(found: Found, classes: Sequence[str]) -> None:
-    """Every split has images, and the training split some of each class."""
+def check_complete(found: Found, classes: Sequence[str]) -> None:
+    """`DataError` unless every split has images, and the training split some of each class."""
     for pile in found.piles.values():
         if not len(pile):
             raise DataError(f"{pile.where} holds no images")
@@ -174,8 +191,11 @@ def _check_complete(found: Found, classes: Sequence[str]) -> None:
         raise DataError(f"{pile.where}: the class {empty!r} has no images. Add some, or take the class away.")
 
 
-def _drawn(pile: Pile, classes: Sequence[str], others: int, seed: int) -> NDArray[np.intp]:
-    """(n,): 0 for images that stay, 1 … ``others`` for those drawn for a split that is not there."""
+def drawn(pile: Pile, classes: Sequence[str], others: int, seed: int, one_in: int = DRAWN) -> NDArray[np.intp]:
+    """(n,): 0 for images that stay, 1 … ``others`` for those drawn for a split that is not there, one in so many.
+
+    Raises `DataError` where no class has images enough.
+    """
     part_of = np.zeros(len(pile), np.intp)
     if not others:
         return part_of
@@ -184,7 +204,7 @@ def _drawn(pile: Pile, classes: Sequence[str], others: int, seed: int) -> NDArra
         rows = np.flatnonzero(labels == number)
         # The old generator: numpy promises that its stream never changes.
         order = np.random.RandomState([seed, number]).permutation(rows)
-        count = max(1, round(len(rows) / DRAWN)) if len(rows) > others else 0
+        count = max(1, round(len(rows) / one_in)) if len(rows) > others else 0
         for part in range(others):
             part_of[order[part * count : (part + 1) * count]] = 1 + part
     if not (part_of == others).any():

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.data.own.arrays import pile_of
-from binarynet.data.own.pictures import Frame, pile_of_files
+from binarynet.data.own.pictures import Files, Frame, pile_of_pictures
 from binarynet.data.own.pile import Pile
 from binarynet.data.own.values import Layout, Shape
 from binarynet.data.pictures import Background
@@ -80,7 +80,7 @@ def _list_of_pictures(
             raise DataError(f"{path}, row {number}: {row[listed]!r} is not below the folder of the table")
         files.append(path.parent / name)
         labels.append(row[label].strip())
-    return pile_of_files(files, labels, str(path), Frame(shape), background)
+    return pile_of_pictures(Files(files, background), labels, str(path), Frame(shape))
 
 
 def _rows_of_bytes(
