@@ -87,7 +87,8 @@ def run(options: argparse.Namespace, port: int, folder: Path, images: np.ndarray
     }
     command = [
         sys.executable, "-m", "locust", "-f", HERE / "locustfile.py", "--headless", "--only-summary",
-        "-u", options.clients, "-r", options.clients, "--host", f"http://127.0.0.1:{port}", "--csv", folder / "stats", "--loglevel", "WARNING",
+        "-u", options.clients, "-r", options.clients, "--host", f"http://127.0.0.1:{port}",
+        "--csv", folder / "stats", "--loglevel", "WARNING",
     ]  # fmt: skip
     begin = time.monotonic()
     done = subprocess.run(

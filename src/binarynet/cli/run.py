@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from binarynet.cli.app import app
 from binarynet.cli.images import Shape, background_of, shape_of
+from binarynet.cli.many import check, is_many, run_many
 from binarynet.cli.options import Background, Isa, ModelFile, Threads
 from binarynet.cli.printing import fail
 from binarynet.data.pictures import read_picture
@@ -37,10 +38,24 @@ class _Piece(NamedTuple):
 @app.command()
 def run(
     file: ModelFile,
-    inputs: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".npy arrays or picture files.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help=".npy arrays, pictures, folders, Parquet, or -.")
+    ],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a line for each image, with its logits.")
     ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the answers of a folder, Parquet or a stream into a folder of Parquet files; a run that was "
+            "stopped goes on there.",
+            metavar="DIR",
+            show_default="a line an image",
+        ),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Of Parquet: where the images are.", show_default="found by its name and type")
+    ] = None,
     background: Background = None,
     engine: Annotated[
         str | None,
@@ -56,10 +71,12 @@ def run(
 
     A picture is brought to the size and colours that the model takes; what that changed stands behind its class.
     A file that cannot be read is named on standard error, the others are answered, and the exit code is 2.
+    Folders, Parquet files and - (an Arrow stream or a .npy array on standard input) are read a few megabytes at a time.
     """
     from binarynet.format import load
     from binarynet.runtime import Session
 
+    check(inputs, out, column)
     graph = load(file)
     session = Session(graph, engine=engine, device=device, isa=isa, threads=threads)
     background = background or background_of(graph)
@@ -67,6 +84,9 @@ def run(
     for path in inputs:
         first = 0
         try:
+            if is_many(path):
+                code = max(code, run_many(session, path, out, column, as_json))
+                continue
             for piece in _pieces(path, session.input_shape, shape_of(graph), background):
                 first = piece.first
                 _show(path, piece, session.run(piece.images), session.classes, as_json)

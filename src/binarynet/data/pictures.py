@@ -19,6 +19,7 @@ Ghostscript), whatever a file is called.
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,33 +39,38 @@ _ORIENTATION = 0x0112  # of the tags of EXIF
 
 
 def read_picture(
-    path: Path, height: int, width: int, channels: int, background: Background | None = None
+    path: Path,
+    height: int,
+    width: int,
+    channels: int,
+    background: Background | None = None,
+    content: bytes | None = None,
 ) -> tuple[NDArray[np.uint8], Notes]:
     """A picture as (1, channels, height, width) uint8, and what was done to it that may change an answer.
 
     channels: 1 (grey) or 3 (red, green, blue). background: what transparent places show; None takes black or white,
-    whichever the ink stands out from.
+    whichever the ink stands out from. content: the file's bytes, where they are at hand; ``path`` is what it is called.
 
     Raises `InputError` for a file that is no picture of `FORMATS`, is damaged, or does not say what it shows.
     """
     if channels not in (1, 3):
         raise InputError(f"{path}: the model takes {channels} channels; a picture has 1 or 3. Pass a .npy array.")
-    picture, notes = open_picture(path, background)
+    picture, notes = open_picture(path, background, content)
     return as_pixels(picture, height, width, channels, notes), notes
 
 
-def open_picture(path: Path, background: Background | None = None) -> tuple[Any, Notes]:
+def open_picture(path: Path, background: Background | None = None, content: bytes | None = None) -> tuple[Any, Notes]:
     """A picture as Pillow has it, upright and opaque, of mode L or RGB with 8 bits, and what was done to it.
 
     Errors as `read_picture`.
     """
     _import()
-    if path.is_dir():
+    if content is None and path.is_dir():
         raise InputError(f"{path} is a folder: pass the pictures in it, {path}/*")
-    if path.exists() and not path.stat().st_size:
+    if content == b"" or (content is None and path.exists() and not path.stat().st_size):
         raise InputError(f"{path} is empty: it holds 0 bytes")
     notes: Notes = []
-    picture, kind = _open(path, notes)
+    picture, kind = _open(path, notes, content)
     return _plain(picture, kind, path, background, notes), notes
 
 
@@ -88,11 +94,11 @@ def _import() -> Any:
     return need("PIL.Image", "pillow", "reading a picture")
 
 
-def _open(path: Path, notes: Notes) -> tuple[Any, str]:
+def _open(path: Path, notes: Notes, content: bytes | None) -> tuple[Any, str]:
     """The picture, decoded and upright, and its format."""
     image, operations = _import(), need("PIL.ImageOps", "pillow", "reading a picture")
     try:
-        with open(path, "rb") as file, warnings.catch_warnings():
+        with open(path, "rb") if content is None else BytesIO(content) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on metadata that is of no use here
             warnings.simplefilter("error", image.DecompressionBombWarning)
             picture = image.open(file, formats=FORMATS)
