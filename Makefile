@@ -11,6 +11,7 @@
 # make wasm             the engine as WebAssembly, put into the npm package (docs/browser.md)
 # make check-wasm       the native tests and the reader's as WebAssembly, in node
 # make web-check        the npm package and the page in node and Chromium: every test image, sizes, ratios
+# make scale-check      Ray over two nodes, one killed on the way: 10⁶ images, none lost, none twice (docs/scale.md)
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
 # make check-clang      the native tests as Clang compiles them
 # make check-gpu-tiles  every tile of every GPU kernel compiled for sm_80 and sm_90a, none of which spills; no GPU needed
@@ -27,7 +28,7 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: wasm check-wasm web-check demo test papers docs docs-version lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
+.PHONY: wasm check-wasm web-check scale-check demo test papers docs docs-version lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
 	check-clang check-gpu-tiles gpu-check fuzz fuzz-sanitized clean
 
 demo: $(VENV)/installed
@@ -145,6 +146,12 @@ endif
 web-check: $(VENV)/installed check-wasm
 	$(BIN)/python -m pytest -q tests/web
 	$(BIN)/python -m tests.web
+
+# Ray is large, and nothing else needs it: it comes for this alone.
+IMAGES ?= 1000000
+scale-check: $(VENV)/installed
+	$(BIN)/pip install -q -c constraints.txt 'ray[data]' || echo "scale-check: 1 skipped: no ray for this Python"
+	! $(BIN)/python -c 'import ray' || RAY_DATA_DISABLE_PROGRESS_BARS=1 $(BIN)/python examples/score_with_ray.py --demo $(IMAGES)
 
 CLANG_MISSING := $(DOCTEST_MISSING) $(call missing,clang++:clang)
 check-clang: $(VENV)/installed

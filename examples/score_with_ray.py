@@ -27,44 +27,57 @@ import pyarrow.parquet as pq
 
 from binarynet.scale import Scorer
 
+BATCH = 4096  # rows
+
 
 class Answers(Scorer):
-    """A worker's: one core, one thread."""
+    """A worker's: one core, one thread. ``told``: a folder where it notes each batch, by node (for the demo)."""
 
-    def __init__(self, model: str, column: str | None = None) -> None:
+    def __init__(self, model: str, column: str | None = None, told: str | None = None) -> None:
+        import ray
+
         super().__init__(model, column, threads=1)
+        self._told = told and Path(told) / f"{ray.get_runtime_context().get_node_id()}.{os.getpid()}"
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        answers = super().__call__(table)
+        if self._told:
+            with open(self._told, "ab") as file:
+                file.write(b".")
+        return answers
 
 
-def score(model: str, images: str, out: str, workers: int, column: str | None = None) -> None:
+def score(model: str, images: str, out: str, workers: int, column: str | None = None, told: str | None = None) -> None:
     """Answer the rows of a Parquet file, or of a folder of them, with so many workers of the cluster that Ray is in."""
     import ray.data
 
     rows = ray.data.read_parquet(images)
+    rows = rows.repartition(target_num_rows_per_block=4 * BATCH)  # small files would be one block, for one worker
     answers = rows.map_batches(
         Answers,
-        fn_constructor_args=(model, column),
+        fn_constructor_args=(model, column, told),
         batch_format="pyarrow",
-        batch_size=4096,
+        batch_size=BATCH,
         num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
+        compute=ray.data.ActorPoolStrategy(size=workers),
     )
     answers.write_parquet(out)
 
 
-def make_digits(count: int, file: Path) -> None:
-    """So many rows of the test digits, with a number each."""
+def make_digits(count: int, folder: Path) -> None:
+    """So many rows of the test digits, with a number each, in files of 20,000."""
     import numpy as np
 
     from binarynet.data import load_split
 
     digits = load_split("digits", "test").images.reshape(-1, 64)
     kind = pa.schema([("id", pa.int64()), ("image", pa.binary(64))])
-    with pq.ParquetWriter(file, kind) as writer:
-        for first in range(0, count, 20_000):
-            numbers = np.arange(first, min(first + 20_000, count))
-            buffers = [None, pa.py_buffer(digits[numbers % len(digits)].tobytes())]
-            column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(64), len(numbers), buffers)
-            writer.write_table(pa.table({"id": numbers, "image": column}, schema=kind))
+    folder.mkdir()
+    for first in range(0, count, 20_000):
+        numbers = np.arange(first, min(first + 20_000, count))
+        buffers = [None, pa.py_buffer(digits[numbers % len(digits)].tobytes())]
+        column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(64), len(numbers), buffers)
+        pq.write_table(pa.table({"id": numbers, "image": column}, schema=kind), folder / f"{first:09}.parquet")
 
 
 def counted(out: Path, count: int) -> tuple[int, int, int]:
@@ -88,34 +101,40 @@ def demo(count: int, kill: bool) -> int:
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    # Each could do all alone: two workers, and a core that reads and writes for them.
+    nodes = [cluster.add_node(num_cpus=3) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
-    written: list[int] = []
+    answered: list[int] = []
 
-    def killer(out: Path) -> None:
-        while not any(out.rglob("*.parquet")):  # both work, and some answers are written
+    def killer(told: Path) -> None:
+        """Kills the second node once both have answered, and a fifth is done."""
+        while True:
+            batches = {file.name.partition(".")[0]: file.stat().st_size for file in told.iterdir()}
+            if len(batches) == 2 and sum(batches.values()) * BATCH > count / 5:
+                break
             if stop.wait(0.02):
                 return
-        written.append(sum(pq.read_metadata(file).num_rows for file in out.rglob("*.parquet")))
+        answered.append(sum(batches.values()) * BATCH)
         cluster.remove_node(nodes[1], allow_graceful=False)
 
     stop = threading.Event()
     with tempfile.TemporaryDirectory() as folder:
-        images, out = Path(folder) / "images.parquet", Path(folder) / "out"
+        images, out, told = (Path(folder) / name for name in ("images", "out", "told"))
+        told.mkdir()
         make_digits(count, images)
-        thread = threading.Thread(target=killer, args=(out,), daemon=True)
+        thread = threading.Thread(target=killer, args=(told,), daemon=True)
         if kill:
             thread.start()
         begin = time.monotonic()
-        score("digits", str(images), str(out), workers=2)
+        score("digits", str(images), str(out), workers=2, told=str(told))
         seconds = time.monotonic() - begin
         stop.set()
         lost, twice, wrong = counted(out, count)
     ray.shutdown()
     cluster.shutdown()
-    fate = f"one of two nodes killed when {written[0]:,} were written" if written else "no node was killed"
+    fate = f"one of two nodes killed when {answered[0]:,} were answered" if answered else "no node was killed"
     print(f"{count:,} images in {seconds:.0f} s, {fate}: {lost} lost, {twice} twice, {wrong} wrong")
-    return int(bool(lost or twice or wrong or (kill and not written)))
+    return int(bool(lost or twice or wrong or (kill and not answered)))
 
 
 def main() -> Any:
