@@ -11,7 +11,7 @@
 # make wasm             the engine as WebAssembly, put into the npm package (docs/browser.md)
 # make check-wasm       the native tests and the reader's as WebAssembly, in node
 # make web-check        the npm package and the page in node and Chromium: every test image, sizes, ratios
-# make scale-check      Ray over two nodes, one killed on the way: 10⁶ images, none lost, none twice (docs/scale.md)
+# make scale-check      Ray with two workers, one killed on the way: 10⁶ images, none lost, none twice (docs/scale.md)
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
 # make check-clang      the native tests as Clang compiles them
 # make check-gpu-tiles  every tile of every GPU kernel compiled for sm_80 and sm_90a, none of which spills; no GPU needed

@@ -7,14 +7,15 @@ had begun is done again: Ray keeps the answers of a task only when all of it is 
 
     python examples/score_with_ray.py --demo 1000000
 
-makes so many digits, starts a cluster of two nodes on this machine, kills one of them on the way, and counts: rows
-lost, rows twice, answers that differ from those of one process.
+makes so many digits, starts two workers on this machine, kills one of them on the way, and counts: rows lost, rows
+twice, answers that differ from those of one process.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -31,13 +32,11 @@ BATCH = 4096  # rows
 
 
 class Answers(Scorer):
-    """A worker's: one core, one thread. ``told``: a folder where it notes each batch, by node (for the demo)."""
+    """A worker's: one core, one thread. ``told``: a folder where it notes each batch (for the demo)."""
 
     def __init__(self, model: str, column: str | None = None, told: str | None = None) -> None:
-        import ray
-
         super().__init__(model, column, threads=1)
-        self._told = told and Path(told) / f"{ray.get_runtime_context().get_node_id()}.{os.getpid()}"
+        self._told = told and Path(told) / str(os.getpid())
 
     def __call__(self, table: pa.Table) -> pa.Table:
         answers = super().__call__(table)
@@ -96,44 +95,41 @@ def counted(out: Path, count: int) -> tuple[int, int, int]:
 
 
 def demo(count: int, kill: bool) -> int:
-    """The cluster of two nodes, one of which is killed while it works."""
+    """Two workers, one of which is killed while it works."""
     import ray
-    from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    # Each could do all alone: two workers, and a core that reads and writes for them.
-    nodes = [cluster.add_node(num_cpus=3) for _ in range(2)]
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
     answered: list[int] = []
+    stop = threading.Event()
 
     def killer(told: Path) -> None:
-        """Kills the second node once both have answered, and a fifth is done."""
+        """Kills one worker once both have answered, and a fifth is done."""
         while True:
-            batches = {file.name.partition(".")[0]: file.stat().st_size for file in told.iterdir()}
+            batches = {int(file.name): file.stat().st_size for file in told.iterdir()}
             if len(batches) == 2 and sum(batches.values()) * BATCH > count / 5:
                 break
             if stop.wait(0.02):
                 return
+        os.kill(min(batches), signal.SIGKILL)
         answered.append(sum(batches.values()) * BATCH)
-        cluster.remove_node(nodes[1], allow_graceful=False)
 
-    stop = threading.Event()
+    ray.init(
+        address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error"
+    )  # two read and write
     with tempfile.TemporaryDirectory() as folder:
         images, out, told = (Path(folder) / name for name in ("images", "out", "told"))
         told.mkdir()
         make_digits(count, images)
-        thread = threading.Thread(target=killer, args=(told,), daemon=True)
         if kill:
-            thread.start()
+            threading.Thread(target=killer, args=(told,), daemon=True).start()
         begin = time.monotonic()
         score("digits", str(images), str(out), workers=2, told=str(told))
         seconds = time.monotonic() - begin
         stop.set()
         lost, twice, wrong = counted(out, count)
+        workers = len(list(told.iterdir()))
     ray.shutdown()
-    cluster.shutdown()
-    fate = f"one of two nodes killed when {answered[0]:,} were answered" if answered else "no node was killed"
-    print(f"{count:,} images in {seconds:.0f} s, {fate}: {lost} lost, {twice} twice, {wrong} wrong")
+    fate = f"one of two workers killed when about {answered[0]:,} were answered" if answered else "no worker was killed"
+    print(f"{count:,} images in {seconds:.0f} s, {fate}, {workers} in all: {lost} lost, {twice} twice, {wrong} wrong")
     return int(bool(lost or twice or wrong or (kill and not answered)))
 
 
