@@ -8,6 +8,10 @@
 # make docs-version     the site as this version's, in the local branch gh-pages beside those of before; nothing is pushed
 # make check-isa        every instruction set of this machine, and those of AArch64 under emulation, with ==
 # make check-arm        those of AArch64 alone
+# make wasm             the engine as WebAssembly, put into the npm package (docs/browser.md)
+# make check-wasm       the native tests and the reader's as WebAssembly, in node
+# make web-check        the npm package and the page in node and Chromium: every test image, sizes, ratios
+# make scale-check      Ray with two workers, one killed on the way: 10⁶ images, none lost, none twice (docs/scale.md)
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
 # make check-clang      the native tests as Clang compiles them
 # make check-gpu-tiles  every tile of every GPU kernel compiled for sm_80 and sm_90a, none of which spills; no GPU needed
@@ -24,7 +28,7 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test papers docs docs-version lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
+.PHONY: wasm check-wasm web-check scale-check demo test papers docs docs-version lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
 	check-clang check-gpu-tiles gpu-check fuzz fuzz-sanitized clean
 
 demo: $(VENV)/installed
@@ -123,6 +127,32 @@ else
 	QEMU_CPU=cortex-a53 $(call ctest,aarch64) -j 2
 	QEMU_CPU=cortex-a76 $(call ctest,aarch64) -j 2
 endif
+
+WASM_MISSING := $(LIBRARY_MISSING) $(call missing,emcc:emscripten node:nodejs)
+PACKED := src/binarynet/web/npm/binarynet.wasm
+wasm check-wasm: $(VENV)/installed
+ifneq ($(strip $(WASM_MISSING)),)
+	@echo "$@: 1 skipped: $(strip $(WASM_MISSING))"
+else
+	@mkdir -p build
+	$(call configure,wasm,-DBINARYNET_LIBRARY=ON --toolchain native/toolchains/wasm32.cmake)
+	$(BIN)/cmake --build build/wasm --target binarynet_wasm
+	$(if $(filter wasm,$@),install -m 644 build/wasm/binarynet.wasm $(PACKED))
+	$(if $(filter check-wasm,$@),$(BIN)/cmake --build build/wasm --target kernels_test network_test library_test reader_pipe)
+	$(if $(filter check-wasm,$@),$(call ctest,wasm) -R 'kernels_test|network_test|library_test')
+	$(if $(filter check-wasm,$@),printf '#!/bin/sh\nexec node --no-experimental-fetch "$$0.js"\n' >build/wasm/reader_pipe && chmod +x build/wasm/reader_pipe)
+	$(if $(filter check-wasm,$@),BINARYNET_READER=build/wasm/reader_pipe $(BIN)/python -m pytest -q tests/library/test_reader.py)
+endif
+
+web-check: $(VENV)/installed check-wasm
+	$(BIN)/python -m pytest -q tests/web
+	$(BIN)/python -m tests.web
+
+# Ray is large, and nothing else needs it: it comes for this alone.
+IMAGES ?= 1000000
+scale-check: $(VENV)/installed
+	$(BIN)/pip install -q -c constraints.txt 'ray[data]' || echo "scale-check: 1 skipped: no ray for this Python"
+	! $(BIN)/python -c 'import ray' || RAY_DATA_DISABLE_PROGRESS_BARS=1 $(BIN)/python examples/score_with_ray.py --demo $(IMAGES)
 
 CLANG_MISSING := $(DOCTEST_MISSING) $(call missing,clang++:clang)
 check-clang: $(VENV)/installed

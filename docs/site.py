@@ -73,6 +73,13 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     return LINK.sub(rewritten, markdown)
 
 
+def on_post_build(config: Any) -> None:
+    """The page of ``binarynet play``, which is files alone (docs/browser.md)."""
+    from binarynet.web import copy
+
+    copy(Path(config["site_dir"]) / "play")
+
+
 def _normal(path: Path) -> str | None:
     """A path below docs/ without ``..``; None for one that leads out of it."""
     parts: list[str] = []

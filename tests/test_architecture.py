@@ -47,6 +47,9 @@ MAY_IMPORT = {
         "recipes",
         "train",
     },
+    "web": {"errors", "atomic", "models"},
+    "serve": {"errors", "graph", "runtime"},
+    "scale": {"errors", "atomic", "data", "format", "graph", "models", "runtime"},
     "cli": None,  # all
     "__init__": {"errors", "graph", "format", "runtime"},
 }
@@ -66,6 +69,9 @@ TORCH_FREE = {
     "export",
 } | {
     "importer",
+    "web",
+    "serve",
+    "scale",
     "__init__",
 }
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -14,7 +14,11 @@ namespace binarynet {
 // quota). Throws std::invalid_argument if a variable is set to something that is not a positive number.
 int default_threads();
 
+#if defined(__wasm__) && !defined(__EMSCRIPTEN_PTHREADS__)
+constexpr int kMaxThreads = 1;  // a module has the thread that calls it
+#else
 constexpr int kMaxThreads = 255;
+#endif
 
 // task(context, index, slot): index in [0, count), slot in [0, threads); no two tasks run in one slot at a
 // time.

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <memory>
 #include <new>
+#include <set>
 #include <stdexcept>
 
 #include "kernels/dispatch.h"
@@ -87,6 +88,9 @@ binarynet::Limits limits(const bnn_options& options) {
     if (options.most_values) most.values = options.most_values;
     if (options.most_macs) most.macs = options.most_macs;
     if (options.most_memory) most.memory = options.most_memory;
+    most.values =
+        std::min<uint64_t>(most.values, SIZE_MAX / 2);  // what addresses reach: 32 bits in WebAssembly
+    most.memory = std::min<uint64_t>(most.memory, SIZE_MAX / 2);
     return most;
 }
 
@@ -114,9 +118,27 @@ bnn_value describe(const binarynet::ValueType& type, const std::string& encoding
     return value;
 }
 
+// The graph that ends in another op: that one, and what it is made of.
+void end_in(binarynet::Graph& graph, const std::string& name) {
+    std::set<std::string> needed{name};
+    std::vector<binarynet::Op> ops;
+    for (auto op = graph.ops.rbegin(); op != graph.ops.rend(); ++op) {
+        if (!needed.count(op->name)) continue;
+        needed.insert(op->sources.begin(), op->sources.end());
+        ops.insert(ops.begin(), *op);
+    }
+    if (ops.empty())
+        throw Fault(BNN_ARGUMENT, "options: output: no op is called " + binarynet::in_quotes(name));
+    if (ops.size() == 1)
+        throw Fault(BNN_ARGUMENT, "options: output: " + binarynet::in_quotes(name) + " is the input itself");
+    if (name != graph.ops.back().name) graph.meta.erase("classes");  // they name the numbers of the last
+    graph.ops = std::move(ops);
+}
+
 std::unique_ptr<bnn_model> make(const uint8_t* bytes, size_t count, const bnn_options& options) {
     if (options.sha256) check_whole(bytes, count, options.sha256);
-    const binarynet::Model read = binarynet::read_model(bytes, count, limits(options));
+    binarynet::Model read = binarynet::read_model(bytes, count, limits(options));
+    if (options.output) end_in(read.graph, options.output);
     auto model = std::make_unique<bnn_model>();
     model->network = std::make_unique<binarynet::Network>(options.isa ? options.isa : "", options.threads,
                                                           options.kernel ? options.kernel : "");

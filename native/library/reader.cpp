@@ -63,7 +63,8 @@ std::array<Pair, 2> pairs(const Json& value, const std::string& where) {
 
 // Type and shape of a tensor that holds `shape` values of an encoding, and the bits behind the last of a row.
 void check_words(const Tensor& tensor, const Sizes& shape, const Encoding& code, const std::string& where) {
-    if (shape.empty() || !all_positive(shape) || product(shape) >= uint64_t{1} << 40)
+    constexpr uint64_t kMost = std::min<uint64_t>(uint64_t{1} << 40, SIZE_MAX / 2);
+    if (shape.empty() || !all_positive(shape) || product(shape) >= kMost)
         refuse_tensor(where, "shape " + shown(shape) + " needs positive sizes");
     if (code.is_float()) {
         if (tensor.type != Tensor::f32 || tensor.shape != shape)

@@ -21,6 +21,7 @@ class Options(ctypes.Structure):
         ("most_values", c_uint64),
         ("most_macs", c_uint64),
         ("most_memory", c_uint64),
+        ("output", c_char_p),
     )
 
     def __init__(self, **given: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,8 @@ KINDS = ("ok", "safetensors", "json", "version", "checksum", "fields", "tensors"
 
 @pytest.fixture(scope="module")
 def pipe() -> Iterator[Pipe]:
-    opened = Pipe(built() / "reader_pipe")
+    program = os.environ.get("BINARYNET_READER")  # another build of it: as WebAssembly, make check-wasm
+    opened = Pipe(Path(program).resolve() if program else built() / "reader_pipe")
     yield opened
     opened.close()
 

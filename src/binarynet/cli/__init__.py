@@ -1,4 +1,4 @@
-"""The command line: ``demo data recipes new train eval lower inspect report run export import bench doctor …``."""
+"""The command line: ``demo data recipes new train eval lower inspect report run serve play export …``."""
 
 from binarynet.cli.main import main
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from math import prod
 from pathlib import Path
 from typing import Literal, cast
 
-from binarynet.data.crops import Crops
+from binarynet.data import shown
 from binarynet.data.dataset import Split
-from binarynet.data.pictures import Background
+from binarynet.data.shown import Shape
 from binarynet.data.text import Tokens
 from binarynet.errors import InputError
 from binarynet.graph import Graph
-
-Shape = tuple[int, int, int]
 
 
 def parse_shape(text: str | None) -> Shape | None:
@@ -31,26 +28,7 @@ def parse_shape(text: str | None) -> Shape | None:
 
 def shape_of(graph: Graph) -> Shape | None:
     """(channels, height, width) of the images that a model learnt from; None if a flat input's file does not say."""
-    shape = graph.input.shape
-    if len(shape) == 3:
-        return shape[2], shape[0], shape[1]
-    said = re.fullmatch(r"(\d{1,5})x(\d{1,5})x(\d{1,5})", graph.meta.get("shape", ""))
-    found = tuple(map(int, said.groups())) if said else ()
-    return cast(Shape, found) if found and prod(found) == prod(shape) else None
-
-
-def background_of(graph: Graph) -> Background | None:
-    """What transparent places showed in the pictures that a model learnt from, if its file says so."""
-    said = graph.meta.get("background")
-    return cast(Background, said) if said in ("black", "white") else None
-
-
-def crops_of(graph: Graph) -> Crops | None:
-    """How photographs were cut for a model that learnt from such, if its file says so and its images are squares."""
-    said, shape = graph.meta.get("resize", ""), shape_of(graph)
-    if shape is None or shape[0] != 3 or shape[1] != shape[2] or not re.fullmatch(r"\d{1,5}", said):
-        return None
-    return Crops(shape[1], int(said)) if int(said) >= shape[1] else None
+    return shown.shape_of(graph.input.shape, graph.meta)
 
 
 def text_of(graph: Graph) -> Tokens | None:
@@ -84,9 +62,9 @@ def split_of(graph: Graph, data: str, split: str, data_dir: Path | None) -> Spli
         which,
         data_dir,
         shape=shape_of(graph),
-        background=background_of(graph),
+        background=shown.background_of(graph.meta),
         classes=graph.classes or None,
-        crops=crops_of(graph),
+        crops=shown.crops_of(graph.input.shape, graph.meta),
         text=text_of(graph),
     )
 

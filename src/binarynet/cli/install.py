@@ -16,6 +16,9 @@ _EXTRAS = {
     "jinja2": "report",
     "optuna": "sweep",
     "huggingface_hub": "hub",
+    "litserve": "serve",
+    "prometheus_client": "serve",
+    "pyarrow": "scale",
 }
 
 TORCH = (

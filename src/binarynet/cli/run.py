@@ -15,12 +15,12 @@ import typer
 from numpy.typing import NDArray
 
 from binarynet.cli.app import app
-from binarynet.cli.images import Shape, background_of, crops_of, shape_of
+from binarynet.cli.many import check, is_many, run_many
 from binarynet.cli.options import Background, Isa, ModelFile, Threads
 from binarynet.cli.printing import fail
-from binarynet.data.crops import Crops
-from binarynet.data.pictures import open_picture, read_picture
+from binarynet.data.shown import Shown
 from binarynet.errors import DataError, InputError, printable
+from binarynet.graph import Graph
 
 _PIECE = 4 << 20  # bytes of images that are read, answered and printed at a time
 _MOST = 4096  # images
@@ -38,10 +38,24 @@ class _Piece(NamedTuple):
 @app.command()
 def run(
     file: ModelFile,
-    inputs: Annotated[list[Path], typer.Argument(metavar="FILE…", help=".npy arrays or picture files.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help=".npy arrays, pictures, folders, Parquet, or -.")
+    ],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a line for each image, with its logits.")
     ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the answers of a folder, Parquet or a stream into a folder of Parquet files; a run that was "
+            "stopped goes on there.",
+            metavar="DIR",
+            show_default="a line an image",
+        ),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Of Parquet: where the images are.", show_default="found by its name and type")
+    ] = None,
     background: Background = None,
     engine: Annotated[
         str | None,
@@ -57,18 +71,22 @@ def run(
 
     A picture is brought to the size and colours that the model takes; what that changed stands behind its class.
     A file that cannot be read is named on standard error, the others are answered, and the exit code is 2.
+    Folders, Parquet files and - (an Arrow stream or a .npy array on standard input) are read a few megabytes at a time.
     """
     from binarynet.format import load
     from binarynet.runtime import Session
 
+    check(inputs, out, column)
     graph = load(file)
     session = Session(graph, engine=engine, device=device, isa=isa, threads=threads)
-    background = background or background_of(graph)
     code = 0
     for path in inputs:
         first = 0
         try:
-            for piece in _pieces(path, session.input_shape, shape_of(graph), background, crops_of(graph)):
+            if is_many(path):
+                code = max(code, run_many(session, path, out, column, background, as_json))
+                continue
+            for piece in _pieces(path, graph, background):
                 first = piece.first
                 _show(path, piece, session.run(piece.images), session.classes, as_json)
         except (InputError, DataError) as error:
@@ -103,22 +121,12 @@ def _show(
     print("\n".join(lines), file=sys.stdout, flush=True)
 
 
-def _pieces(
-    path: Path,
-    shape: tuple[int, ...],
-    picture: Shape | None,
-    background: Literal["black", "white"] | None,
-    crops: Crops | None,
-) -> Iterator[_Piece]:
+def _pieces(path: Path, graph: Graph, background: Literal["black", "white"] | None) -> Iterator[_Piece]:
     """The images of a file: a picture as one, a .npy array (one image, or a batch) a piece at a time."""
     if path.suffix == ".npy":
-        yield from parts(path, shape)
-    elif crops is not None:
-        photograph, notes = open_picture(path, background)
-        yield _Piece(crops.evaluation(photograph)[None], 0, 1, notes)
+        yield from parts(path, graph.input.shape)
     else:
-        channels, height, width = picture or _square(shape[0])
-        pixels, notes = read_picture(path, height, width, channels, background)
+        pixels, notes = Shown.to(graph.input.shape, graph.meta, background).read(path)
         yield _Piece(pixels, 0, 1, notes)
 
 
@@ -164,12 +172,3 @@ def _is_one(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
         alone = [(height, width, channels), (channels, height, width), (prod(shape),)]
         return found in alone or (channels == 1 and found == (height, width))
     return prod(found) == shape[0] and (len(found) == 1 or found[0] != 1)
-
-
-def _square(features: int) -> Shape:
-    """The image a flat input stands for: square and grey, or square and RGB."""
-    for channels in (1, 3):
-        side = round((features / channels) ** 0.5)
-        if side * side * channels == features:
-            return channels, side, side
-    raise InputError(f"the model takes {features} features, which is no square picture; pass a .npy array")

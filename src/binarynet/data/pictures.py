@@ -39,18 +39,23 @@ _ORIENTATION = 0x0112  # of the tags of EXIF
 
 
 def read_picture(
-    path: Path, height: int, width: int, channels: int, background: Background | None = None
+    path: Path,
+    height: int,
+    width: int,
+    channels: int,
+    background: Background | None = None,
+    content: bytes | None = None,
 ) -> tuple[NDArray[np.uint8], Notes]:
     """A picture as (1, channels, height, width) uint8, and what was done to it that may change an answer.
 
     channels: 1 (grey) or 3 (red, green, blue). background: what transparent places show; None takes black or white,
-    whichever the ink stands out from.
+    whichever the ink stands out from. content: the file's bytes, where they are at hand; ``path`` is what it is called.
 
     Raises `InputError` for a file that is no picture of `FORMATS`, is damaged, or does not say what it shows.
     """
     if channels not in (1, 3):
         raise InputError(f"{path}: the model takes {channels} channels; a picture has 1 or 3. Pass a .npy array.")
-    picture, notes = open_picture(path, background)
+    picture, notes = open_picture(path, background, content)
     return as_pixels(picture, height, width, channels, notes), notes
 
 
@@ -63,6 +68,8 @@ def open_picture(path: Path, background: Background | None = None, content: byte
     _import()
     if content is None:
         _check_file(path)
+    elif not content:
+        raise InputError(f"{path} is empty: it holds 0 bytes")
     notes: Notes = []
     picture, kind = _open(path, notes, content)
     return _plain(picture, kind, path, background, notes), notes
