@@ -56,8 +56,7 @@ typedef struct bnn_options {
     /* The most that the file may ask for; 0: BINARYNET_LIMITS, else the defaults of docs/format.md. */
     uint64_t most_ops, most_values, most_macs, most_memory;
 } bnn_options;
-#define BNN_OPTIONS \
-    { sizeof(bnn_options), NULL, NULL, 0, NULL, 0, 0, 0, 0 }
+#define BNN_OPTIONS {sizeof(bnn_options), NULL, NULL, 0, NULL, 0, 0, 0, 0}
 
 typedef struct bnn_model bnn_model;
 
