@@ -20,7 +20,7 @@ import torch
 from binarynet import recipes
 from binarynet.cli.printing import console, human_bytes
 from binarynet.cli.table import Table
-from binarynet.errors import LoweringError
+from binarynet.errors import LoweringError, run_script
 from binarynet.format import from_bytes, to_bytes
 from binarynet.lower import lower
 from binarynet.recipes.imagenet import CLASSES
@@ -80,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -26,6 +25,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from binarynet.errors import run_script
 from binarynet.scale import Scorer
 
 BATCH = 4096  # rows
@@ -154,4 +154,4 @@ def main() -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

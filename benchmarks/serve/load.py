@@ -25,6 +25,7 @@ import numpy as np
 
 from binarynet.bench import machine
 from binarynet.data import load_split
+from binarynet.errors import run_script
 from binarynet.format import load
 from binarynet.graph import interpret
 from binarynet.models import find
@@ -104,4 +105,4 @@ def run(options: argparse.Namespace, port: int, folder: Path, images: np.ndarray
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from binarynet.errors import run_script
 from binarynet.format import load
 from binarynet.graph import Graph
 from binarynet.graph.ir import Affine, Conv2d, Flatten, Linear, MaxPool2d, Threshold
@@ -62,4 +63,4 @@ def float_net(graph: Graph) -> onnx.ModelProto:
 
 
 if __name__ == "__main__":
-    onnx.save(float_net(load(sys.argv[1])), sys.argv[2])
+    run_script(lambda: onnx.save(float_net(load(sys.argv[1])), sys.argv[2]))

@@ -55,12 +55,10 @@ typedef struct bnn_options {
     const char* sha256; /* 64 hexadecimal digits: the one file that is meant; NULL: any */
     /* The most that the file may ask for; 0: BINARYNET_LIMITS, else the defaults of docs/format.md. */
     uint64_t most_ops, most_values, most_macs, most_memory;
-    /* The op whose value is the answer, by name: what a layer inside sees. NULL: the last, as the file says.
-     */
+    /* The op whose value is the answer, by name: what a layer inside sees. NULL: as the file says. */
     const char* output;
 } bnn_options;
-#define BNN_OPTIONS \
-    { sizeof(bnn_options), NULL, NULL, 0, NULL, 0, 0, 0, 0, NULL }
+#define BNN_OPTIONS {sizeof(bnn_options), NULL, NULL, 0, NULL, 0, 0, 0, 0, NULL}
 
 typedef struct bnn_model bnn_model;
 

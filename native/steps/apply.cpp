@@ -22,7 +22,7 @@ class ApplyStep final : public RowStep {
     }
     Work work(const Frame& frame) const override {
         Work work = elementwise(frame, rows() * width());
-        work[Work::elements] *= 16;  // operations in a row
+        work[Work::elements] *= Function::elements;
         return work;
     }
     std::string kernel(const Frame&) const override { return Function::name; }

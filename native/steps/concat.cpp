@@ -28,8 +28,8 @@ class ConcatStep final : public Step {
             numbers<uint32_t>(frame);
     }
     Work work(const Frame& frame) const override {
-        const size_t each =
-            to_.store == Value::bits ? to_.row_words() + 2 * parts_.size() : to_.channels / 4 + 1;
+        const size_t each = to_.store == Value::bits ? to_.row_words() + 2 * parts_.size()
+                                                     : to_.channels / 2 + 6 * parts_.size();
         return {Work::elements, double(frame.images) * double(to_.pixels() * each)};
     }
     std::string kernel(const Frame&) const override { return "concat"; }

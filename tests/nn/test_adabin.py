@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,8 @@ from binarynet.fold.pairs import _border, pairs
 from binarynet.graph import Graph
 from binarynet.graph.ir import Conv2d, Linear, window_output
 from binarynet.lower import lower
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput
-from binarynet.nn.quantizers import AdaBinActivation, AdaBinWeight, Quantizer, SteSign
+from binarynet.nn import BinaryConv1d, BinaryConv2d, BinaryLinear, ByteInput
+from binarynet.nn.quantizers import AdaBinActivation, AdaBinWeight, DorefaActivation, Quantizer, SteSign
 from binarynet.runtime import Session
 
 
@@ -121,6 +123,96 @@ def assert_equal(model: nn.Module, shape: tuple[int, ...], images: int = 200) ->
 def test_networks_of_pairs_lower_exactly(weight: type[Quantizer], beta: float, conv: dict[str, int]) -> None:
     graph = assert_equal(net(weight(), activation(0.7, beta), **conv), (3, 5, 6))
     assert all(op.weight_encoding == "b1" for op in graph.ops if isinstance(op, Conv2d | Linear))
+
+
+class Function(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def each(*numbers: float) -> Tensor:
+    return torch.tensor(numbers).reshape(-1, 1, 1)
+
+
+UNITS, CENTRES = each(1, 2, 3, 0.5, 0.25, 0.7), each(0.1, 0, -0.3, 0.2, 1, 0.5)
+# What is read, and the layer that reads it: 0 is put around codes that have none.
+BORDERS: dict[str, Callable[[], list[nn.Module]]] = {
+    "padded before": lambda: [
+        activation(0.7, -0.31),
+        nn.ZeroPad2d((1, 2, 0, 1)),
+        BinaryConv2d(6, 5, 3, padding=1, weight_quantizer="adabin_weight"),
+    ],
+    "padded with a code": lambda: [
+        activation(0.5, 0.5),
+        Function(lambda x: nn.functional.pad(x, (1, 1, 1, 1), value=1.0)),
+        BinaryConv2d(6, 5, 3, weight_quantizer="adabin_weight"),
+    ],
+    "two bits moved aside": lambda: [
+        DorefaActivation(2),
+        Function(lambda x: x - 0.2),
+        BinaryConv2d(6, 5, 3, padding=1),
+    ],
+    "three bits, ternary weights": lambda: [
+        DorefaActivation(3),
+        Function(lambda x: x * 3 + 0.1),
+        BinaryConv2d(6, 5, 3, padding=1, weight_quantizer="twn"),
+    ],
+    "a unit and a centre of each channel": lambda: [
+        DorefaActivation(2),
+        Function(lambda x: x * UNITS + CENTRES),
+        BinaryConv2d(6, 12, 3, padding=1, groups=6, weight_quantizer="adabin_weight"),
+    ],
+    "other numbers outside": lambda: [
+        BinaryConv2d(6, 5, 3, padding=1, pad_value=1, input_quantizer="ste_sign", weight_quantizer="adabin_weight")
+    ],
+}
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_a_zero_between_two_codes_is_exact_whoever_pads(border: str) -> None:
+    torch.manual_seed(8)
+    middle = BORDERS[border]()
+    out = middle[-1].out_channels
+    layers = [
+        BinaryConv2d(3, 6, 3, padding=1, input_quantizer=ByteInput()),
+        nn.BatchNorm2d(6),
+        *middle,
+        nn.BatchNorm2d(out),
+        BinaryConv2d(out, 3, 1, input_quantizer="ste_sign"),
+    ]
+    model = nn.Sequential(*layers).eval()
+    with torch.no_grad():
+        for norm, spread in ((layers[1], 500.0), (layers[-2], 3.0)):
+            norm.running_mean.uniform_(-spread, spread)
+            norm.running_var.uniform_(spread, spread**2)
+            norm.weight.normal_()
+            norm.bias.normal_()
+    assert_equal(model, (3, 6, 7))
+
+
+def test_rows_of_pairs_lower_exactly() -> None:
+    torch.manual_seed(9)
+    model = nn.Sequential(
+        BinaryConv1d(2, 6, 3, padding=1, input_quantizer=ByteInput()),
+        nn.BatchNorm1d(6),
+        BinaryConv1d(
+            6, 5, 5, stride=2, padding=2, input_quantizer=activation(0.7, -0.31), weight_quantizer="adabin_weight"
+        ),
+        nn.BatchNorm1d(5),
+        BinaryConv1d(5, 3, 3, padding=1, input_quantizer="ste_sign"),
+    ).eval()
+    with torch.no_grad():
+        model[1].running_var.fill_(9e4)
+        model[3].running_mean.uniform_(-3, 3)
+    graph = lower(model, (2, 11))
+    x = torch.randint(0, 256, (200, 2, 11), dtype=torch.uint8)
+    with torch.no_grad():
+        wanted = model(x).numpy()
+    np.testing.assert_array_equal(Session(graph).run(x.numpy(), layout="nchw")[:, :, 0], wanted)
 
 
 def test_dense_layers_of_pairs_lower_exactly() -> None:
