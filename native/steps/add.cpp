@@ -16,8 +16,9 @@ class JoinStep final : public RowStep {
     void apply(const Frame&, const void* in, const void* beside, void* out, size_t count) const override {
         const T *left = static_cast<const T*>(in), *right = static_cast<const T*>(beside);
         T* made = static_cast<T*>(out);
+        const size_t numbers = count * width();
         EACH_BY_ITSELF
-        for (size_t i = 0; i < count * width(); ++i) made[i] = join(left[i], right[i]);
+        for (size_t i = 0; i < numbers; ++i) made[i] = join(left[i], right[i]);
     }
     Work work(const Frame& frame) const override { return elementwise(frame, numbers_); }
     std::string kernel(const Frame&) const override { return std::is_same_v<T, float> ? "float32" : "int32"; }

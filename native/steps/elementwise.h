@@ -6,6 +6,7 @@
 // Before a loop whose out may be its in: number i of out depends on number i of in alone, so several may be
 // computed at a time. A compiler that has to find out takes them one by one where both are the same memory.
 #if defined(__clang__)
+#pragma clang diagnostic ignored "-Wpass-failed"  // a build with sanitizers may well leave it undone
 #define EACH_BY_ITSELF _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define EACH_BY_ITSELF _Pragma("GCC ivdep")

@@ -16,8 +16,9 @@ class ReluStep final : public RowStep {
     void apply(const Frame&, const void* in, const void*, void* out, size_t count) const override {
         const T* x = static_cast<const T*>(in);
         T* y = static_cast<T*>(out);
+        const size_t numbers = count * width();
         EACH_BY_ITSELF
-        for (size_t i = 0; i < count * width(); ++i) y[i] = x[i] < 0 ? 0 : x[i];  // NaN stays NaN
+        for (size_t i = 0; i < numbers; ++i) y[i] = x[i] < 0 ? 0 : x[i];  // NaN stays NaN
     }
     Work work(const Frame& frame) const override { return elementwise(frame, numbers_); }
     std::string kernel(const Frame&) const override { return std::is_same_v<T, float> ? "float32" : "int32"; }
