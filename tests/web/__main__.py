@@ -102,8 +102,8 @@ def in_chromium(name: str, codes: np.ndarray, expected: np.ndarray, pictures: bo
 
 def shoot(chrome: Any, address: str) -> None:
     for name, width, height, scheme in (
-        ("play-wide", 1100, 1150, "light"),
-        ("play-dark", 1100, 1150, "dark"),
+        ("play-wide", 1100, 1700, "light"),
+        ("play-dark", 1100, 1700, "dark"),
         ("play-narrow", 360, 1500, "light"),
     ):
         with browser.page(chrome, address, width, height, color_scheme=scheme) as page:
