@@ -1,4 +1,3 @@
-#include <bit>
 #include <cstdint>
 
 #include "elementwise.h"
@@ -8,6 +7,15 @@
 namespace binarynet {
 
 namespace {
+
+// std::bit_cast, which the C++ library of Emscripten 3.1.6 has not, nor that of GCC 10.
+template <typename To, typename From>
+inline To as(From from) {
+    static_assert(sizeof(To) == sizeof(From));
+    To to;
+    __builtin_memcpy(&to, &from, sizeof to);
+    return to;
+}
 
 class PReluStep final : public RowStep {
  public:
@@ -26,8 +34,7 @@ class PReluStep final : public RowStep {
                 // Chosen by bits: for a ?: GCC jumps, and where signs are random half of the jumps are
                 // foreseen.
                 const uint32_t rises = -static_cast<uint32_t>(straight >= 0);
-                y[c] = std::bit_cast<float>((std::bit_cast<uint32_t>(straight) & rises) |
-                                            (std::bit_cast<uint32_t>(bent) & ~rises));
+                y[c] = as<float>((as<uint32_t>(straight) & rises) | (as<uint32_t>(bent) & ~rises));
             }
         }
     }
