@@ -120,6 +120,27 @@ def test_many_models_come_and_go_and_the_memory_is_given_back(node: Node, tmp_pa
     assert len(set(json.loads(done.stdout))) == 1
 
 
+def test_several_answers_have_names_and_shapes() -> None:
+    code = """
+        import { readFileSync } from "node:fs";
+        const { load } = await import(process.argv[1]);
+        for (const file of process.argv.slice(2)) {
+            const { answers, output } = await load(readFileSync(file));
+            console.log(JSON.stringify([answers.map(({ name, shape }) => [name, shape]), output.shape]));
+        }
+    """
+    files = [CORPUS / "ok" / "several.bnn", find("digits")]
+    given = [(WASM.parent / "index.js").as_uri(), *map(str, files)]
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", code, *given], capture_output=True, text=True, check=False
+    )
+    assert not done.returncode, done.stderr[-2000:]
+    for line, file in zip(done.stdout.splitlines(), files, strict=True):
+        answers, whole = json.loads(line)
+        assert dict(answers) == {name: list(shape) for name, shape in binarynet.load(file).outputs.items()}
+        assert sum(np.prod(shape) for _, shape in answers) == np.prod(whole)
+
+
 def test_the_package_is_small_and_of_this_version() -> None:
     assert package_version() == binarynet.__version__
     files = json.loads((WASM.parent / "package.json").read_text(encoding="utf-8"))["files"]

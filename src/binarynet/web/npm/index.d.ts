@@ -53,6 +53,8 @@ export interface File {
 export interface Model {
   readonly input: Value;
   readonly output: Value;
+  /** A file may have several answers, which stand one behind the other in `output`; `classify` reads the first. */
+  readonly answers: readonly (Value & { readonly name: string })[];
   /** The names of the classes, or none. */
   readonly classes: readonly string[];
   readonly isa: string;

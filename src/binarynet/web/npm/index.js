@@ -96,6 +96,8 @@ export class Model {
     freed.register(this, { c, address: this.#address }, this);
     this.input = describe(made, c.bnn_inputs(this.#address) >>> 0);
     this.output = describe(made, c.bnn_outputs(this.#address) >>> 0);
+    this.answers = Object.freeze(Array.from({ length: c.bnn_answers(this.#address) }, (_, i) =>
+      Object.freeze({ name: made.text(c.bnn_answer_name(this.#address, i)), ...describe(made, c.bnn_answer(this.#address, i) >>> 0) })));
     this.isa = made.text(c.bnn_isa(this.#address));
     this.classes = [];
     for (let i = 0, name; (name = made.text(c.bnn_class_name(this.#address, i))) !== null; ++i) this.classes.push(name);
