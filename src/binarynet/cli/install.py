@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Module → package where they differ; and the extra whose packages are used together.
-_PACKAGES = {"PIL": "pillow"}
+_PACKAGES = {"PIL": "pillow", "prometheus_client": "prometheus-client"}
 _EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",

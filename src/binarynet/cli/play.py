@@ -17,12 +17,20 @@ from binarynet.models import find
 def play(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODEL…]", help="Models to look into: .bnn files, run folders or names."),
+        typer.Argument(
+            metavar="[MODEL…]",
+            help="Models to look into: .bnn files, run folders or names.",
+            show_default="those that come along",
+        ),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens; 0 takes a free one.")] = 0,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
     out: Annotated[
-        Path | None, typer.Option(help="Write the page and the models into a folder, for any web server, and stop.")
+        Path | None,
+        typer.Option(
+            help="Write the page and the models into a folder, for any web server, and stop.",
+            show_default="serve them here",
+        ),
     ] = None,
 ) -> None:
     """Open a page that classifies what you draw, while you draw, and shows the bits of every layer.

@@ -26,7 +26,7 @@ def serve(
     host: Annotated[
         str, typer.Option(help="127.0.0.1: this machine alone; 0.0.0.0 or ::, all who reach it.", metavar="ADDRESS")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1024, max=65535)] = 8080,
+    port: Annotated[int, typer.Option(min=1024, max=65535, help="Where it listens.")] = 8080,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes for each model.")] = 1,
     threads: Threads = 0,
     isa: Isa = None,
