@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from binarynet.cli.printing import fail
+from binarynet.data.lazy import need
 from binarynet.errors import InputError, printable
 
 
@@ -20,6 +21,7 @@ def is_many(path: Path) -> bool:
 
 def run_many(session: Any, path: Path, out: Path | None, column: str | None, background: Any, as_json: bool) -> int:
     """Answer a source, into a folder or a line an image; the exit code."""
+    need("pyarrow", "'binarynet[scale]'", "reading a folder, Parquet or a stream")  # the other inputs are answered
     from binarynet.scale import Scorer, answer_all, open_source
 
     source, scorer = open_source(path, column), Scorer(session, background=background)
