@@ -228,3 +228,19 @@ def test_imagenet_is_looked_for_where_data_is(tmp_path: Path, monkeypatch: pytes
     assert len(load("imagenet", tmp_path, crops=CROPS).test) == 4
     monkeypatch.setenv("BINARYNET_DATA", str(tmp_path))
     assert len(load("imagenet", crops=CROPS).test) == 4
+
+
+def test_members_of_a_shard_that_are_not_understood_are_named(tmp_path: Path) -> None:
+    good = [("a.png", photograph(0)), ("a.cls", b"0"), ("b.png", photograph(1)), ("b.cls", b"1")]
+    file = shard(tmp_path / "shards" / "train-0.tar", [*good, ("a.cls", b"1")])
+    with pytest.raises(DataError, match=r"'a\.cls' is a second class of the key 'a'"):
+        load(str(file.parent), crops=CROPS)
+    with tarfile.open(shard(file, good), "a") as archive:
+        info = tarfile.TarInfo("c.png")
+        info.type, info.linkname = tarfile.SYMTYPE, "a.png"
+        archive.addfile(info)
+    with pytest.raises(DataError, match=r"'c\.png' is a link, a device or"):
+        load(str(file.parent), crops=CROPS)
+    shard(file, [*good, ("c.png", photograph(2)), ("c.cls", b"9" * 30)])
+    with pytest.raises(DataError):  # a name, beside numbers, of which there is one image
+        load(str(file.parent), crops=CROPS)

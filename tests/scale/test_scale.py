@@ -267,3 +267,25 @@ def test_a_picture_in_a_folder_has_the_answer_of_the_picture_alone(shape, meta, 
         assert answers[0] == answers[1]
         alone.append(answers[0])
     assert alone[0] != alone[1], "the background is seen"
+
+
+def test_answers_of_another_column_or_background_are_not_mixed(tmp_path: Path) -> None:
+    file, column = tmp_path / "two.parquet", pa.array([row.tobytes() for row in DIGITS[:5]])
+    pq.write_table(pa.table({"a": column, "b": column}), file)
+    answer_all(open_source(file, "a"), Scorer("digits", "image"), tmp_path / "out")
+    with pytest.raises(InputError, match="another source"):
+        answer_all(open_source(file, "b"), Scorer("digits", "image"), tmp_path / "out")
+    with pytest.raises(InputError, match="another background"):
+        answer_all(open_source(file, "a"), Scorer("digits", "image", background="white"), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "shape", ["(3, 1000000000000)", "(99999999999999999999, 64)", "(3, 0)", "(0, 64)", "(3, -64)", "()"]
+)
+def test_a_stream_whose_header_asks_for_anything_is_one_line(shape: str) -> None:
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(64)
+    done = subprocess.run(command("digits", "-"), input=content, capture_output=True, check=False)
+    assert done.stderr.count(b"\n") == (0 if shape == "(0, 64)" else 1), done.stderr
+    assert done.returncode == (0 if shape == "(0, 64)" else 2)

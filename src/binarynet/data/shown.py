@@ -27,26 +27,41 @@ def shape_of(shape: tuple[int, ...], meta: Mapping[str, str]) -> Shape | None:
     """(channels, height, width) of the images that a model learnt from; None if a flat input's file does not say.
 
     shape: of the model's input, (height, width, channels) or (features,).
+    Raises `InputError` for a file that says another number of features.
     """
     if len(shape) == 3:
         return shape[2], shape[0], shape[1]
-    said = re.fullmatch(r"(\d{1,5})x(\d{1,5})x(\d{1,5})", meta.get("shape", ""))
+    text = meta.get("shape", "")
+    said = re.fullmatch(r"(\d{1,5})x(\d{1,5})x(\d{1,5})", text)
     found = tuple(map(int, said.groups())) if said else ()
-    return cast(Shape, found) if found and prod(found) == prod(shape) else None
+    if text and (not said or prod(found) != prod(shape)):
+        raise _unknown("shape", text, f"CHANNELSxHEIGHTxWIDTH of {prod(shape)} features")
+    return cast(Shape, found) if found else None
 
 
 def background_of(meta: Mapping[str, str]) -> Background | None:
     """What transparent places showed in the pictures that a model learnt from, if its file says so."""
-    said = meta.get("background")
-    return cast(Background, said) if said in ("black", "white") else None
+    said = meta.get("background", "")
+    if said not in ("", "black", "white"):
+        raise _unknown("background", said, "black or white")
+    return cast(Background, said) if said else None
 
 
 def crops_of(shape: tuple[int, ...], meta: Mapping[str, str]) -> Crops | None:
-    """How photographs were cut for a model that learnt from such, if its file says so and its images are squares."""
+    """How photographs were cut for a model that learnt from such, if its file says so."""
     said, image = meta.get("resize", ""), shape_of(shape, meta)
-    if image is None or image[0] != 3 or image[1] != image[2] or not re.fullmatch(r"\d{1,5}", said):
+    if not said:
         return None
-    return Crops(image[1], int(said)) if int(said) >= image[1] else None
+    if image is None or image[0] != 3 or image[1] != image[2]:
+        raise _unknown("resize", said, "nothing, as its images are no squares of three colours")
+    if not re.fullmatch("[0-9]{1,5}", said) or int(said) < image[1]:
+        raise _unknown("resize", said, f"a number of pixels from {image[1]} on")
+    return Crops(image[1], int(said))
+
+
+def _unknown(key: str, said: str, wanted: str) -> InputError:
+    """How a picture was shown in training decides the answer, so what is not understood is not passed over."""
+    return InputError(f"the model's file says {key}={said!r} of its pictures; it can say {wanted}. Pass a .npy array.")
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Scorer:
     ) -> None:
         self.session = model if isinstance(model, Session) else Session(load(find(model)), threads=threads)
         self.column = column
+        self.background = background
         self._reader = Reader(self.session, background)
 
     def __call__(self, table: pa.Table) -> pa.Table:

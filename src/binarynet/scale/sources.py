@@ -10,6 +10,7 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -17,14 +18,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from binarynet.data.own.pictures import ENDINGS
 from binarynet.errors import InputError
 from binarynet.scale.images import column_of
 
-PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm"}
 PARQUET = {".parquet", ".pq"}
 _FILES = 1024  # of a folder, in a group
 _ROWS = 1024  # of a batch
 _STREAMED = 65_536  # rows of a group of a stream
+_LARGEST = 1 << 28  # bytes of an image of a stream, whose header may say anything
 
 
 class Source(Protocol):
@@ -62,8 +64,8 @@ class Parquet:
             meta = opened.metadata
             self._sizes.append([meta.row_group(i).num_rows for i in range(meta.num_row_groups)])
             stat = file.stat()
-            seen.update(repr((file.name, stat.st_size, stat.st_mtime_ns, self._sizes[-1])).encode())
-            column_of(opened.schema_arrow, column)
+            found = column_of(opened.schema_arrow, column)
+            seen.update(repr((file.name, stat.st_size, stat.st_mtime_ns, self._sizes[-1], found)).encode())
         self.rows: int | None = sum(map(sum, self._sizes))
         self.identity: str | None = seen.hexdigest()
 
@@ -100,7 +102,7 @@ class Folder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in PICTURES and file.is_file())
+        found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
         if not found:
             raise InputError(f"{folder}: no pictures and no Parquet files are below it")
         self._files = found
@@ -169,11 +171,12 @@ class Stream:
             shape, fortran, dtype = read(file)
         except ValueError as error:
             raise InputError(f"-: not a .npy array: {error}") from None
-        if dtype != np.uint8 or fortran or len(shape) < 2:
-            raise InputError(f"-: an array of {dtype} {shape}; a stream takes uint8 (n, …) in C order")
-        size = int(np.prod(shape[1:]))
-        for first in range(0, shape[0], _ROWS):
-            rows = min(_ROWS, shape[0] - first)
+        size = prod(shape[1:])
+        if dtype != np.uint8 or fortran or len(shape) < 2 or not 0 < size <= _LARGEST:
+            raise InputError(f"-: an array of {dtype} {shape}; a stream takes uint8 (n, …) in C order, n images")
+        step = max(1, min(_ROWS, _LARGEST // size))
+        for first in range(0, shape[0], step):
+            rows = min(step, shape[0] - first)
             content = file.read(rows * size)
             if len(content) != rows * size:
                 raise InputError(f"-: the array ends within image {first + len(content) // max(1, size):,}")

@@ -50,7 +50,13 @@ def answer_all(source: Source, scorer: Scorer, out: Path, progress: Callable[[in
     done = Done()
     for number, rows, batches in source.groups():
         part = out / f"part-{number:06d}.parquet"
-        about: dict[str, object] = {"model": model, "source": source.identity, "group": number, "rows": rows}
+        about: dict[str, object] = {
+            "model": model,
+            "source": source.identity,
+            "group": number,
+            "rows": rows,
+            "background": scorer.background,
+        }
         if part.name in known:
             _must_be(part, about)
             done.found += rows or 0
@@ -120,5 +126,9 @@ def _must_be(part: Path, about: dict[str, object]) -> None:
     except (pa.ArrowException, ValueError) as error:
         raise InputError(f"{part}: not a part of this run: {error}") from None
     if said != about:
-        other = [name for name in ("model", "source") if not isinstance(said, dict) or said.get(name) != about[name]]
+        other = [
+            name
+            for name in ("model", "source", "background")
+            if not isinstance(said, dict) or said.get(name) != about[name]
+        ]
         raise InputError(f"{part}: answers of another {' and '.join(other) or 'run'}: name another folder")

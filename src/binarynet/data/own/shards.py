@@ -82,7 +82,7 @@ def read_shards(
                 places.append((number, first, count))
         members = Members(tuple(files), tuple(keys), np.array(places, np.int64).reshape(-1, 3), background)
         pile = pile_of_pictures(members, labels, f"{where} ({split})", frame)
-        if all(label.isdecimal() for label in labels):
+        if all(re.fullmatch("[0-9]{1,9}", label) for label in labels):
             pile.labels = np.array(labels, np.int64)
         piles[split] = pile
     return Found(str(where), piles)
@@ -96,6 +96,8 @@ def _contents(shard: Path) -> Iterator[tuple[str, str, int, int]]:
         key, dot, ending = _split(member.name)
         name = f"{shard}: {member.name!r}"
         if dot + ending.lower() == _CLASS:
+            if key in classes:
+                raise DataError(f"{name} is a second class of the key {key!r}. Leave one of them out.")
             classes[key] = _class_in(shard, member, name)
         elif dot + ending.lower() in ENDINGS:
             if key in pictures:
@@ -124,10 +126,13 @@ def _members(shard: Path) -> Iterator[tarfile.TarInfo]:
     try:
         with tarfile.open(shard, "r:") as archive:
             for member in archive:
-                if member.isreg() and not member.issparse():
-                    if member.offset_data + member.size > size:
-                        raise DataError(f"{shard} is cut short: {member.name!r} ends behind it. Fetch it again.")
-                    yield member
+                if member.isdir():
+                    continue
+                if not member.isreg() or member.issparse():
+                    raise DataError(f"{shard}: {member.name!r} is a link, a device or a file with holes, no plain file")
+                if member.offset_data + member.size > size:
+                    raise DataError(f"{shard} is cut short: {member.name!r} ends behind it. Fetch it again.")
+                yield member
             with open(shard, "rb") as file:  # tarfile takes a damaged header for the end
                 file.seek(archive.offset)
                 if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
