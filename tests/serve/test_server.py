@@ -54,6 +54,7 @@ def test_wrong_requests_have_a_status_and_a_line(running: Server) -> None:
     for method, path, body, headers, status in (
         ("POST", INFER, b"{", {}, 400),
         ("POST", INFER, b"x" * 300_000, {}, 413),
+        ("POST", INFER, b"{}", {"Inference-Header-Content-Length": "²"}, 400),
         ("POST", INFER, b"{}", {"Content-Encoding": "gzip"}, 415),
         ("POST", INFER, b"{}", {"Inference-Header-Content-Length": "many"}, 400),
         ("POST", "/v2/models/nothing/infer", b"{}", {}, 404),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -153,7 +154,7 @@ def _codes(graph: Any, name: str) -> int | None:
             if note.tensor_name == name and pair.key == "finn_datatype":
                 if pair.value == "BINARY":
                     return 2
-                if pair.value.startswith("UINT") and pair.value[4:].isdigit() and int(pair.value[4:]) <= 8:
+                if re.fullmatch("UINT[1-8]", pair.value):
                     return 1 << int(pair.value[4:])
     return None
 

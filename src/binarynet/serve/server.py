@@ -12,8 +12,8 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -28,6 +28,7 @@ from binarynet.serve.metrics import Metrics
 from binarynet.serve.protocol import LENGTH, VERSION, Limits, Model, Question, Refused, server_metadata
 from binarynet.serve.worker import Answers
 
+_LINGER, _LINGERED = 1.0, 1 << 20  # seconds and bytes of a body that is too large, before the refusal
 _SMALL = 1 << 16  # bytes of a body that is read on the spot; of more a thread takes care, and others are answered
 
 
@@ -132,26 +133,43 @@ class Door(LitSpec):  # type: ignore[misc]
 async def _body(request: Request, most: int) -> bytes:
     """The body, as far as it may go."""
     too_large = Refused(413, f"the body has more than {most} bytes")
-    said = request.headers.get("Content-Length", "0")
-    if not said.isdigit():
+    said, parts = request.headers.get("Content-Length", "0"), request.stream()
+    if not _is_number(said):
         raise Refused(400, "Content-Length is no number")
     if int(said) > most:
+        await _pass_over(parts, most)
         raise too_large
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Refused(415, "the body is compressed; send it as it is")
     found = bytearray()
-    async for part in request.stream():
+    async for part in parts:
         found += part
         if len(found) > most:
+            await _pass_over(parts, most)
             raise too_large
     return bytes(found)
+
+
+async def _pass_over(parts: AsyncIterator[bytes], most: int) -> None:
+    """Take what a client still sends, though not for ever: it reads no answer while it writes."""
+    left = max(most, _LINGERED)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            async for part in parts:
+                left -= len(part)
+                if left < 0:
+                    return
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 18
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
     said = headers.get(LENGTH)
     if said is None:
         return None
-    if not said.isdigit() or len(said) > 18:
+    if not _is_number(said):
         raise Refused(400, f"{LENGTH} is no number of bytes")
     return int(said)
 
