@@ -19,13 +19,14 @@ import sys
 import tempfile
 import time
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from binarynet.bench import machine
 from binarynet.data import load_split
-from binarynet.errors import run_script
+from binarynet.errors import RuntimeUnavailable, run_script
 from binarynet.format import load
 from binarynet.graph import interpret
 from binarynet.models import find
@@ -41,6 +42,8 @@ def main() -> int:
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--images", type=int, default=1000, help="different ones")
     options = parser.parse_args()
+    if find_spec("locust") is None:
+        raise RuntimeUnavailable("the clients are locust's: pip install -c constraints.txt locust")
     graph = load(find(options.model))
     images = load_split(options.data, "test").images[: options.images].reshape(-1, *graph.input.shape)
     with socket.socket() as probe:
