@@ -118,10 +118,12 @@ def train(
         document |= {f"test_{name}": value for name, value in chosen.measures(result.test_loss).items()}
         show_json({**document, "run": str(folder), "model": str(file), "bytes": file.stat().st_size})
         return
-    lowest = chosen.chosen_by.replace("_", " ")
+    lowest = f"validation error, {result.validation_error:.2f} %"
+    if chosen.chosen_by != "validation_error":
+        lowest = f"{chosen.chosen_by.replace('_', ' ')}, with a {lowest}"
     more = "".join(f", {name} {value:.4g}" for name, value in chosen.measures(result.test_loss).items())
     console.print(
-        f"epoch {result.best_epoch} has the lowest {lowest}: validation error {result.validation_error:.2f} %, "
+        f"epoch {result.best_epoch} has the lowest {lowest}; "
         f"test error {result.test_error:.2f} % (accuracy {100 - result.test_error:.2f} %){more}"
     )
     console.print(f"{file}: {human_bytes(file.stat().st_size)}, {len(graph.ops)} ops", highlight=False)
