@@ -215,7 +215,9 @@ def test_a_folder_of_parquet_a_folder_of_pictures_and_streams(tmp_path: Path) ->
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1), done.stderr
 
 
-@pytest.mark.parametrize("given", [["--out", "x", "picture.png"], ["--column", "x", "picture.png"]])
+@pytest.mark.parametrize(
+    "given", [["--out", "x", "picture.png"], ["--column", "x", "picture.png"], ["--column", "x", "."]]
+)
 def test_options_that_go_with_many_images_alone(given: list[str]) -> None:
     done = subprocess.run(command("digits", *given), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -127,6 +127,7 @@ def test_a_teacher_is_learnt_from_and_no_part_of_the_student(data: DataSet, tmp_
         run(student, few, tmp_path / "other")
     with pytest.raises(TrainingError, match="Name the folder of a run"):
         run(Tiny(teacher=str(tmp_path / "nowhere")), data, tmp_path / "none")
+    assert not (tmp_path / "none").exists(), "refused before anything is written"
 
 
 def part_of(split: Any) -> Any:

@@ -46,6 +46,8 @@ def open_source(path: Path, column: str | None = None) -> Source:
         return Stream(sys.stdin.buffer, column)
     if path.is_dir():
         parquet = sorted(file for file in path.rglob("*") if file.suffix.lower() in PARQUET and file.is_file())
+        if column is not None and not parquet:
+            raise InputError(f"{path}: a folder of pictures has no column {column!r}: leave --column out")
         return Parquet(parquet, column) if parquet else Folder(path)
     return Parquet([path], column)
 

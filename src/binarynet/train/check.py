@@ -10,7 +10,7 @@ from binarynet import recipes
 from binarynet.data import DataSet
 from binarynet.errors import TrainingError, closest
 from binarynet.recipes import Recipe
-from binarynet.train.load import start_from
+from binarynet.train.load import start_from, teacher_of
 from binarynet.train.loader import TrainingBatches
 
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}  # by their names here, and by Lightning's
@@ -33,6 +33,7 @@ def check(recipe: Recipe, data: DataSet, seed: int, precision: str, world: int, 
             f"epoch and to judge it, {world} and 1 are needed."
         )
     TrainingBatches(data.train, recipe.batch_size, seed=seed, world=world)
+    teacher_of(recipe, data)
     _try_forward(recipe, data, recipe.batch_size // world)
 
 

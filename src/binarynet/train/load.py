@@ -85,6 +85,16 @@ def built(recipe: Recipe, config: dict[str, Any], state: Any, file: Path, weight
     return model.eval()
 
 
+def _best_of(role: str, run: str) -> RunFolder:
+    """The run that a setting names. `TrainingError` where it has no best epoch."""
+    folder = RunFolder(run)
+    if not folder.best.is_file():
+        raise TrainingError(
+            f"{role}={run}: {folder.best} is not there. Name the folder of a run that has a best epoch."
+        )
+    return folder
+
+
 def start_from(run: str, model: nn.Module) -> None:
     """Give ``model`` the best weights of a run folder; nothing for an empty name.
 
@@ -92,7 +102,7 @@ def start_from(run: str, model: nn.Module) -> None:
     """
     if not run:
         return
-    file = RunFolder(run).best
+    file = _best_of("weights_from", run).best
     try:
         model.load_state_dict(read_best(file)["model"])
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
@@ -109,7 +119,7 @@ def teacher_of(recipe: Recipe, data: DataSet) -> Teacher | None:
     """
     if not recipe.teacher:
         return None
-    learnt = RunFolder(recipe.teacher).read_config()["data"]
+    learnt = _best_of("teacher", recipe.teacher).read_config()["data"]
     found = f"{len(learnt['classes'])} classes of images of {'×'.join(map(str, learnt['shape']))}"
     if tuple(learnt["shape"]) != data.shape or tuple(learnt["classes"]) != tuple(data.classes):
         raise TrainingError(
