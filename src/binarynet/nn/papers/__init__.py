@@ -1,6 +1,7 @@
 """Layers and losses that one paper needs, one paper a file.
 
 | expectation_backprop | layers of random weights, and the probit loss                                 |
+| sampled_networks     | networks drawn from those weights, and their mean answer                      |
 | bitwise              | the layer and the network that go through two stages                          |
 | few_multiplications  | layers whose weight gradients are shifts                                      |
 | k_map                | XNOR-Net's K                                                                  |

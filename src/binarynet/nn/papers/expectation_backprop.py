@@ -101,7 +101,11 @@ class ExpectationLinear(BinaryLinear):
     @property
     def bias(self) -> Any:  # type: ignore[override]  # a parameter in torch's layers
         """b as EBP-D adds it to the sums over the inputs as they come, detached."""
-        of_zero = 0.0 if self.zero == 0 else self.zero * self._likeliest_weight().sum(1)
+        return self.bias_of(self._likeliest_weight())
+
+    def bias_of(self, weight: Tensor) -> Tensor:
+        """What a network with these weights (out_features, in_features) adds to its sums, (out_features,)."""
+        of_zero = 0.0 if self.zero == 0 else self.zero * weight.sum(1)
         return self.unit * self.real_bias.detach() - of_zero
 
     def forward(self, x: Tensor) -> Tensor:
