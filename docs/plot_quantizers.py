@@ -195,6 +195,7 @@ FIGURES: dict[str, tuple[Row, ...]] = {
     "bop": (SIGN,),
     "bold": (SIGN,),
     "irnet": (Row("sign", {f"t = {t:g}": EdeSign(t) for t in (0.1, 1.0, 4.0)}),),
+    "adabin": (Row("sign", {f"t = {t:g}": EdeSign(t) for t in (0.1, 1.0, 4.0)}),),
     "recu": (Row("activation", {"ApproxSign": ApproxSign()}),),
     "bireal": (
         Row("activation", {"ApproxSign": ApproxSign(), "clipped (BNN)": SteSign()}),

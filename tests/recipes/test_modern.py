@@ -15,7 +15,8 @@ from binarynet.graph import interpret
 from binarynet.graph.ir import Conv2d, Linear
 from binarynet.lower import lower
 from binarynet.nn import EdeSign
-from binarynet.nn.quantizers import LibraSign, RecuSign
+from binarynet.nn.quantizers import AdaBinWeight, LibraSign, RecuSign
+from binarynet.recipes.adabin import AdaBin
 from binarynet.recipes.bold import BoldMlp
 from binarynet.recipes.modern import Modern
 from tests.recipes.steps import two_steps
@@ -35,6 +36,23 @@ def test_a_net_lowers_to_integers_that_answer_what_torch_answers(name: str) -> N
     answers = interpret(graph, images.transpose(0, 2, 3, 1))
     np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-4)
     assert np.array_equal(answers.argmax(1), expected.argmax(1))
+
+
+def test_pairs_of_values_are_multiplied_as_bits_and_joined_as_real_numbers() -> None:
+    recipe = recipes.get("adabin-digits").with_settings({"filters": "4"})
+    assert isinstance(recipe, AdaBin)
+    model = two_steps(recipe).eval()
+    recipe.begin_epoch(model, recipe.epochs)
+    assert [m.t for m in model.modules() if isinstance(m, AdaBinWeight)] == [pytest.approx(10)] * 5
+    graph = lower(model, (1, 8, 8))
+    kinds = [op.weight_encoding for op in graph.ops if isinstance(op, Conv2d | Linear)]
+    assert set(kinds) == {"i8", "b1"}
+    assert "f32" not in kinds
+    images = np.random.default_rng(0).integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(images)).numpy()
+    answers = interpret(graph, images.transpose(0, 2, 3, 1))
+    np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_float_ends_are_what_the_papers_have() -> None:
@@ -83,16 +101,13 @@ def test_boolean_weights_stay_boolean() -> None:
             assert set(parameter.unique().tolist()) == {-1.0, 1.0}
 
 
-@pytest.mark.parametrize("name", ["irnet", "recu", "reactnet"])
+@pytest.mark.parametrize("name", ["irnet", "recu", "adabin", "reactnet"])
 def test_a_file_has_the_size_that_the_page_of_methods_states(name: str) -> None:
     recipe = recipes.get(f"{name}-cifar10")
     model = recipe.model((3, 32, 32), 10).eval()
     rows = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8").splitlines()
-    row = next(
-        row
-        for row in rows
-        if row.startswith({"irnet": "| IR-Net |", "recu": "| ReCU |", "reactnet": "| ReActNet |"}[name])
-    )
+    title = {"irnet": "IR-Net", "recu": "ReCU", "adabin": "AdaBin", "reactnet": "ReActNet"}[name]
+    row = next(row for row in rows if row.startswith(f"| {title} |"))
     size = len(to_bytes(lower(model, (3, 32, 32), allow_real=name == "reactnet")))
     assert f"CIFAR-10: {size / 1000:.0f} kB" in row
     assert f"{4 * sum(one.numel() for one in model.parameters()) / 1e6:.1f} MB" in row
