@@ -11,14 +11,15 @@ from torch import Tensor, fx, nn
 from binarynet.errors import InputError
 from binarynet.graph.encoding import Encoding
 from binarynet.nn import BinaryLinear, Quantizer
-from binarynet.nn.papers.gradient import GradientQuantizer, quantized_gradient
-from binarynet.nn.quantizers import DorefaActivation, DorefaWeight, LinearQuant, LogQuant
+from binarynet.nn.papers.gradient import BinaryGradient, GradientQuantizer, quantized_gradient
+from binarynet.nn.quantizers import DorefaActivation, DorefaWeight, LinearQuant, LogQuant, XnorActivation
 
 ALL: list[Quantizer] = [
     *(DorefaWeight(k) for k in (1, 2, 3, 8)),
     *(DorefaActivation(k) for k in (1, 2, 8)),
     *(LinearQuant(k) for k in (1, 2, 5, 8)),
     *(LogQuant(k) for k in (1, 2, 3, 4)),
+    *(XnorActivation(k) for k in (1, 2, 5, 8)),
 ]
 ACTIVATIONS = [q for q in ALL if not isinstance(q, DorefaWeight)]
 
@@ -77,7 +78,9 @@ def test_formulas_and_source_are_in_the_docstring(quantizer: Quantizer) -> None:
     assert "Reference:" in text
 
 
-@pytest.mark.parametrize("kind", [DorefaWeight, DorefaActivation, LinearQuant, LogQuant, GradientQuantizer])
+@pytest.mark.parametrize(
+    "kind", [DorefaWeight, DorefaActivation, LinearQuant, LogQuant, XnorActivation, GradientQuantizer]
+)
 @pytest.mark.parametrize("bits", [0, 9, 32, -1, 2.5])
 def test_bits_out_of_range_are_refused(kind: type[nn.Module], bits: int) -> None:
     with pytest.raises(InputError, match=r"it takes 1 to [48]"):
@@ -256,3 +259,23 @@ def test_gradient_quantizer_leaves_no_trace_in_the_recorded_network() -> None:
 
     ops = [node.op for node in Tracer().trace(net).nodes]
     assert ops == ["placeholder", "call_module", "output"]
+
+
+# -- XNOR-Net ------------------------------------------------------------------------------------------------
+
+
+def test_k_bit_inputs_lie_at_equal_distances_from_minus_one_to_one() -> None:
+    x = torch.tensor([-5, -1, -0.7, -0.6, -0.1, 0.1, 0.6, 0.7, 1, 5])
+    values = XnorActivation(2)(x)
+    torch.testing.assert_close(values, torch.tensor([-1, -1, -1, -1 / 3, -1 / 3, 1 / 3, 1 / 3, 1, 1, 1]))
+    assert gradient(XnorActivation(2), x).tolist() == [0, *[1] * 8, 0]
+
+
+def test_binary_gradients_are_signs_times_the_largest_of_their_sample() -> None:
+    layer, x = BinaryGradient(), torch.randn(3, 2, 2)
+    g = torch.tensor([[[1.0, -3], [0, 0.5]], [[0, 0], [0, 0]], [[-0.1, -0.2], [-0.3, 0.1]]])
+    wanted = torch.tensor([[[3.0, -3], [0, 3]], [[0, 0], [0, 0]], [[-0.3, -0.3], [-0.3, 0.3]]])
+    assert torch.equal(layer(x), x)
+    assert torch.equal(gradient(layer, x, g), wanted)
+    assert torch.equal(gradient(layer, x[:, 0, 0], g[:, 0, 0]), g[:, 0, 0])  # one number a sample
+    assert torch.equal(gradient(layer.eval(), x, g), g)

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from binarynet.errors import RecipeError
+from binarynet.graph.ir import Threshold
+from binarynet.lower import lower
 from binarynet.nn import BinaryLayer, ByteInput, latent_weights
 from binarynet.nn.papers.k_map import KMap
 from binarynet.nn.quantizers import ScaledSign
@@ -122,3 +124,20 @@ def test_lenet5_takes_mnist() -> None:
     recipe = dataclasses.replace(small(network="lenet5", filters=20, width=500), data="mnist")
     model = recipe.model((1, 28, 28), 10)
     assert model.linear3.weight.shape == (500, 4 * 4 * 50)
+
+
+@pytest.mark.parametrize("bits", [2, 8])
+def test_k_bit_inputs_and_binary_gradients_train_and_lower_to_codes(bits: int) -> None:
+    recipe = small(XnorNet, activation_bits=bits, binary_gradients=True)
+    assert names(recipe) == (
+        "bytes conv1 norm1 relu1 pool1 norm2 sign2 conv2 gradient2 pool2 norm3 sign3 flatten linear3 gradient3 "
+        "norm relu classes"
+    )
+    graph = lower(two_steps(recipe).eval(), (1, 8, 8), allow_real=True)
+    codes = [str(op.encoding) for op in graph.ops if isinstance(op, Threshold)]
+    assert codes == [f"b{bits}"] * 2
+
+
+def test_the_map_of_magnitudes_goes_with_signs_alone() -> None:
+    with pytest.raises(ValueError, match="k_map=true scales signs"):
+        small(XnorNet, k_map=True, activation_bits=2)

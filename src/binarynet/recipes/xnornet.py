@@ -22,6 +22,9 @@ ReLU behind each binary layer, biases, and no norm before the classes, where thi
 AlexNet. Here the epoch is chosen on validation images. Networks and their settings: `recipes/bwn.py`; ImageNet:
 `recipes/xnornet_imagenet.py`.
 
+``activation_bits=k`` makes the inputs of binary layers k-bit codes, and ``binary_gradients=true`` makes the gradients
+that enter them signs, times the largest magnitude of each image (section 3.2).
+
 **Departures.** Those of `recipes/bwn.py`. K is off by default, as in the authors' code: it depends on the image, so
 nothing folds it into integers. `relu=true` puts a ReLU behind each binary layer, which the authors found to help a
 little. With a float first layer the sums of that layer are real, and so is what its sign is taken of; the layers
@@ -31,14 +34,17 @@ between the first sign and the classes are integers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from torch import nn
 
 from binarynet.nn import BinaryConv2d, BinaryLinear, SteSign
+from binarynet.nn.papers.gradient import BinaryGradient
 from binarynet.nn.papers.k_map import KMap
+from binarynet.nn.quantizers import XnorActivation
 from binarynet.recipes.bwn import Bwn, Norm
 from binarynet.recipes.recipe import Recipe
+from binarynet.recipes.settings import Range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,13 @@ class XnorNet(Bwn):
 
     k_map: bool = False
     relu: bool = False
+    activation_bits: Annotated[int, Range("1 to 8", minimum=1, maximum=8)] = 1
+    binary_gradients: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.k_map and self.activation_bits > 1:
+            raise ValueError(f"k_map=true scales signs; it does not go with activation_bits={self.activation_bits}")
 
     def before(self, k: int, norm: Norm) -> dict[str, nn.Module]:
         return {f"norm{k}": norm(), **self._sign(f"sign{k}")} if k > 1 else {}
@@ -64,7 +77,8 @@ class XnorNet(Bwn):
     def behind(self, k: int, norm: Norm) -> dict[str, nn.Module]:
         if k == 1 and self.ends == "float":
             return super().behind(k, norm)
-        return {f"relu{k}": nn.ReLU()} if self.relu else {}
+        backward: dict[str, nn.Module] = {f"gradient{k}": BinaryGradient()} if self.binary_gradients else {}
+        return backward | ({f"relu{k}": nn.ReLU()} if self.relu else {})
 
     def before_classes(self, norm: Norm) -> dict[str, nn.Module]:
         ending = {"relu": nn.ReLU()} if self.ends == "float" else self._sign("sign")
@@ -75,7 +89,9 @@ class XnorNet(Bwn):
         return {**super().quantizers(k), "input_quantizer": SteSign() if real else None}
 
     def _sign(self, name: str) -> dict[str, nn.Module]:
-        return {} if self.k_map else {name: SteSign()}
+        if self.k_map:
+            return {}
+        return {name: SteSign() if self.activation_bits == 1 else XnorActivation(self.activation_bits)}
 
 
 RECIPES: dict[str, Recipe] = {

@@ -5,6 +5,6 @@
 | bitwise              | the layer and the network that go through two stages                          |
 | few_multiplications  | layers whose weight gradients are shifts                                      |
 | k_map                | XNOR-Net's K                                                                  |
-| gradient             | DoReFa-Net's quantized gradients                                              |
+| gradient             | DoReFa-Net's and XNOR-Net's gradients of few bits                             |
 | shift_norm           | batch normalisation by shifts                                                 |
 """

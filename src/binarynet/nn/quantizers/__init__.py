@@ -14,7 +14,7 @@ same class serves weights and activations.
 | adaptive   | AdaBin's two numbers around a centre                                                          |
 | absmax     | weights of 8 bits, for the ends of a network                                                  |
 | connect    | BinaryConnect's and Few Multiplications' weights, drawn or not                                |
-| kbit       | DoReFa-Net's and QNN's k bits                                                                 |
+| kbit       | DoReFa-Net's, XNOR-Net's and QNN's k bits                                                     |
 | ternary    | −1, 0, +1 in three ways                                                                       |
 | bitwise    | Bitwise Neural Networks' two stages                                                           |
 | expected   | Expectation Backpropagation's random neuron                                                   |
@@ -35,7 +35,7 @@ from binarynet.nn.quantizers.byte_input import ByteInput
 from binarynet.nn.quantizers.connect import BinaryConnect, TernaryConnect
 from binarynet.nn.quantizers.expected import ExpectedSign
 from binarynet.nn.quantizers.grid import GridQuantizer
-from binarynet.nn.quantizers.kbit import DorefaActivation, DorefaWeight, LinearQuant, LogQuant
+from binarynet.nn.quantizers.kbit import DorefaActivation, DorefaWeight, LinearQuant, LogQuant, XnorActivation
 from binarynet.nn.quantizers.magnitude import MagnitudeAwareSign
 from binarynet.nn.quantizers.quantizer import Quantizer, Watcher, sign, watched
 from binarynet.nn.quantizers.scaled import ScaledSign
@@ -83,6 +83,7 @@ __all__ = [
     "TwnTernary",
     "UniformLevels",
     "Watcher",
+    "XnorActivation",
     "get",
     "sign",
     "watched",

@@ -1,4 +1,4 @@
-"""K-bit quantizers: DoReFa-Net's of weights, activations and gradients, and QNN's linear and logarithmic ones.
+"""K-bit quantizers: DoReFa-Net's of weights and activations, XNOR-Net's of inputs, QNN's linear and logarithmic.
 
 =================  ==============================================  ==========================  =================
 name               integers                                        times                       pseudo-gradient
@@ -7,6 +7,8 @@ name               integers                                        times        
                    2 round((2^k - 1) u) - (2^k - 1),               1 / (2^k - 1)               chain rule of u
                    u = tanh(w) / (2 max |tanh(w)|) + 1/2
 `dorefa_act`       round((2^k - 1) clip(x, 0, 1))                  1 / (2^k - 1)               1 where 0 <= x <= 1
+`xnor_act`         2 round((2^k - 1) (x + 1) / 2) - (2^k - 1)      1 / (2^k - 1)               1 where |x| <= 1
+                   of x clipped to [-1, 1]; k = 1: sign(x)
 `linear_quant`     clip(round(2^(k-1) x), -2^(k-1), 2^(k-1) - 1)   2^-(k-1)                    1 where |x| <= 1
 `log_quant`        0 and signed powers of two                      the smallest power          1 where |x| <= 1
 =================  ==============================================  ==========================  =================
@@ -98,6 +100,36 @@ class DorefaActivation(GridQuantizer):
 
     def pseudo_gradient(self, x: Tensor) -> Tensor:
         return (x >= 0) & (x <= 1)
+
+    def extra_repr(self) -> str:
+        return f"bits={self.bits}"
+
+
+class XnorActivation(GridQuantizer):
+    """XNOR-Net's k-bit inputs: 2^k values at equal distances from -1 to 1, without a 0.
+
+    Forward: q(x) = 2 (round((2^k - 1) (clip(x, -1, 1) + 1) / 2) / (2^k - 1) - 1/2); k = 1 is sign(x).
+    Pseudo-gradient: 1 where |x| <= 1 (border included), 0 elsewhere.
+
+    bits: 1 to 8, else `InputError`. The integers are odd numbers up to ±(2^k - 1).
+    Reference: Rastegari, Ordonez, Redmon, Farhadi, "XNOR-Net", arXiv 1603.05279, section 3.2 (k-bit quantization).
+    """
+
+    name = "xnor_act"
+
+    def __init__(self, bits: int = 2) -> None:
+        super().__init__()
+        self.bits = checked("XnorActivation", bits, 8)
+        self.encoding = f"b{bits}"
+
+    def integers(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.bits == 1:
+            return sign(x), x.new_ones(())
+        top = 2**self.bits - 1
+        return 2 * torch.round((x.detach().clamp(-1, 1) + 1) * (top / 2)) - top, x.new_full((), 1 / top)
+
+    def pseudo_gradient(self, x: Tensor) -> Tensor:
+        return x.detach().abs() <= 1
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
