@@ -103,7 +103,7 @@ int main(int argc, char** argv) {
         for (size_t i = 0; i < layers.size(); ++i) {
             Layer& l = layers[i];
             timed(l, 0, [&] {
-                conv(l.shape, x[i].as<float>(), 1, l.w.as<float>(), l.y.as<float>(), l.signs.as<uint32_t>(),
+                conv(l.shape, {x[i].as<float>()}, 1, l.w.as<float>(), l.y.as<float>(), l.signs.as<uint32_t>(),
                      threads);
             });
         }
@@ -115,7 +115,7 @@ int main(int argc, char** argv) {
                                         dx[i].as<float>(), threads);
                 });
             timed(l, 2, [&] {
-                conv_weight_gradient(l.shape, l.dy.as<float>(), 1, x[i].as<float>(), 1, l.dw.as<float>(),
+                conv_weight_gradient(l.shape, l.dy.as<float>(), 1, {x[i].as<float>()}, 1, l.dw.as<float>(),
                                      threads);
             });
         }

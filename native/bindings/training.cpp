@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "training/multiply.h"
@@ -32,6 +33,11 @@ const Kernel& kernel_named(const std::string& name) {
 }
 Unit unit_named(const std::string& name) {
     return name == "bytes" ? Unit::kBytes : name == "bfloat16" ? Unit::kBfloat16 : Unit::kFloat32;
+}
+
+// No pieces: x are bits.
+Operand operand(Address x, int pieces) {
+    return pieces ? Operand{at<float>(x), nullptr} : Operand{nullptr, at<uint32_t>(x)};
 }
 
 }  // namespace
@@ -174,8 +180,8 @@ NB_MODULE(_training, m) {
         "linear",
         [](const LinearShape& shape, Address x, int pieces, Address w, Address y, Address signs,
            int threads) {
-            return linear(shape, at<float>(x), pieces, at<float>(w), at<float>(y), at<uint64_t>(signs),
-                          threads);
+            return linear(shape, operand(x, pieces), std::max(pieces, 1), at<float>(w), at<float>(y),
+                          at<uint64_t>(signs), threads);
         },
         "shape"_a, "x"_a, "pieces"_a, "w"_a, "y"_a, "signs"_a, "threads"_a, unlocked);
     m.def(
@@ -188,18 +194,19 @@ NB_MODULE(_training, m) {
         "linear_weight_gradient",
         [](const LinearShape& shape, Address g, int g_pieces, Address x, int x_pieces, Address dw,
            int threads) {
-            linear_weight_gradient(shape, at<float>(g), g_pieces, at<float>(x), x_pieces, at<float>(dw),
-                                   threads);
+            linear_weight_gradient(shape, at<float>(g), g_pieces, operand(x, x_pieces), std::max(x_pieces, 1),
+                                   at<float>(dw), threads);
         },
         "shape"_a, "g"_a, "g_pieces"_a, "x"_a, "x_pieces"_a, "dw"_a, "threads"_a, unlocked);
     m.def(
         "conv",
         [](const ConvShape& shape, Address x, int most_pieces, Address w, Address y, Address signs,
            int threads) {
-            return conv(shape, at<float>(x), most_pieces, at<float>(w), at<float>(y), at<uint32_t>(signs),
-                        threads);
+            return conv(shape, operand(x, most_pieces), most_pieces, at<float>(w), at<float>(y),
+                        at<uint32_t>(signs), threads);
         },
         "shape"_a, "x"_a, "most_pieces"_a, "w"_a, "y"_a, "signs"_a, "threads"_a, unlocked);
+    m.def("conv_takes_signs", &conv_takes_signs, "shape"_a);
     m.def("conv_sign_words", &conv_sign_words, "shape"_a);
     m.def(
         "conv_input_gradient",
@@ -211,8 +218,8 @@ NB_MODULE(_training, m) {
         "conv_weight_gradient",
         [](const ConvShape& shape, Address g, int g_pieces, Address x, int x_pieces, Address dw,
            int threads) {
-            conv_weight_gradient(shape, at<float>(g), g_pieces, at<float>(x), x_pieces, at<float>(dw),
-                                 threads);
+            conv_weight_gradient(shape, at<float>(g), g_pieces, operand(x, x_pieces), std::max(x_pieces, 1),
+                                 at<float>(dw), threads);
         },
         "shape"_a, "g"_a, "g_pieces"_a, "x"_a, "x_pieces"_a, "dw"_a, "threads"_a, unlocked);
 #endif
@@ -287,6 +294,14 @@ NB_MODULE(_training, m) {
                          threads);
         },
         "shape"_a, "x"_a, "scale"_a, "shift"_a, "sign"_a, "y"_a, "threads"_a, unlocked);
+    m.def(
+        "norm_signs",
+        [](const std::string& kernel, const NormShape& shape, Address x, Address scale, Address shift,
+           Address bits, int threads) {
+            return norm_signs(kernel_named(kernel), shape, at<float>(x), at<float>(scale), at<float>(shift),
+                              at<uint32_t>(bits), threads);
+        },
+        "kernel"_a, "shape"_a, "x"_a, "scale"_a, "shift"_a, "bits"_a, "threads"_a, unlocked);
     m.def(
         "norm_sums",
         [](const NormShape& shape, Address g, Address x, Address mean, bool sign, float window, Address scale,

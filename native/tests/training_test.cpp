@@ -11,6 +11,7 @@
 #include "training/multiply.h"
 #include "training/norm.h"
 #include "training/pool.h"
+#include "training/products.h"
 #include "training/steps.h"
 
 using namespace binarynet::training;
@@ -169,6 +170,51 @@ void products() {
 }
 
 // Every pass on a count that ends inside a vector, with one thread and with three: the same bits.
+// The products on the matrix unit: ±1 as bits and as numbers are one, and sums of integers are those of plain
+// loops. What real gradients become is compared with torch's in tests/nn; here they only run.
+void matrix_unit() {
+    for (int round = 0; round < 12; ++round) {
+        const bool conv_too = round % 2;
+        const size_t kernel = conv_too ? 3 : 1, size = conv_too ? static_cast<size_t>(any(1, 9)) : 1;
+        const size_t images = static_cast<size_t>(any(1, conv_too ? 5 : 70));
+        const size_t channels = static_cast<size_t>(any(8, 140)), filters = static_cast<size_t>(any(1, 70));
+        const Side side{size, kernel, 1, kernel / 2, 1};
+        const Geometry g{images, channels, filters, 1, side, side};
+        std::vector<float> x(images * size * size * channels), w(filters * channels * kernel * kernel);
+        std::vector<float> gradient(images * size * size * filters), dx(x.size());
+        for (float& one : x) one = static_cast<float>(any(0, 1) * 2 - 1);
+        for (float& one : w) one = real();
+        for (float& one : gradient) one = real();
+        std::vector<double> exact(gradient.size());
+        each_product(g, [&](size_t in, size_t out, size_t weight) {
+            exact[out] += double{x[in]} * (w[weight] >= 0 ? 1 : -1);
+        });
+        std::vector<uint32_t> bits(sign_words(g));
+        SAME(pack_ones(best_kernel(), g, x.data(), bits.data(), 2), "%zu numbers", x.size());
+        std::vector<float> y[2], dw[2];
+        for (int as_bits = 0; as_bits < 2; ++as_bits) {
+            const Operand operand = as_bits ? Operand{nullptr, bits.data()} : Operand{x.data(), nullptr};
+            y[as_bits].resize(gradient.size()), dw[as_bits].resize(w.size());
+            if (conv_too) {
+                const ConvShape shape{images, size, size, channels, filters, kernel, kernel};
+                std::vector<uint32_t> signs(conv_sign_words(shape));
+                SAME(conv_takes_signs(shape), "%zu channels", channels);
+                SAME(conv(shape, operand, 1, w.data(), y[as_bits].data(), signs.data(), 2) == 1, "conv");
+                conv_input_gradient(shape, gradient.data(), 1, signs.data(), dx.data(), 2);
+                conv_weight_gradient(shape, gradient.data(), 1, operand, 1, dw[as_bits].data(), 2);
+            } else {
+                const LinearShape shape{images, channels, filters};
+                std::vector<uint64_t> signs(filters * ((channels + 63) / 64));
+                SAME(linear(shape, operand, 1, w.data(), y[as_bits].data(), signs.data(), 2), "linear");
+                linear_input_gradient(shape, gradient.data(), 1, signs.data(), dx.data(), 2);
+                linear_weight_gradient(shape, gradient.data(), 1, operand, 1, dw[as_bits].data(), 2);
+            }
+            SAME(std::equal(exact.begin(), exact.end(), y[as_bits].begin()), "forward, bits %d", as_bits);
+        }
+        SAME(dw[0] == dw[1], "gradient of the weights of %zu channels", channels);
+    }
+}
+
 void passes() {
     const size_t count = 3 * 32768 + 13;
     std::vector<float> x(count), g(count);
@@ -217,6 +263,19 @@ void passes() {
         norm_gradient(shape, g.data(), x.data(), mean.data(), open, sum.data(), product.data(), y.data(),
                       threads);
     });
+    for (const Kernel* kernel : kernels()) {
+        if (!kernel->runs()) continue;
+        std::vector<float> scale(300, 2), shift(300, 0.1f), y(count);
+        std::vector<uint32_t> bits(257 * 10);
+        norm_forward(shape, x.data(), scale.data(), shift.data(), true, y.data(), 2);
+        SAME(norm_signs(*kernel, shape, x.data(), scale.data(), shift.data(), bits.data(), 2), "a NaN");
+        for (size_t i = 0; i < 257 * 300; ++i)
+            SAME((bits[i / 300 * 10 + i % 300 / 32] >> i % 300 % 32 & 1) == (y[i] > 0), "bit %zu", i);
+        std::vector<float> with_nan(x);
+        with_nan[299] = NAN;
+        SAME(!norm_signs(*kernel, shape, with_nan.data(), scale.data(), shift.data(), bits.data(), 2),
+             "a NaN of %s", kernel->name);
+    }
     same("pool", [&](std::vector<float>& y, int threads) {
         const PoolShape pooled{3, 5, 4, 33};
         std::vector<float> most(3 * 5 * 4 * 33);
@@ -231,6 +290,10 @@ void passes() {
 TEST_CASE("the products of a training step are those of plain loops, on every instruction set") {
     products();
     report("training", compared);
+}
+
+TEST_CASE("the matrix unit takes signs as bits and as numbers") {
+    if (products_supported()) matrix_unit();
 }
 
 TEST_CASE("a pass over memory gives the same bits with any number of threads") {

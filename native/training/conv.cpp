@@ -59,13 +59,23 @@ bool pack_bytes(const float* from, size_t count, uint8_t* to) {
     return !other;
 }
 
+// Channels of ±1, as bits → bytes, 64 a line. Null: zeros.
+void pack_bytes(const uint32_t* from, size_t count, uint8_t* to) {
+    uint64_t positive = 0;
+    if (from) positive = from[0] | (count > kBlock ? uint64_t{from[1]} << kBlock : 0);
+    const __mmask64 there = !from ? 0 : count >= 64 ? ~__mmask64{0} : (__mmask64{1} << count) - 1;
+    const __m512i ones = _mm512_mask_mov_epi8(_mm512_set1_epi8(-1), positive, _mm512_set1_epi8(1));
+    _mm512_store_si512(to, _mm512_maskz_mov_epi8(there, ones));
+}
+
 // out (images, height, width, columns) = Σ over taps and depth. `forward`: columns are filters; else they are
 // channels and the taps are those of the other side. False: x does not fit the unit, and out is nothing.
 template <class Unit>
-bool convolve(const Geometry& g, const float* x, int pieces, const uint32_t* signs, bool forward, float* out,
-              int threads) {
+bool convolve(const Geometry& g, const Operand& x, int pieces, const uint32_t* signs, bool forward,
+              float* out, int threads) {
     const ConvShape& s = g.shape;
     const size_t depth = forward ? s.channels : s.filters, columns = forward ? s.filters : s.channels;
+    const size_t words = blocks(depth);  // of the bits of a pixel
     const size_t steps = divide_up(depth, Unit::kDepth), plane = g.padded * kLine;
     const size_t band_bytes = static_cast<size_t>(pieces) * steps * plane;
     // The steps of each pass, one piece after the other.
@@ -105,7 +115,15 @@ bool convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
             uint8_t* const to = packed + (band - begin) * band_bytes;
             pack_band(g, band, g.rows(band), 1, static_cast<size_t>(pieces) * steps, to,
                       [&](size_t y, size_t q, uint8_t* line) {
-                          const float* const from = g.at(x, depth, g.first_image(band), y, q);
+                          if constexpr (Unit::kBytes)
+                              if (x.signs) {
+                                  const uint32_t* const bits =
+                                      g.at(x.signs, words, g.first_image(band), y, q);
+                                  for (size_t c = 0; c < depth; c += Unit::kDepth, line += plane)
+                                      pack_bytes(bits ? bits + c / kBlock : nullptr, depth - c, line);
+                                  return;
+                              }
+                          const float* const from = g.at(x.numbers, depth, g.first_image(band), y, q);
                           for (size_t c = 0; c < depth; c += Unit::kDepth, line += plane) {
                               const float* const channels = from ? from + c : nullptr;
                               if constexpr (Unit::kBytes)
@@ -178,30 +196,35 @@ bool convolve(const Geometry& g, const float* x, int pieces, const uint32_t* sig
 
 }  // namespace
 
+bool conv_takes_signs(const ConvShape& shape) {
+    return !few_channels(shape);
+}
+
 size_t conv_sign_words(const ConvShape& s) {
     return blocks(s.filters) * blocks(s.channels) * s.kernel_height * s.kernel_width * kBlock;
 }
 
-int conv(const ConvShape& shape, const float* x, int most_pieces, const float* w, float* y, uint32_t* signs,
+int conv(const ConvShape& shape, const Operand& x, int most_pieces, const float* w, float* y, uint32_t* signs,
          int threads) {
     if (!pack_signs(shape, w, signs, threads)) return 0;
     const bool few = few_channels(shape);
     // Bytes have twice the rate. Their sums are integers, and numbers of float32 too as long as they fit.
     // (Few channels are those of images, of too many values for a byte, and of little work.)
     const size_t depth = shape.channels * shape.kernel_height * shape.kernel_width;
-    if (!few && depth * 128 <= size_t{1} << 24) {
+    if (!few && (x.signs || depth * 128 <= size_t{1} << 24)) {
         const Geometry geometry(shape, divide_up(shape.channels, Bytes::kDepth) * kLine);
         if (convolve<Bytes>(geometry, x, 1, signs, true, y, threads)) return 1;
     }
-    const int pieces = pieces_of(x, shape.images * shape.height * shape.width * shape.channels, threads);
+    const int pieces =
+        pieces_of(x.numbers, shape.images * shape.height * shape.width * shape.channels, threads);
     if (pieces > most_pieces) return 0;
     const ConvShape same = few ? of_windows(shape) : shape;
     const Geometry geometry(same, static_cast<size_t>(pieces) * blocks(same.channels) * kLine);
     if (few) {
         std::vector<uint32_t> same_signs(conv_sign_words(same));
         pack_signs(same, w, same_signs.data(), threads);
-        convolve<Bfloat16>(geometry, gather_windows(shape, x, threads), pieces, same_signs.data(), true, y,
-                           threads);
+        convolve<Bfloat16>(geometry, {gather_windows(shape, x.numbers, threads)}, pieces, same_signs.data(),
+                           true, y, threads);
     } else {
         convolve<Bfloat16>(geometry, x, pieces, signs, true, y, threads);
     }
@@ -211,7 +234,7 @@ int conv(const ConvShape& shape, const float* x, int most_pieces, const float* w
 void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs, float* dx,
                          int threads) {
     const Geometry geometry(shape, static_cast<size_t>(pieces) * blocks(shape.filters) * kLine);
-    convolve<Bfloat16>(geometry, g, pieces, signs, false, dx, threads);
+    convolve<Bfloat16>(geometry, {g}, pieces, signs, false, dx, threads);
 }
 
 }  // namespace binarynet::training

@@ -39,6 +39,22 @@ void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels,
               });
 }
 
+// The same of bits.
+void pack_sign_pairs(const Geometry& g, size_t band, const uint32_t* signs, size_t channels,
+                     uint8_t* packed) {
+    const size_t plane = g.padded / 2 * kLine, tiles = blocks(channels) * 2, words = blocks(channels);
+    pack_band(g, band, g.height, 2, tiles, packed, [&](size_t y, size_t q, uint8_t* to) {
+        const uint32_t* const even = g.at(signs, words, g.first_image(band), y, q);
+        const uint32_t* const odd = g.at(signs, words, g.first_image(band), y, q + 1);
+        for (size_t c = 0; c < tiles * kHalf; c += kHalf, to += plane) {
+            const uint32_t all = c < channels ? first(channels - c) : 0;
+            const __mmask32 there = side_by_side(even ? all : 0, odd ? all : 0);
+            const auto bits = [&](const uint32_t* from) { return from ? from[c / kBlock] >> c % kBlock : 0; };
+            _mm512_store_si512(to, _mm512_maskz_mov_epi16(there, ones(side_by_side(bits(even), bits(odd)))));
+        }
+    });
+}
+
 // Rows of a band → left tiles (piece, 16 filters, step of 32 positions, filter, 64 bytes).
 void pack_transposed(const Geometry& g, size_t band, size_t from_row, size_t to_row, const float* x,
                      size_t filters, int pieces, uint8_t* packed) {
@@ -105,11 +121,11 @@ void store_weights(const ConvShape& s, size_t filter, size_t channel, const floa
 
 }  // namespace
 
-void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const float* x, int x_pieces,
-                          float* dw, int threads) {
+void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const Operand& x,
+                          int x_pieces, float* dw, int threads) {
     if (few_channels(shape))
-        return conv_weight_gradient(of_windows(shape), g, g_pieces, gather_windows(shape, x, threads),
-                                    x_pieces, dw, threads);
+        return conv_weight_gradient(of_windows(shape), g, g_pieces,
+                                    {gather_windows(shape, x.numbers, threads)}, x_pieces, dw, threads);
     const size_t rows = blocks(shape.filters), columns = blocks(shape.channels);
     const size_t left_pieces = static_cast<size_t>(g_pieces), right_pieces = static_cast<size_t>(x_pieces);
     const Geometry geometry(shape, (left_pieces * rows + right_pieces * columns) * kLine);
@@ -148,8 +164,10 @@ void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, 
         constexpr size_t kParts = 4;
         parallel_for((end - begin) * (kParts + 1), threads, [&](size_t task, int) {
             const size_t i = task / (kParts + 1), part = task % (kParts + 1);
-            if (part == kParts)
-                pack_pairs(geometry, begin + i, x, shape.channels, x_pieces, right + i * right_band);
+            if (part == kParts && x.signs)
+                pack_sign_pairs(geometry, begin + i, x.signs, shape.channels, right + i * right_band);
+            else if (part == kParts)
+                pack_pairs(geometry, begin + i, x.numbers, shape.channels, x_pieces, right + i * right_band);
             else
                 pack_transposed(geometry, begin + i, geometry.height * part / kParts,
                                 geometry.height * (part + 1) / kParts, g, shape.filters, g_pieces,

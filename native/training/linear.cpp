@@ -45,6 +45,20 @@ void pack_right_transposed(const Matrix& x, size_t row, size_t column, int piece
     }
 }
 
+// The same of bits, (rows, words).
+void pack_right_transposed(const uint32_t* signs, size_t rows, size_t columns, size_t row, size_t column,
+                           uint8_t* tile) {
+    const size_t words = blocks(columns), left = column < columns ? columns - column : 0;
+    const __mmask32 there = left >= kBlock ? ~__mmask32{0} : (__mmask32{1} << left) - 1;
+    __m512 pairs[16];
+    for (size_t r = 0; r < 16; ++r)
+        pairs[r] = row + r < rows && left ? _mm512_castsi512_ps(_mm512_maskz_mov_epi16(
+                                                there, ones(signs[(row + r) * words + column / kBlock])))
+                                          : _mm512_setzero_ps();
+    transpose(pairs);
+    for (size_t r = 0; r < 16; ++r) _mm512_store_ps(tile + r * 64, pairs[r]);
+}
+
 // 32 rows × 16 columns → a left tile of rows = columns, depth = rows.
 void pack_left_transposed(const Matrix& x, size_t row, size_t column, int pieces, size_t apart,
                           uint8_t* tile) {
@@ -59,18 +73,33 @@ void pack_left_transposed(const Matrix& x, size_t row, size_t column, int pieces
     }
 }
 
+// 16 columns of two rows of bits, interleaved.
+__m512i pair_of_signs(const uint32_t* signs, const LinearShape& shape, size_t row, size_t column) {
+    const size_t words = blocks(shape.depth);
+    const uint32_t all = column < shape.depth ? first(shape.depth - column) : 0;
+    const auto bits = [&](size_t r) {
+        return all && r < shape.batch ? signs[r * words + column / kBlock] >> column % kBlock : 0;
+    };
+    const __mmask32 there = side_by_side(row < shape.batch ? all : 0, row + 1 < shape.batch ? all : 0);
+    return _mm512_maskz_mov_epi16(there, ones(side_by_side(bits(row), bits(row + 1))));
+}
+
 }  // namespace
 
-bool linear(const LinearShape& shape, const float* x, int pieces, const float* w, float* y, uint64_t* signs,
+bool linear(const LinearShape& shape, const Operand& x, int pieces, const float* w, float* y, uint64_t* signs,
             int threads) {
     const size_t steps = blocks(shape.depth), columns = blocks(shape.batch), words = words_for(shape.depth);
     const size_t operand = static_cast<size_t>(pieces) * steps * kStep;  // of a block of the batch
     uint8_t* const packed = workspace(Use::kRight, columns * operand);
-    const Matrix input{x, shape.batch, shape.depth};
+    const Matrix input{x.numbers, shape.batch, shape.depth};
     parallel_for(columns * 2, threads, [&](size_t task, int) {
-        for (size_t k = 0; k < steps; ++k)
-            pack_right_transposed(input, task * kHalf, k * kBlock, pieces, steps * kStep,
-                                  packed + task / 2 * operand + k * kStep + task % 2 * kTile);
+        for (size_t k = 0; k < steps; ++k) {
+            uint8_t* const to = packed + task / 2 * operand + k * kStep + task % 2 * kTile;
+            if (x.signs)
+                pack_right_transposed(x.signs, shape.batch, shape.depth, task * kHalf, k * kBlock, to);
+            else
+                pack_right_transposed(input, task * kHalf, k * kBlock, pieces, steps * kStep, to);
+        }
     });
     Offsets weight_at, input_at;
     repeat(steps, pieces, weight_at, input_at);
@@ -160,11 +189,8 @@ void linear_input_gradient(const LinearShape& shape, const float* g, int pieces,
                 };
                 const uint32_t even = bits(2 * pair), odd = bits(2 * pair + 1);
                 uint8_t* const to = expanded + pair / kHalf * kStep + pair % kHalf * 64;
-                const auto mix = [](uint32_t a, uint32_t b) {
-                    return _pdep_u32(a, 0x55555555) | _pdep_u32(b, 0xaaaaaaaa);
-                };
-                _mm512_store_si512(to, ones(mix(even, odd)));
-                _mm512_store_si512(to + kTile, ones(mix(even >> 16, odd >> 16)));
+                _mm512_store_si512(to, ones(side_by_side(even, odd)));
+                _mm512_store_si512(to + kTile, ones(side_by_side(even >> 16, odd >> 16)));
             }
             for (size_t row = 0; row < rows; ++row) {
                 multiply(packed + row * operand, 64, gradient_at, expanded, weight_at, 0, weight_at.size(),
@@ -180,14 +206,14 @@ void linear_input_gradient(const LinearShape& shape, const float* g, int pieces,
     });
 }
 
-void linear_weight_gradient(const LinearShape& shape, const float* g, int g_pieces, const float* x,
+void linear_weight_gradient(const LinearShape& shape, const float* g, int g_pieces, const Operand& x,
                             int x_pieces, float* dw, int threads) {
     const size_t steps = blocks(shape.batch), rows = blocks(shape.channels), columns = blocks(shape.depth);
     const size_t left = static_cast<size_t>(g_pieces) * steps * kStep;
     const size_t right = static_cast<size_t>(x_pieces) * steps * kStep;
     uint8_t *const gradients = workspace(Use::kLeft, rows * left), *const inputs = workspace(Use::kRight,
                                                                                              columns * right);
-    const Matrix gradient{g, shape.batch, shape.channels}, input{x, shape.batch, shape.depth};
+    const Matrix gradient{g, shape.batch, shape.channels}, input{x.numbers, shape.batch, shape.depth};
     parallel_for(rows, threads, [&](size_t row, int) {
         for (size_t k = 0; k < steps; ++k)
             for (size_t half = 0; half < 2; ++half)
@@ -199,8 +225,12 @@ void linear_weight_gradient(const LinearShape& shape, const float* g, int g_piec
             for (size_t half = 0; half < 2; ++half)
                 for (size_t pair = 0; pair < kHalf; ++pair) {
                     const size_t image = k * kBlock + 2 * pair, from = column * kBlock + half * kHalf;
-                    __m512 even = input.at(image, from), odd = input.at(image + 1, from);
                     uint8_t* to = inputs + column * right + k * kStep + half * kTile + pair * 64;
+                    if (x.signs) {
+                        _mm512_store_si512(to, pair_of_signs(x.signs, shape, image, from));
+                        continue;
+                    }
+                    __m512 even = input.at(image, from), odd = input.at(image + 1, from);
                     for (int p = 0; p < x_pieces; ++p, to += steps * kStep)
                         _mm512_store_si512(to, interleave(take_piece(even), take_piece(odd)));
                 }

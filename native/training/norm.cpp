@@ -7,6 +7,7 @@
 #include "norm.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <vector>
 
@@ -166,6 +167,22 @@ void norm_forward(const NormShape& s, const float* x, const float* scale, const 
         const size_t at = row * s.channels + channel;
         rule(x + at, rows, s.channels, count, scale + channel, shift + channel, y + at);
     });
+}
+
+bool norm_signs(const Kernel& kernel, const NormShape& s, const float* x, const float* scale,
+                const float* shift, uint32_t* bits, int threads) {
+    static_assert(kChannels % 32 == 0);
+    const size_t words = (s.channels + 31) / 32;
+    std::atomic<bool> all{true};
+    in_parts(s, threads, [&](size_t row, size_t rows, size_t channel, size_t count, size_t) {
+        float answers[kChannels];
+        for (size_t r = row; r < row + rows; ++r) {
+            const float* const from = x + r * s.channels + channel;
+            scale_part(from, 1, count, count, scale + channel, shift + channel, answers);
+            if (!kernel.signs(answers, count, bits + r * words + channel / 32)) all = false;
+        }
+    });
+    return all;
 }
 
 void norm_sums(const NormShape& s, const float* g, const float* x, const float* mean,

@@ -13,6 +13,8 @@
 
 #include <stddef.h>
 
+#include "strip.h"
+
 namespace binarynet::training {
 
 struct NormShape {
@@ -25,6 +27,10 @@ void norm_statistics(const NormShape& shape, const float* x, float* mean, float*
 // y = x scale + shift, or its sign (+1 at 0, NaN stays).
 void norm_forward(const NormShape& shape, const float* x, const float* scale, const float* shift, bool sign,
                   float* y, int threads);
+
+// The sign alone, as bits: (rows, words), 32 channels a word. False: a NaN has none, and bits are nothing.
+bool norm_signs(const Kernel& kernel, const NormShape& shape, const float* x, const float* scale,
+                const float* shift, uint32_t* bits, int threads);
 
 // What tells the gradient that passes: all of it, or behind a sign what has |x scale + shift| ≤ window.
 struct NormWindow {

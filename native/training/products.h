@@ -20,19 +20,26 @@ bool products_supported();
 // The fewest pieces that hold each of x: 1, 2, or 3 (which is "any").
 int pieces_of(const float* x, size_t count, int threads);
 
+// The input of a layer: numbers, or ±1 as bits, 32 channels of a row or pixel in a word and zeros beyond, as
+// codes.h packs them. One of the two is null; bits are one piece.
+struct Operand {
+    const float* numbers = nullptr;
+    const uint32_t* signs = nullptr;
+};
+
 struct LinearShape {
     size_t batch, depth, channels;
 };
 
 // y = x sign(w)^T. x (batch, depth), w (channels, depth), y (batch, channels); signs (channels,
 // words_for(depth)) are written for the next. False: w holds NaN, which has no sign, and y is nothing.
-bool linear(const LinearShape& shape, const float* x, int pieces, const float* w, float* y, uint64_t* signs,
+bool linear(const LinearShape& shape, const Operand& x, int pieces, const float* w, float* y, uint64_t* signs,
             int threads);
 // dx = g sign(w). g (batch, channels), dx (batch, depth).
 void linear_input_gradient(const LinearShape& shape, const float* g, int pieces, const uint64_t* signs,
                            float* dx, int threads);
 // dw = g^T x, (channels, depth).
-void linear_weight_gradient(const LinearShape& shape, const float* g, int g_pieces, const float* x,
+void linear_weight_gradient(const LinearShape& shape, const float* g, int g_pieces, const Operand& x,
                             int x_pieces, float* dw, int threads);
 
 // Stride 1, odd kernel, zeros outside, as many of them as keep the size: out (images, height, width,
@@ -44,13 +51,14 @@ struct ConvShape {
 // x (images, height, width, channels), w (filters, channels, kernel_height, kernel_width), y (images, height,
 // width, filters). The conv_sign_words() signs are written for the gradient of the input. Returns the pieces
 // that x takes; 0: these are more than `most_pieces`, or w holds NaN, and y is nothing. Integers from −128 to
-// 127 take one, and half the time.
+// 127 take one, and half the time. x as bits: only where conv_takes_signs().
+bool conv_takes_signs(const ConvShape& shape);
 size_t conv_sign_words(const ConvShape& shape);
-int conv(const ConvShape& shape, const float* x, int most_pieces, const float* w, float* y, uint32_t* signs,
+int conv(const ConvShape& shape, const Operand& x, int most_pieces, const float* w, float* y, uint32_t* signs,
          int threads);
 void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs, float* dx,
                          int threads);
-void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const float* x, int x_pieces,
-                          float* dw, int threads);
+void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const Operand& x,
+                          int x_pieces, float* dw, int threads);
 
 }  // namespace binarynet::training

@@ -72,13 +72,10 @@ inline void expand_filters(const uint32_t* bits, const uint32_t* other_bits, uin
 
 // The same with the channels as columns and the filters as depth.
 inline void expand_channels(const uint32_t* bits, uint8_t* to) {
-    const auto mix = [](uint32_t a, uint32_t b) {
-        return _pdep_u32(a, 0x55555555) | _pdep_u32(b, 0xaaaaaaaa);
-    };
     for (size_t pair = 0; pair < kHalf; ++pair, to += kLine) {
         const uint32_t even = bits[2 * pair], odd = bits[2 * pair + 1];
-        _mm512_store_si512(to, ones(mix(even, odd)));
-        _mm512_store_si512(to + kTile, ones(mix(even >> kHalf, odd >> kHalf)));
+        _mm512_store_si512(to, ones(side_by_side(even, odd)));
+        _mm512_store_si512(to + kTile, ones(side_by_side(even >> kHalf, odd >> kHalf)));
     }
 }
 

@@ -79,6 +79,11 @@ inline __m512i ones(__mmask32 positive) {
                                  positive, one);
 }
 
+// Bits of two rows, one beside the other: (a0, b0, a1, b1, …), 16 of each.
+inline uint32_t side_by_side(uint32_t a, uint32_t b) {
+    return _pdep_u32(a, 0x55555555) | _pdep_u32(b, 0xaaaaaaaa);
+}
+
 inline __m256i to_bf16(__m512 x) {
     return (__m256i)_mm512_cvtneps_pbh(x);
 }

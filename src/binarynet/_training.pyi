@@ -83,17 +83,23 @@ def pieces_of(x: int, count: int, threads: int) -> int:
     """The fewest bfloat16 numbers whose sum is each of x exactly: 1, 2, or 3 (any float32)."""
 
 def linear(shape: LinearShape, x: int, pieces: int, w: int, y: int, signs: int, threads: int) -> bool:
-    """False: the latent weights hold NaN, and y is nothing."""
+    """`pieces` 0: x are bits. False: the latent weights hold NaN, and y is nothing."""
 
 def linear_input_gradient(shape: LinearShape, g: int, pieces: int, signs: int, dx: int, threads: int) -> None: ...
 def linear_weight_gradient(
     shape: LinearShape, g: int, g_pieces: int, x: int, x_pieces: int, dw: int, threads: int
 ) -> None: ...
+def conv_takes_signs(shape: ConvShape) -> bool:
+    """Whether x may come as bits."""
+
 def conv_sign_words(shape: ConvShape) -> int:
     """How many words of 32 bits the signs of a convolution's weights take."""
 
 def conv(shape: ConvShape, x: int, most_pieces: int, w: int, y: int, signs: int, threads: int) -> int:
-    """How many pieces x takes. 0: more than `most_pieces`, or the latent weights hold NaN, and y is nothing."""
+    """How many pieces x takes; `most_pieces` 0: x are bits.
+
+    0: more than `most_pieces`, or the latent weights hold NaN, and y is nothing.
+    """
 
 def conv_input_gradient(shape: ConvShape, g: int, pieces: int, signs: int, dx: int, threads: int) -> None: ...
 def conv_weight_gradient(
@@ -162,6 +168,9 @@ class PoolShape:
 
 def norm_statistics(shape: NormShape, x: int, mean: int, variance: int, threads: int) -> None: ...
 def norm_forward(shape: NormShape, x: int, scale: int, shift: int, sign: bool, y: int, threads: int) -> None: ...
+def norm_signs(kernel: str, shape: NormShape, x: int, scale: int, shift: int, bits: int, threads: int) -> bool:
+    """The sign as bits. False: a NaN has none, and bits are nothing."""
+
 def norm_sums(
     shape: NormShape,
     g: int,

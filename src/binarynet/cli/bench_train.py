@@ -56,7 +56,11 @@ def train(
             raise InputError(f"{name}: batch_size={chosen.batch_size}; BatchNorm needs two images.")
         images = load(chosen.data, data_dir, shape=parse_shape(shape), progress=True, **chosen.reading())
         found[name] = compare(chosen, images, steps=steps, threads=threads, gradients=gradients)
-    multiplied = {"products by": native.kernel() or "torch", "gradients": gradients or native.gradients()}
+    with native.rounded_as(gradients):
+        by = f"amx and {native.kernel()}" if native.has_matrix_unit() else native.kernel() or "torch"
+        multiplied = {"products by": by, "gradients": native.gradients()}
+    if threads == 1:
+        multiplied["times of"] = "the processor"
     setting = {**machine(), "threads": str(threads), "steps": str(steps), **multiplied}
     if as_json:
         show_json({"machine": setting, "recipes": {n: {w: asdict(t) for w, t in f.items()} for n, f in found.items()}})
@@ -118,6 +122,8 @@ _NAMES = {"ours": "binarynet", "plain": "plain", "torch": "all by torch"}
 # What an instruction set and a unit do at most: a peak of `binarynet.runtime.peaks`, and how many of its products
 # a product of ours takes.
 _PEAKS = {
+    "amx bytes": ("amx int8", 1.0),
+    "amx bfloat16": ("amx bf16", 1.0),
     "avx512 bits": ("avx512 popcount", 1.0),
     "avx512 bytes": ("avx512 vnni", 1.0),
     "avx512 bfloat16": ("avx512 fma", 2.0),

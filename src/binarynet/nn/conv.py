@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from binarynet.errors import InputError
 from binarynet.nn.fused import products
+from binarynet.nn.fused.packed_input import Input
 from binarynet.nn.layer import BinaryLayer
 from binarynet.nn.quantizers import Quantizer
 
@@ -60,6 +62,18 @@ class _BinaryConv(BinaryLayer):
         x, padding = self._padded(self._quantized_input(x))
         window = self.stride, padding, self.dilation
         return products.convolution(x, self.weight, self.weight_quantizer, self.bias, window, self.groups)
+
+    def room_before(self, shape: torch.Size) -> Input | None:
+        widths = self.pad_widths
+        padded_here = self.pad_value != 0 or any(before != after for before, after in widths)
+        if self.input_quantizer is not None or self.groups != 1 or padded_here or len(widths) != 2:
+            return None
+        window = self.stride, tuple(before for before, _ in widths), self.dilation
+        return products.room_before(shape, self.weight, self.weight_quantizer, window)
+
+    def of_signs(self, x: Tensor, signs: Input) -> Tensor:
+        window = self.stride, tuple(before for before, _ in self.pad_widths), self.dilation
+        return products.convolution(x, self.weight, self.weight_quantizer, self.bias, window, 1, signs)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, pad_value={self.pad_value:g}"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from binarynet.errors import InputError, takes
+from binarynet.nn.fused.packed_input import Input
 from binarynet.nn.quantizers import Quantizer, get
 
 
@@ -52,6 +53,14 @@ class BinaryLayer(nn.Module):
             raise InputError(f"{type(self).__name__} has weight_quantizer=None: its weights are float. Read .weight.")
         with torch.no_grad():
             return self.weight_quantizer.value(self.weight)
+
+    def room_before(self, shape: torch.Size) -> Input | None:
+        """Where a sign before this layer may write its answer of that shape as bits; None: it has to be numbers."""
+        return None
+
+    def of_signs(self, x: Tensor, signs: Input) -> Tensor:
+        """`forward` of a tensor that stands in for `signs`, which `room_before` gave room for."""
+        raise NotImplementedError
 
     def _quantized_input(self, x: Tensor) -> Tensor:
         quantized: Tensor = x if self.input_quantizer is None else self.input_quantizer(x)

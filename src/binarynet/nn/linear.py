@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from binarynet.nn.fused import products
+from binarynet.nn.fused.packed_input import Input
 from binarynet.nn.layer import BinaryLayer
 from binarynet.nn.quantizers import Quantizer
 
@@ -36,3 +38,11 @@ class BinaryLinear(BinaryLayer, nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         return products.linear(self._quantized_input(x), self.weight, self.weight_quantizer, self.bias)
+
+    def room_before(self, shape: torch.Size) -> Input | None:
+        if self.input_quantizer is not None:
+            return None
+        return products.room_before(shape, self.weight, self.weight_quantizer, products.ONE_BY_ONE)
+
+    def of_signs(self, x: Tensor, signs: Input) -> Tensor:
+        return products.linear(x, self.weight, self.weight_quantizer, self.bias, signs)

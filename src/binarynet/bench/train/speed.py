@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,8 +45,9 @@ _PRODUCTS = (
 
 @dataclass(frozen=True)
 class WayTiming:
-    """seconds: of each timed step; product_share: of the step's time in matrix products; losses: of every step.
+    """seconds: of each timed step, by `record.clock`; product_share: of the step's time in matrix products.
 
+    losses: of every step.
     weight_bytes: that the passes over the weights, their gradients and Adam's state move in a step, counted from the
     code (`plain.PLAIN_BYTES`, `plain.OUR_BYTES`), not measured; 0 where nobody has counted.
     peak_bytes: of memory, above what the process held before there was a network; 0 where the system does not say.
@@ -205,9 +205,9 @@ def _steps(training: _Training, batches: Iterator[Any], count: int) -> tuple[lis
     seconds, losses = [], []
     for _ in range(count):
         images, labels = next(batches)
-        start = time.perf_counter()
+        start = record.clock()
         losses.append(training.step(images, labels).item())
-        seconds.append(time.perf_counter() - start)
+        seconds.append(record.clock() - start)
     return seconds, losses
 
 

@@ -1,6 +1,7 @@
 """What a training step of binary layers does on a CPU beside torch's own way: the same numbers, in fewer passes.
 
 | products       | the product of a binary layer, forwards and backwards; which way it goes               |
+| packed_input   | the input as bits or bytes, for the product and for the backward pass                  |
 | packed_product | operands as bits                                                                       |
 | matrix_unit    | operands as bf16 tiles, on CPUs with a matrix unit                                     |
 | sequential     | `Sequential`, `fused`: BatchNorm, sign, pool and dropout taken together                |

@@ -1,7 +1,4 @@
-"""One product of a training step on packed operands: its forward pass and both gradients, as autograd takes them.
-
-An input of ±1 is kept as bits for the backward pass, one of small integers as bytes: 32 or 4 times less than float32.
-"""
+"""One product of a training step on packed operands: its forward pass and both gradients, as autograd takes them."""
 
 from __future__ import annotations
 
@@ -10,17 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
 from binarynet.nn import native
 from binarynet.nn.fused import record
+from binarynet.nn.fused.packed_input import Input, Window, check_unchanged, geometry_of, keeping, pack
 from binarynet.nn.quantizers import Quantizer
 
 _conv2d_input: Any = torch.nn.grad.conv2d_input  # type: ignore[attr-defined]
 _conv2d_weight: Any = torch.nn.grad.conv2d_weight  # type: ignore[attr-defined]
-
-Window = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # stride, padding, dilation
 
 _LEVELS = {"int8": 254, **{str(bits): 2**bits - 1 for bits in range(1, 9)}}
 
@@ -33,35 +28,25 @@ def output_sizes(sizes: Any, kernel: Any, window: Window) -> list[int]:
     ]
 
 
-def product(x: Tensor, values: Tensor, latent: Quantizer | None, window: Window, groups: int) -> Tensor | str:
+def product(
+    x: Tensor, values: Tensor, latent: Quantizer | None, window: Window, groups: int, operand: Input | None
+) -> Tensor | str:
     """x (n, c, h, w) channels last, values (f, c / groups, kh, kw) -> (n, f, h', w'), or why not.
 
-    `latent`: the quantizer that makes signs of `values`; None: they are what a quantizer has made.
+    `latent`: the quantizer that makes signs of `values`; None: they are what a quantizer has made. `operand`: x as
+    bits, if that is known; x itself is not read then.
     """
     if not values.is_contiguous() or not native.takes(values):
         return "its quantized weights do not lie in rows"
-    geometry = native.engine.Geometry(
-        x.shape[0],
-        x.shape[1],
-        values.shape[0],
-        groups,
-        *(
-            native.engine.Side(size, kernel, *rule)
-            for size, kernel, *rule in zip(x.shape[2:], values.shape[2:], *window, strict=True)
-        ),
-    )
+    geometry = geometry_of(x.shape, values.shape, window, groups)
     weights = _pack_weights(geometry, values.detach(), latent is not None)
     if weights is None:
         return "its weights are no small integers times a scale for each filter"
-    operand = _pack_input(geometry, x.detach())
+    if operand is None:
+        operand = pack(geometry, x.detach())
     if operand.form == native.engine.Form.real and not torch.is_grad_enabled():
         return "its input is real: W1A32 is evaluated in float32"
-
-    def pack(saved: Tensor) -> Any:
-        same = saved.data_ptr() == x.data_ptr() and saved.shape == x.shape
-        return operand if same and operand.form != native.engine.Form.real else saved
-
-    with saved_tensors_hooks(pack, lambda kept: kept.values() if isinstance(kept, _Input) else kept):
+    with keeping(x, operand):
         task = _Task(geometry, operand, weights, values.detach(), latent, window, groups)
         y: Tensor = _Product.apply(x, values, task)  # type: ignore[no-untyped-call]
     return y
@@ -93,47 +78,13 @@ def _pack_weights(geometry: Any, values: Tensor, latent: bool) -> _Weights | Non
     return _Weights(engine.Form.bytes, numbers, scales)
 
 
-class _Input:
-    """native/training/codes.h: an input as bits, as bytes, or as it is."""
-
-    def __init__(self, codes: Any, numbers: Tensor, geometry: Any, shape: torch.Size) -> None:
-        self.codes, self.numbers, self.geometry, self.shape = codes, numbers, geometry, shape
-
-    @property
-    def form(self) -> Any:
-        return self.codes.form
-
-    def values(self) -> Tensor:
-        """The input again, channels last."""
-        if self.form == native.engine.Form.real:
-            return self.numbers
-        x = torch.empty(self.shape, memory_format=torch.channels_last)
-        native.engine.unpack(self.geometry, self.codes, self.numbers.data_ptr(), x.data_ptr(), torch.get_num_threads())
-        return x
-
-
-def _pack_input(geometry: Any, x: Tensor) -> _Input:
-    engine, threads = native.engine, torch.get_num_threads()
-    bits = torch.empty(engine.sign_words(geometry), dtype=torch.int32)
-    codes = engine.Codes()
-    if engine.pack_ones(native.kernel(), geometry, x.data_ptr(), bits.data_ptr(), threads):
-        codes.form = engine.Form.bits
-        return _Input(codes, bits, geometry, x.shape)
-    codes = engine.find_codes(x.data_ptr(), x.numel(), threads)
-    if codes.form == engine.Form.real:
-        return _Input(codes, x, geometry, x.shape)
-    numbers = torch.empty(codes.pieces * engine.code_bytes(geometry), dtype=torch.uint8)
-    engine.pack_codes(geometry, codes, x.data_ptr(), numbers.data_ptr(), threads)
-    return _Input(codes, numbers, geometry, x.shape)
-
-
 class _Task:
     """One product of a step, and how its gradients are to be rounded."""
 
     def __init__(
         self,
         geometry: Any,
-        operand: _Input,
+        operand: Input,
         weights: _Weights,
         values: Tensor,
         latent: Quantizer | None,
@@ -142,7 +93,7 @@ class _Task:
     ) -> None:
         self.geometry, self.operand, self.weights = geometry, operand, weights
         self.values, self.latent = values, latent  # latent weights and their quantizer; else quantized ones and None
-        self.window, self.groups = window, groups
+        self.window, self.groups, self.version = window, groups, values._version
         places = prod(output_sizes(operand.shape[2:], values.shape[2:], window))
         self.multiplications = operand.shape[0] * places * values.numel()
         self.kernel, self.mode, self.layer = native.kernel(), native.gradients(), record.layer()
@@ -185,6 +136,7 @@ class _Product(torch.autograd.Function):
         last = grads[0].contiguous(memory_format=torch.channels_last)
         if torch.is_grad_enabled() or not native.takes(last):
             return _again(ctx, grads[0])
+        check_unchanged(task.values, task.version)
         needs_x, needs_weight, _ = ctx.needs_input_grad
         gradient = _Gradient(task, last)
         dx = gradient.of_input() if needs_x else None

@@ -25,48 +25,62 @@ from torch.nn import functional as F
 
 from binarynet.nn import native
 from binarynet.nn.fused import matrix_unit, record
-from binarynet.nn.fused.packed_product import Window, output_sizes, product
+from binarynet.nn.fused.packed_input import Input, Unpacked, Window, geometry_of, room_for_signs
+from binarynet.nn.fused.packed_product import output_sizes, product
 from binarynet.nn.quantizers import Quantizer
 
 # Below so many channels a filter, or filters a group, most of a vector multiplies nothing.
 FEWEST = 8
+ONE_BY_ONE: Window = (1, 1), (0, 0), (1, 1)
 # Sums of bytes times bytes stay below 2^31 up to this depth.
 DEEPEST = 60_000
 
 
-def linear(x: Tensor, weight: Tensor, quantizer: Quantizer | None, bias: Tensor | None) -> Tensor:
-    """x (..., in) @ quantizer(weight).T + bias, weight (out, in) latent; `None` leaves the weight as it is."""
+def linear(
+    x: Tensor, weight: Tensor, quantizer: Quantizer | None, bias: Tensor | None, operand: Input | None = None
+) -> Tensor:
+    """x (..., in) @ quantizer(weight).T + bias, weight (out, in) latent; `None` leaves the weight as it is.
+
+    `operand`: the numbers, if x is a stand-in for them (`room_before`).
+    """
     products = x.numel() * weight.shape[0]
-    why = _refusal(x, weight, quantizer, 1, products)
-    if not why and (x.shape[-1] != weight.shape[1] or not x.is_contiguous()):
+    why = _refusal(None if operand is not None else x, weight, quantizer, 1, products)
+    if not why and operand is None and (x.shape[-1] != weight.shape[1] or not x.is_contiguous()):
         why = "its input does not lie in rows"
     latent = quantizer if quantizer is not None and quantizer.is_plain_sign else None
     values = weight if quantizer is None or latent is not None else quantizer(weight)
     y: Tensor | None = None
     if not why:
         if native.has_matrix_unit() and latent is not None:
-            with record.timed(record.layer(), "forward", "amx", products):
-                y = matrix_unit.linear(x, weight, latent)
+            y = matrix_unit.linear(x, weight, latent, operand)
         if y is None:
             rows = x.reshape(-1, x.shape[-1], 1, 1)
-            found = product(rows, values.view(*values.shape, 1, 1), latent, ((1, 1), (0, 0), (1, 1)), 1)
+            found = product(rows, values.view(*values.shape, 1, 1), latent, ONE_BY_ONE, 1, operand)
             if isinstance(found, str):
                 why = found
             else:
                 y = found.view(*x.shape[:-1], weight.shape[0])
     if y is None:
+        if operand is not None:
+            x = Unpacked.apply(x, operand)  # type: ignore[no-untyped-call]
         return _by_torch(lambda: F.linear(x, values if latent is None else latent(weight), bias), why, products)
     return y if bias is None else y + bias
 
 
 def convolution(
-    x: Tensor, weight: Tensor, quantizer: Quantizer | None, bias: Tensor | None, window: Window, groups: int
+    x: Tensor,
+    weight: Tensor,
+    quantizer: Quantizer | None,
+    bias: Tensor | None,
+    window: Window,
+    groups: int,
+    operand: Input | None = None,
 ) -> Tensor:
-    """`torch.nn.functional.conv1d` or `conv2d` of x (n, c, ..) or (c, ..) with quantizer(weight)."""
+    """`torch.nn.functional.conv1d` or `conv2d` of x (n, c, ..) or (c, ..) with quantizer(weight); `operand` too."""
     sides = weight.ndim - 2
     places = output_sizes(x.shape[-sides:], weight.shape[2:], window)
     products = (x.shape[0] if x.ndim == sides + 2 else 1) * prod(places) * weight.numel()
-    why = _refusal(x, weight, quantizer, groups, products)
+    why = _refusal(None if operand is not None else x, weight, quantizer, groups, products)
     if not why and (x.ndim != sides + 2 or x.shape[1] != weight.shape[1] * groups or min(places) <= 0):
         why = "its input is no batch of images"
     latent = quantizer if quantizer is not None and quantizer.is_plain_sign else None
@@ -78,17 +92,19 @@ def convolution(
             last, filters = x.unsqueeze(2), values.unsqueeze(2)
             stride, padding, dilation = window
             wide = (1, *stride), (0, *padding), (1, *dilation)
-        last = last.contiguous(memory_format=torch.channels_last)
+        if operand is None:
+            last = last.contiguous(memory_format=torch.channels_last)
         if latent is not None and _suits_matrix_unit(weight, window, groups):
-            with record.timed(record.layer(), "forward", "amx", products):
-                y = matrix_unit.conv2d(last, weight, latent)
+            y = matrix_unit.conv2d(last, weight, latent, operand)
         if y is None:
-            found = product(last, filters, latent, wide, groups)
+            found = product(last, filters, latent, wide, groups, operand)
             if isinstance(found, str):
                 why = found
             else:
                 y = found if sides == 2 else found.squeeze(2)
     if y is None:
+        if operand is not None:
+            x = Unpacked.apply(x, operand)  # type: ignore[no-untyped-call]
         rule: Any = F.conv2d if sides == 2 else F.conv1d
         if sides == 2 and x.ndim == 4 and torch.is_grad_enabled() and native.takes(x, weight):
             x = x.contiguous(memory_format=torch.channels_last)  # as all that is native takes and gives images
@@ -109,11 +125,33 @@ def _suits_matrix_unit(weight: Tensor, window: Window, groups: int) -> bool:
     )
 
 
-def _refusal(x: Tensor, weight: Tensor, quantizer: Quantizer | None, groups: int, products: int) -> str:
+def room_before(shape: torch.Size, weight: Tensor, quantizer: Quantizer | None, window: Window) -> Input | None:
+    """Where a sign before a product may write its answer (n, c) or (n, c, h, w) as bits, and nothing else.
+
+    None: the product does not read bits. (Of few channels the matrix unit gathers numbers.)
+    """
+    if weight.ndim != len(shape) or shape[1] != weight.shape[1]:
+        return None
+    places = output_sizes(shape[2:], weight.shape[2:], window) if len(shape) == 4 else [1]
+    products = shape[0] * prod(places) * weight.numel()
+    if min(places) <= 0:
+        return None
+    if quantizer is None or not quantizer.is_plain_sign or _refusal(None, weight, quantizer, 1, products):
+        return None
+    if len(shape) == 2:
+        geometry = geometry_of((*shape, 1, 1), (*weight.shape, 1, 1), ONE_BY_ONE, 1)
+    else:
+        if _suits_matrix_unit(weight, window, 1) and not matrix_unit.takes_signs(shape, weight.shape):
+            return None
+        geometry = geometry_of(shape, weight.shape, window, 1)
+    return room_for_signs(geometry, shape if len(shape) == 4 else torch.Size((*shape, 1, 1)))
+
+
+def _refusal(x: Tensor | None, weight: Tensor, quantizer: Quantizer | None, groups: int, products: int) -> str:
     """Why a layer is left to torch before its numbers are looked at; "" if it is not."""
     if quantizer is None:
         return "its weights are real"
-    if not native.takes(x, weight):
+    if not native.takes(weight, *(() if x is None else (x,))):
         return "not plain float32 on this CPU, or native steps are off"
     if not weight.is_contiguous():
         return "its weights do not lie in rows"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from binarynet.nn.quantizers import Quantizer
@@ -17,8 +18,8 @@ from binarynet.nn.quantizers import Quantizer
 class Ran:
     """One product of a step: of which layer (its name in the model), what multiplied, and in what time.
 
-    by: an instruction set and a unit, or torch and why. multiplications: of all pairs of numbers. seconds: on the
-    clock, with packing and rounding. (The gradients of a layer that is left to torch are not timed.)
+    by: an instruction set and a unit, or torch and why. multiplications: of all pairs of numbers. seconds: by
+    `clock`, with packing and rounding. (The gradients of a layer that is left to torch are not timed.)
     """
 
     layer: str
@@ -30,6 +31,7 @@ class Ran:
 
 _ran: list[Ran] | None = None
 _layer = ""
+_naming_hooks: set[Callable[[Any, Any], None]] = set()
 
 
 @contextmanager
@@ -39,14 +41,29 @@ def recorded(model: nn.Module) -> Iterator[list[Ran]]:
     hooks = []
     for name, module in model.named_modules():
         if isinstance(getattr(module, "weight_quantizer", None), Quantizer):
-            hooks.append(module.register_forward_pre_hook(_naming(name)))
+            naming = _naming(name)
+            _naming_hooks.add(naming)
+            hooks.append(module.register_forward_pre_hook(naming))
     _ran = []
     try:
         yield _ran
     finally:
         _ran = None
+        _naming_hooks.clear()
         for hook in hooks:
             hook.remove()
+
+
+def enter(module: nn.Module) -> None:
+    """Stands for the call of a layer that `Sequential` runs together with those before it."""
+    for hook in module._forward_pre_hooks.values():
+        hook(module, ())
+
+
+def hears_alone(module: nn.Module) -> bool:
+    """Whether nobody but this file listens to the calls of `module`."""
+    others = module._forward_hooks or module._backward_hooks or module._backward_pre_hooks
+    return not others and all(hook in _naming_hooks for hook in module._forward_pre_hooks.values())
 
 
 def _naming(name: str) -> Callable[[Any, Any], None]:
@@ -57,15 +74,23 @@ def _naming(name: str) -> Callable[[Any, Any], None]:
     return hook
 
 
+def note(layer: str, product: str, by: str, multiplications: int, start: float) -> None:
+    """What has run since `start`, a time of `clock`, if anybody asked."""
+    if _ran is not None:
+        _ran.append(Ran(layer, product, by, multiplications, clock() - start))
+
+
 @contextmanager
 def timed(layer: str, product: str, by: str, multiplications: int) -> Iterator[None]:
     """Notes the time of what runs inside, if anybody asked."""
-    if _ran is None:
-        yield
-        return
-    start = time.perf_counter()
+    start = clock() if on() else 0.0
     yield
-    _ran.append(Ran(layer, product, by, multiplications, time.perf_counter() - start))
+    note(layer, product, by, multiplications, start)
+
+
+def clock() -> float:
+    """Seconds: of one thread those of the processor, so that other processes do not count; of more, on the clock."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def on() -> bool:

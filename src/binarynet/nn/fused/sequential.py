@@ -5,6 +5,7 @@ BatchNorm and the sign are a few operations a number, on tensors of hundreds of 
 
     BatchNorm                  one pass for the statistics, one for the answer; two backwards
     BatchNorm - SteSign        the same: what is between the two is never stored, and computed again backwards
+    .. - a binary layer         and what the sign says goes from one to the other as bits (`packed_input`)
     MaxPool2d(2)               one pass each way; of an answer one byte is kept, which of the four it was
     Dropout                    one pass each way; no mask is kept, it is drawn again from its seed
 
@@ -21,6 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from binarynet.nn import native
+from binarynet.nn.conv import BinaryConv2d
+from binarynet.nn.fused import record
+from binarynet.nn.fused.packed_input import Input
+from binarynet.nn.layer import BinaryLayer
+from binarynet.nn.linear import BinaryLinear
 from binarynet.nn.quantizers import SteSign
 
 
@@ -41,7 +47,14 @@ def fused(x: Tensor, *layers: nn.Module) -> Tensor:
         layer, after = layers[at], layers[at + 1] if at + 1 < len(layers) else None
         if _takes_norm(layer, x):
             sign = after if isinstance(after, SteSign) and _is_plain(after, SteSign) else None
-            x = _batch_norm(layer, sign, x)
+            reader = layers[at + 2] if sign is not None and at + 2 < len(layers) else None
+            signs = _room(reader, x)
+            x, written = _batch_norm(layer, sign, x, signs)
+            if written and isinstance(reader, BinaryLayer) and signs is not None:
+                record.enter(reader)
+                x = reader.of_signs(x, signs)
+                at += 3
+                continue
             at += 1 if sign is None else 2
             continue
         if _takes_pool(layer, x):
@@ -86,17 +99,31 @@ def _takes_norm(layer: nn.Module, x: Tensor) -> bool:
     )
 
 
-def _batch_norm(norm: Any, sign: SteSign | None, x: Tensor) -> Tensor:
-    """One training call of `norm`, and of `sign` on its answer."""
+def _room(reader: nn.Module | None, x: Tensor) -> Input | None:
+    """Where the sign of a tensor like x goes as bits, if `reader` reads nothing else of it."""
+    if reader is None or type(reader) not in (BinaryLinear, BinaryConv2d) or not reader.training:
+        return None
+    if not record.hears_alone(reader):
+        return None
+    return reader.room_before(x.shape) if isinstance(reader, BinaryLayer) else None
+
+
+def _batch_norm(norm: Any, sign: SteSign | None, x: Tensor, signs: Input | None) -> tuple[Tensor, bool]:
+    """One training call of `norm`, and of `sign` on its answer.
+
+    Also whether `signs` holds the answer now, which the tensor then only stands in for. (NaN has no sign.)
+    """
     y: Tensor
-    y, mean, variance = _BatchNorm.apply(x, norm.weight, norm.bias, norm.eps, sign)  # type: ignore[no-untyped-call]
+    y, mean, variance, written = _BatchNorm.apply(  # type: ignore[no-untyped-call]
+        x, norm.weight, norm.bias, norm.eps, sign, signs
+    )
     if norm.track_running_stats:
         rows = x.numel() // x.shape[1]
         with torch.no_grad():
             norm.num_batches_tracked.add_(1)
             norm.running_mean.lerp_(mean, norm.momentum)
             norm.running_var.lerp_(variance * (rows / (rows - 1)), norm.momentum)
-    return y
+    return y, written
 
 
 class _BatchNorm(torch.autograd.Function):
@@ -104,8 +131,8 @@ class _BatchNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, sign: SteSign | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, sign: SteSign | None, signs: Input | None
+    ) -> tuple[Tensor, Tensor, Tensor, bool]:
         shape = native.engine.NormShape(x.numel() // x.shape[1], x.shape[1])
         threads = torch.get_num_threads()
         mean, variance = torch.empty_like(weight), torch.empty_like(weight)
@@ -113,20 +140,26 @@ class _BatchNorm(torch.autograd.Function):
         root = (variance + eps).rsqrt()
         scale = weight * root
         shift = bias - mean * scale
-        y = torch.empty_like(x)
-        addresses = x.data_ptr(), scale.data_ptr(), shift.data_ptr(), sign is not None, y.data_ptr()
-        native.engine.norm_forward(shape, *addresses, threads)
+        addresses = x.data_ptr(), scale.data_ptr(), shift.data_ptr()
+        written = signs is not None and native.engine.norm_signs(
+            native.kernel(), shape, *addresses, signs.numbers.data_ptr(), threads
+        )
+        if written:
+            y = torch.full((), torch.nan).expand(x.shape)
+        else:
+            y = torch.empty_like(x)
+            native.engine.norm_forward(shape, *addresses, sign is not None, y.data_ptr(), threads)
         ctx.shape, ctx.sign = shape, sign
         ctx.save_for_backward(x, weight, bias, mean, root, scale, shift)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance)
-        return y, mean, variance
+        return y, mean, variance, written
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, root, scale, shift = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of the gradient is asked for: torch's own rules
-            return *_again(ctx, grads[0], x, weight, bias), None, None
+            return *_again(ctx, grads[0], x, weight, bias), None, None, None
         g = grads[0] if grads[0].stride() == x.stride() else torch.empty_like(x).copy_(grads[0])
         threads, rows = torch.get_num_threads(), x.numel() // x.shape[1]
         window = ctx.sign is not None, 0.0 if ctx.sign is None else ctx.sign.clip, scale.data_ptr(), shift.data_ptr()
@@ -138,7 +171,7 @@ class _BatchNorm(torch.autograd.Function):
             slope, level = scale * root * root * product / -rows, scale * total / -rows
             dx = torch.empty_like(x)
             native.engine.norm_gradient(*operands, slope.data_ptr(), level.data_ptr(), dx.data_ptr(), threads)
-        return dx, product * root, total, None, None
+        return dx, product * root, total, None, None, None
 
 
 def _again(ctx: Any, g: Tensor, *inputs: Tensor) -> tuple[Tensor | None, ...]:
