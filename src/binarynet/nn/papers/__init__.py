@@ -7,4 +7,5 @@
 | k_map                | XNOR-Net's K                                                                  |
 | gradient             | DoReFa-Net's and XNOR-Net's gradients of few bits                             |
 | shift_norm           | batch normalisation by shifts                                                 |
+| connections          | neurons of few inputs, and thermometers; no paper's                           |
 """
