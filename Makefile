@@ -59,7 +59,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h native/*/*/*.cpp native/*/*/*.h src/binarynet/export/c/parts/*.[ch] src/binarynet/gpu/cuda/* tests/gpu/emulator/* benchmarks/gpu/*.cu)
+	$(BIN)/clang-format --dry-run --Werror $(wildcard native/*/*.cpp native/*/*.h native/*/*/*.cpp native/*/*/*.h src/binarynet/export/c/parts/*.[ch] src/binarynet/export/bitslice/parts/*.c src/binarynet/gpu/cuda/* tests/gpu/emulator/* benchmarks/gpu/*.cu)
 
 # The library is built where its JSON header is, and once: emulated and sanitized builds have their own way to it.
 NLOHMANN := $(if $(shell $(or $(CXX),c++) -x c++ -fsyntax-only -include nlohmann/json.hpp /dev/null 2>&1),OFF,ON)

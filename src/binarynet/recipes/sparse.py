@@ -153,6 +153,6 @@ class SparseMlp(Sparse):
 
 RECIPES: dict[str, Recipe] = {
     "sparse-mnist": SparseConvNet(data="mnist", epochs=40, batch_size=100),
-    "sparse-small-mnist": SparseMlp(data="mnist", epochs=40, batch_size=100, moved=1),
-    "sparse-digits": SparseMlp(data="digits", epochs=60, batch_size=32, moved=0, widths=(256, 128)),
+    "sparse-small-mnist": SparseMlp(data="mnist", epochs=60, batch_size=100, moved=0, lr=5e-3),
+    "sparse-digits": SparseMlp(data="digits", epochs=60, batch_size=32, moved=0, lr=5e-3, levels=2, widths=(256, 128)),
 }

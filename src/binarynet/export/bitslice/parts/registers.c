@@ -1,4 +1,4 @@
-/* -DPLAIN_WORDS leaves registers and vectors of the compiler aside: 64 images in a word, as any compiler of C99 has it. */
+/* -DPLAIN_WORDS leaves the compiler's vectors aside: 64 images in a word, as any compiler of C99 has it. */
 #if defined(__GNUC__) && !defined(PLAIN_WORDS)
 #define VECTORS
 #endif
@@ -32,7 +32,7 @@ typedef uint64_t reg;
 
 #ifdef __GNUC__
 #define APART __attribute__((noinline))
-#define PREFETCH(address) __builtin_prefetch(address) /* rows of images lie too far apart for the processor to guess */
+#define PREFETCH(address) __builtin_prefetch(address) /* rows lie too far apart for the processor to guess */
 #else
 #define APART
 #define PREFETCH(address) (void)(address)
