@@ -3,7 +3,8 @@
     python benchmarks/costs.py [--write] [instruction set …]
 
 What `binarynet tune` does in seconds, in minutes: more batches, longer (`binarynet.runtime.tune`). With --write the
-numbers go into native/kernels/costs/<instruction set>.inc; then build again.
+numbers go into native/kernels/costs/<instruction set>.inc or, on a processor of Intel and where there is that file,
+<instruction set>-intel.inc; then build again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from binarynet import _native
 from binarynet.errors import run_script
-from binarynet.runtime.prices import spread
+from binarynet.runtime.prices import processor, spread
 from binarynet.runtime.tune import tune
 
 COSTS = Path(__file__).parents[1] / "native" / "kernels" / "costs"
@@ -41,7 +42,9 @@ def main() -> None:
         lines = HEAD + "".join(f"PRICE({name}, {price:.3g})\n" for name, price in prices.items())
         print(lines)
         if options.write:
-            (COSTS / f"{isa}.inc").write_text(lines, encoding="utf-8")
+            of_intel = COSTS / f"{isa}-intel.inc"
+            ours = of_intel if "Intel" in processor() and of_intel.exists() else COSTS / f"{isa}.inc"
+            ours.write_text(lines, encoding="utf-8")
 
 
 if __name__ == "__main__":

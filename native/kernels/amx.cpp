@@ -19,10 +19,10 @@
 // 32 h + 8 q + n of a step at byte 32 h + 4 n + q of the tile's depth, and rows are expanded in the same
 // order.
 //
-// Blocking. A block of rows is expanded once into 512 KB of L2. For two panels at a time, up to 11 steps
-// of their depth, 22 KB, are expanded into L1 and meet every strip of rows, which streams from L2 by
+// Blocking. A block of rows is expanded once into 512 KB of L2. For two panels at a time, up to 12 steps
+// of their depth, 24 KB, are expanded into L1 and meet every strip of rows, which streams from L2 by
 // tileloaddt1: with that hint it does not push the weights out of L1. Sums of unfinished depth wait in
-// memory. Up to 16 steps are one block all the same, which has no such sums. Tiles are as high as the rows
+// memory. Up to 18 steps are one block all the same, which has no such sums. Tiles are as high as the rows
 // divide evenly (100 rows: 8 tiles of 13), because the matrix unit's time is the rows it is given.
 #include <immintrin.h>
 #include <stdlib.h>

@@ -14,8 +14,8 @@ namespace binarynet {
 namespace {
 
 constexpr size_t kLanes = 16, kVector = kLine, kStripRows = 2 * kTileRows;
-constexpr size_t kMaxSteps = 11;   // of a block of depth
-constexpr size_t kMostSteps = 16;  // of a depth that is one block
+constexpr size_t kMaxSteps = 12;   // of a block of depth
+constexpr size_t kMostSteps = 18;  // of a depth that is one block
 
 inline size_t steps_per_block(size_t steps) {
     const size_t blocks = steps <= kMostSteps ? 1 : (steps + kMaxSteps - 1) / kMaxSteps;

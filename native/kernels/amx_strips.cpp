@@ -57,7 +57,13 @@ __attribute__((noinline)) void block(const typename Store::Args& g, const Strips
             } else {
                 load_sums<P>(s.sums + i * strip_sums, height);
             }
+            const char* next = reinterpret_cast<const char*>(s.sums + (i + 1) * strip_sums);
+            const bool fetch = first && i + 1 < strip_count;
+            const size_t lines = (2 * height * P + steps - 1) / steps;
             for (size_t k = first; k < first + steps; ++k, w += P * kTile) {
+                if (fetch) {
+                    for (size_t q = 0; q < lines; ++q, next += kVector) __builtin_prefetch(next, 0, 3);
+                }
                 _tile_stream_loadd(4, strip.tiles[0] + rows.offsets[k], stride);
                 _tile_loadd(6, w, kVector);
                 _tile_dpbusd(0, 4, 6);

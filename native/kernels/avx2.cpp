@@ -308,6 +308,12 @@ constexpr Price price_list[] = {
 static_assert(complete(price_list), "costs/avx2.inc names every count of counts.inc once");
 constexpr Prices prices = by_count(price_list);
 
+constexpr Price intel_list[] = {
+#include "costs/avx2-intel.inc"
+};
+static_assert(complete(intel_list), "costs/avx2-intel.inc names every count of counts.inc once");
+constexpr Prices intel_prices = by_count(intel_list);
+
 }  // namespace
 
 extern const KernelTable avx2_kernels = {
@@ -322,6 +328,7 @@ extern const KernelTable avx2_kernels = {
     .gemm_select = gemm_select,
     .gemm_real_f32 = gemm_real<6, 1, float>,
     .gemm_real_i8 = gemm_real<6, 1, int8_t>,
+    .depthwise_reals = depthwise_reals,
     .list_pair = list_pair,
     .vertical_bits = vertical_bits,
     .vertical_i32 = vertical_i32,
@@ -333,6 +340,7 @@ extern const KernelTable avx2_kernels = {
     .lookup_i32 = lookup_i32,
     .lookup = lookup_shape,
     .prices = &prices,
+    .intel_prices = &intel_prices,
     .popcount_unit = "avx2 popcount",
     .vertical_unit = "avx2 adders",
 };

@@ -238,6 +238,12 @@ constexpr Price price_list[] = {
 static_assert(complete(price_list), "costs/avx512.inc names every count of counts.inc once");
 constexpr Prices prices = by_count(price_list);
 
+constexpr Price intel_list[] = {
+#include "costs/avx512-intel.inc"
+};
+static_assert(complete(intel_list), "costs/avx512-intel.inc names every count of counts.inc once");
+constexpr Prices intel_prices = by_count(intel_list);
+
 }  // namespace
 
 extern const KernelTable avx512_kernels = {
@@ -252,6 +258,7 @@ extern const KernelTable avx512_kernels = {
     .gemm_select = select_all<kLanes, 4, Stretch>,
     .gemm_real_f32 = gemm_real<8, 2, float>,
     .gemm_real_i8 = gemm_real<8, 2, int8_t>,
+    .depthwise_reals = depthwise_reals,
     .list_pair = list_pair,
     .vertical_bits = vertical_bits,
     .vertical_i32 = vertical_i32,
@@ -264,6 +271,7 @@ extern const KernelTable avx512_kernels = {
     .lookup = lookup_shape,
     .segments = true,
     .prices = &prices,
+    .intel_prices = &intel_prices,
     .popcount_unit = "avx512 popcount",
     .vertical_unit = "avx512 adders",
 };

@@ -159,6 +159,19 @@ struct GemmReal {
     size_t out_stride;
 };
 
+// Real pixels × one number a channel and tap, for `count` neighbouring positions:
+//
+//     out[i][c] = Σ_t (taps[t] + i · steps[t])[c] · weights[t][c]
+//
+// in float32, tap after tap, each product rounded before it is added: the same on every instruction set.
+struct DepthwiseReals {
+    const float* const* taps;  // (count_taps): the pixel of the first position; of padding the same for all
+    const size_t* steps;       // (count_taps): floats to that of the next one
+    size_t count_taps, count, channels;
+    const float* weights;  // (count_taps, channels)
+    float* out;            // (count, channels)
+};
+
 // A threshold of several levels: codes[c] = how many l < levels have x[c] ≥ t[l · stride + c], counted the
 // other way round (levels − that) where falling[c] is 255; else it is 0. Levels ascend.
 template <typename T>
@@ -190,6 +203,7 @@ struct KernelTable {
     void (*gemm_select)(const GemmSelect&) = nullptr;  // for panels of the shape above
     void (*gemm_real_f32)(const GemmReal<float>&) = nullptr;
     void (*gemm_real_i8)(const GemmReal<int8_t>&) = nullptr;
+    void (*depthwise_reals)(const DepthwiseReals&) = nullptr;
     // Matrix units only, all three or none, never that of the next line.
     void (*expand)(const Pixels&) = nullptr;
     void (*strips_bits)(const GemmBits&, const Strips&) = nullptr;
@@ -210,6 +224,7 @@ struct KernelTable {
     bool segments = false;  // rows in pieces, for popcount
     size_t tile_depth = 0;  // values of the longest row that the matrix unit takes; 0: there is none
     const Prices* prices = nullptr;
+    const Prices* intel_prices = nullptr;  // instead, where the processor is Intel's
     // Units of native/bench/peaks.h that the products run on, for benchmarks.
     const char *popcount_unit = nullptr, *vertical_unit = nullptr, *tile_unit = nullptr;
 };

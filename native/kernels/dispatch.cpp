@@ -36,6 +36,9 @@ std::string listing() {
 void complete(std::vector<Kernels>& list) {
     const Kernels* next = nullptr;
     for (auto k = list.rbegin(); k != list.rend(); ++k) {
+#if defined(__x86_64__)
+        if (k->intel_prices && __builtin_cpu_is("intel")) k->prices = k->intel_prices;
+#endif
         if (next && !k->split) k->split = next->split;
         if (next && !k->threshold_i32) k->threshold_i32 = next->threshold_i32;
         if (next && !k->threshold_f32) k->threshold_f32 = next->threshold_f32;
@@ -43,6 +46,7 @@ void complete(std::vector<Kernels>& list) {
         if (next && !k->levels_f32) k->levels_f32 = next->levels_f32;
         if (next && !k->gemm_real_f32) k->gemm_real_f32 = next->gemm_real_f32;
         if (next && !k->gemm_real_i8) k->gemm_real_i8 = next->gemm_real_i8;
+        if (next && !k->depthwise_reals) k->depthwise_reals = next->depthwise_reals;
         if (next && !k->vertical_bytes) {
             k->list_pair = next->list_pair;
             k->vertical_bits = next->vertical_bits;
@@ -63,7 +67,8 @@ void complete(std::vector<Kernels>& list) {
             k->gemm_select = next->gemm_select;
         if (!k->supported()) continue;
         if (!k->split || !k->threshold_i32 || !k->threshold_f32 || !k->levels_i32 || !k->levels_f32 ||
-            !k->gemm_select || !k->gemm_real_f32 || !k->gemm_real_i8 || !k->vertical_bytes || !k->prices)
+            !k->gemm_select || !k->gemm_real_f32 || !k->gemm_real_i8 || !k->depthwise_reals ||
+            !k->vertical_bytes || !k->prices)
             throw std::logic_error(std::string("the kernels of '") + k->name +
                                    "' are not complete, and the next line of kernels.inc does not fill them");
         next = &*k;

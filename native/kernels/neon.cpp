@@ -203,6 +203,7 @@ extern const KernelTable neon_kernels = {
     .gemm_select = gemm_select,
     .gemm_real_f32 = gemm_real<6, 1, float>,
     .gemm_real_i8 = gemm_real<6, 1, int8_t>,
+    .depthwise_reals = depthwise_reals,
     .list_pair = list_pair,
     .vertical_bits = vertical_bits,
     .vertical_i32 = vertical_i32,

@@ -125,6 +125,39 @@ void gemm_real(const GemmReal<W>& g) {
     }
 }
 
+// V vectors of channels, from channel c on.
+template <size_t V>
+inline __attribute__((always_inline)) void depthwise_channels(const DepthwiseReals& d, size_t c) {
+    for (size_t i = 0; i < d.count; ++i) {
+        Reals sum[V] = {};
+        const float* w = d.weights + c;
+        for (size_t t = 0; t < d.count_taps; ++t, w += d.channels) {
+            const float* x = d.taps[t] + i * d.steps[t] + c;
+            BINARYNET_UNROLL
+            for (size_t v = 0; v < V; ++v) {
+                const Reals product = load(x + v * kRealWidth) * load(w + v * kRealWidth);
+                sum[v] += product;
+            }
+        }
+        __builtin_memcpy(d.out + i * d.channels + c, sum, sizeof sum);
+    }
+}
+
+inline void depthwise_reals(const DepthwiseReals& d) {
+    size_t c = 0;
+    for (; c + 4 * kRealWidth <= d.channels; c += 4 * kRealWidth) depthwise_channels<4>(d, c);
+    for (; c + kRealWidth <= d.channels; c += kRealWidth) depthwise_channels<1>(d, c);
+    for (; c < d.channels; ++c)
+        for (size_t i = 0; i < d.count; ++i) {
+            float sum = 0;
+            for (size_t t = 0; t < d.count_taps; ++t) {
+                const float product = d.taps[t][i * d.steps[t] + c] * d.weights[t * d.channels + c];
+                sum += product;
+            }
+            d.out[i * d.channels + c] = sum;
+        }
+}
+
 // The look-up tables of a GemmSelect: for the values 4 i … 4 i + 3 of a row, 16 sums; entry m is the sum of
 // bit k of m ? one · x[4 i + k] : zero · x[4 i + k]. Behind the last value x is 0.
 struct SelectTables {

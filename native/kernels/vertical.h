@@ -166,10 +166,13 @@ BINARYNET_INLINE void accumulate(uint8_t* counter, const Count& count, int plane
     }
 }
 
-// The counters of a block, from what they begin with.
-__attribute__((noinline)) inline void count_block(const Vertical& v, size_t block) {
+// The counters of a block, from what they begin with. A row of the answer is done as soon as its counters
+// are: they are close at hand, and what it stores leaves while others are counted.
+template <class Done>
+__attribute__((noinline)) void count_block(const Vertical& v, size_t block, Done&& done) {
     const size_t counter_bytes = static_cast<size_t>(v.planes) * kWide;
     const Count none{};
+    size_t row = 0;
     for (size_t k = 0; k < v.chunks; ++k) {
         const uint8_t* weights = v.weights + block * v.block_bytes + v.offsets[k];
         // The next chunk comes from memory meanwhile: no prefetcher foresees lists.
@@ -188,6 +191,8 @@ __attribute__((noinline)) inline void count_block(const Vertical& v, size_t bloc
             accumulate(counter, one, v.planes);
             count_list(second, end, weights, &shared, &one);
             accumulate(counter + counter_bytes, one, v.planes);
+            if (k + 1 < v.chunks) continue;
+            while (row < v.rows && v.first[row] + v.used_parts <= 2 * (i + 1)) done(row++);
         }
     }
 }
@@ -208,37 +213,32 @@ BINARYNET_INLINE void add_parts(const Vertical& v, size_t row, Wide<Bytes>* sum)
 
 constexpr int kMostPlanes = 32;
 
-// body(r, sum): the counters of all rows of the answer.
-template <size_t Bytes, class Body>
-BINARYNET_INLINE void for_rows(const Vertical& v, Body&& body) {
-    for (size_t r = 0; r < v.rows; ++r) {
-        Wide<Bytes> sum[kMostPlanes];
-        add_parts<Bytes>(v, r, sum);
-        body(r, sum);
-    }
-}
-
 // Each counter begins with `value` of its row in the lanes of part 0.
 template <class Value>
 inline void begin_counters(const Vertical& v, size_t part_bytes, Value&& value) {
     const size_t counter_bytes = static_cast<size_t>(v.planes) * kWide;
-    __builtin_memset(v.counters, 0, 2 * v.pairs * counter_bytes);
-    for (size_t r = 0; r < v.rows; ++r)
-        for (int p = 0; p < v.planes; ++p)
-            if (value(r) >> p & 1)
-                __builtin_memset(v.counters + v.first[r] * counter_bytes + static_cast<size_t>(p) * kWide,
-                                 0xff, part_bytes);
+    Word part{};
+    __builtin_memset(&part, 0xff, part_bytes);
+    for (size_t i = 0; i < 2 * v.pairs * static_cast<size_t>(v.planes); ++i)
+        store_word(v.counters + i * kWide, Word{});
+    for (size_t r = 0; r < v.rows; ++r) {
+        uint8_t* counter = v.counters + v.first[r] * counter_bytes;
+        const auto begin = static_cast<uint32_t>(value(r));
+        for (int p = 0; p < v.planes; ++p, counter += kWide)
+            store_word(counter, part & (Word{} - uint64_t{begin >> p & 1}));
+    }
 }
 
 template <size_t Bytes>
 void vertical_bits_of(const VerticalBits& v) {
     for (size_t block = v.block_begin; block < v.block_end; ++block) {
         begin_counters(v, Bytes, [&](size_t r) { return v.middle - v.listed[r] / 2; });
-        count_block(v, block);
         const size_t plane_bytes = v.limit_bytes, at = block * Bytes;
         const size_t exist = v.out_bytes - at < Bytes ? v.out_bytes - at : Bytes;
         const auto flip = load_word<Wide<Bytes>>(v.flip + (v.negated ? v.limit_bytes : 0) + at);
-        for_rows<Bytes>(v, [&](size_t r, const Wide<Bytes>* sum) {
+        count_block(v, block, [&](size_t r) __attribute__((always_inline)) {
+            Wide<Bytes> sum[kMostPlanes];
+            add_parts<Bytes>(v, r, sum);
             const size_t table = 4 * (v.classes ? v.classes[r] : 0) + (v.negated ? 2 : 0) + (v.listed[r] & 1);
             const uint8_t* limit = v.limits + table * static_cast<size_t>(v.planes) * plane_bytes + at;
             Wide<Bytes> reached = ~Wide<Bytes>{};
@@ -254,12 +254,78 @@ void vertical_bits_of(const VerticalBits& v) {
     }
 }
 
+#if defined(__AVX512BW__)
+// So many digits count at most 2^14, and 2^14 > 3/2 of the depth; then |4 c − less| ≤ 2 · depth fits 16 bits.
+constexpr int kShortPlanes = 14;
+
+// The next 64 channels, all there: digits become bytes, eight at a time, by one masked addition each.
+template <bool Stream>
+BINARYNET_INLINE void widen_64(const uint8_t* digits, size_t step, int planes, const int32_t* bases,
+                               int32_t less, bool negated, int32_t* out) {
+    const auto byte = [&](int begin, int end) {
+        __m512i sum = _mm512_setzero_si512();
+        for (int p = begin; p < end; ++p) {
+            uint64_t bits;
+            __builtin_memcpy(&bits, digits + static_cast<size_t>(p) * step, sizeof bits);
+            sum = _mm512_mask_add_epi8(sum, bits, sum, _mm512_set1_epi8(static_cast<char>(1 << (p - begin))));
+        }
+        // Eights of channels in the order in which unpacking leaves them one behind the other.
+        return _mm512_maskz_permutexvar_epi64(0xff, _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), sum);
+    };
+    const __m512i low = byte(0, 8), high = byte(8, planes);
+    const __m512i minus = _mm512_set1_epi16(static_cast<short>(less));
+    const auto words = [&](__m512i counts, size_t first) {
+        const __m512i four = _mm512_slli_epi16(counts, 2);
+        const __m512i sums = negated ? _mm512_sub_epi16(minus, four) : _mm512_sub_epi16(four, minus);
+        const auto numbers = [&](__m256i half, size_t at) {
+            const __m512i base = _mm512_loadu_si512(bases + at);
+            const __m512i wide = _mm512_maskz_cvtepi16_epi32(0xffff, half);
+            const __m512i acc = negated ? _mm512_sub_epi32(wide, base) : _mm512_add_epi32(wide, base);
+            if constexpr (Stream)
+                _mm512_stream_si512(reinterpret_cast<__m512i*>(out + at), acc);
+            else
+                _mm512_storeu_si512(out + at, acc);
+        };
+        const auto parts = (Wide<64>)sums;
+        numbers((__m256i)__builtin_shufflevector(parts, parts, 0, 1, 2, 3), first);
+        numbers((__m256i)__builtin_shufflevector(parts, parts, 4, 5, 6, 7), first + 16);
+    };
+    words(_mm512_maskz_unpacklo_epi8(~uint64_t{0}, low, high), 0);
+    words(_mm512_maskz_unpackhi_epi8(~uint64_t{0}, low, high), 32);
+}
+#endif
+
+#if !defined(__AVX512F__)
+// Bit i of a number → byte i.
+struct Spread {
+    uint64_t of[256] = {};
+    constexpr Spread() {
+        for (uint64_t bits = 0; bits < 256; ++bits)
+            for (int i = 0; i < 8; ++i) of[bits] |= (bits >> i & 1) << 8 * i;
+    }
+};
+constexpr Spread spread;
+#endif
+
 // counters of `exist` channels → out = 4 c − less + bases
 template <class W>
 BINARYNET_INLINE void widen_counters(const W* sum, int planes, size_t exist, const int32_t* bases,
-                                     int32_t less, bool negated, int32_t* out) {
+                                     int32_t less, bool negated, bool stream, int32_t* out) {
     constexpr size_t kGroup = 16;
-    for (size_t c = 0; c < exist; c += kGroup) {
+    size_t c = 0;
+#if defined(__AVX512BW__)
+    if (planes <= kShortPlanes) {
+        const auto* digits = reinterpret_cast<const uint8_t*>(sum);
+        const bool lines = stream && reinterpret_cast<uintptr_t>(out) % kWide == 0;  // only whole ones
+        for (; c + 64 <= exist; c += 64)
+            if (lines)
+                widen_64<true>(digits + c / 8, sizeof(W), planes, bases + c, less, negated, out + c);
+            else
+                widen_64<false>(digits + c / 8, sizeof(W), planes, bases + c, less, negated, out + c);
+    }
+#endif
+    (void)stream;
+    for (; c < exist; c += kGroup) {
         const size_t lanes = exist - c < kGroup ? exist - c : kGroup;
 #if defined(__AVX512F__)
         const __mmask16 here = static_cast<__mmask16>((1u << lanes) - 1);
@@ -273,10 +339,24 @@ BINARYNET_INLINE void widen_counters(const W* sum, int planes, size_t exist, con
         _mm512_mask_storeu_epi32(out + c, here, acc);
 #else
         int32_t acc[kGroup] = {};
-        for (int p = 0; p < planes; ++p) {
-            uint16_t bits;
-            __builtin_memcpy(&bits, reinterpret_cast<const uint8_t*>(sum + p) + c / 8, 2);
-            for (size_t i = 0; i < kGroup; ++i) acc[i] += (bits >> i & 1) << p;
+        if (planes <= 16) {
+            // Eight outputs are eight bytes: their digit is spread over them, and moved to its place.
+            uint8_t low[kGroup], high[kGroup];
+            for (size_t half = 0; half < 2; ++half) {
+                uint64_t bytes[2] = {};
+                for (int p = 0; p < planes; ++p)
+                    bytes[p / 8] |= spread.of[reinterpret_cast<const uint8_t*>(sum + p)[c / 8 + half]]
+                                    << p % 8;
+                __builtin_memcpy(low + 8 * half, bytes, 8);
+                __builtin_memcpy(high + 8 * half, bytes + 1, 8);
+            }
+            for (size_t i = 0; i < kGroup; ++i) acc[i] = low[i] | high[i] << 8;
+        } else {
+            for (int p = 0; p < planes; ++p) {
+                uint16_t bits;
+                __builtin_memcpy(&bits, reinterpret_cast<const uint8_t*>(sum + p) + c / 8, 2);
+                for (size_t i = 0; i < kGroup; ++i) acc[i] += (bits >> i & 1) << p;
+            }
         }
         for (size_t i = 0; i < lanes; ++i) {
             const int32_t sum_of_signs = 4 * acc[i] - less + bases[c + i];
@@ -290,12 +370,13 @@ template <size_t Bytes>
 void vertical_i32_of(const VerticalI32& v) {
     for (size_t block = v.block_begin; block < v.block_end; ++block) {
         begin_counters(v, Bytes, [](size_t) { return 0; });
-        count_block(v, block);
         const size_t begin = block * Bytes * 8;
         const size_t exist = v.channels - begin < Bytes * 8 ? v.channels - begin : Bytes * 8;
-        for_rows<Bytes>(v, [&](size_t r, const Wide<Bytes>* sum) {
+        count_block(v, block, [&](size_t r) __attribute__((always_inline)) {
+            Wide<Bytes> sum[kMostPlanes];
+            add_parts<Bytes>(v, r, sum);
             const int32_t* bases = v.bases + (v.classes ? v.classes[r] : 0) * v.base_stride + begin;
-            widen_counters(sum, v.planes, exist, bases, 2 * v.listed[r], v.negated,
+            widen_counters(sum, v.planes, exist, bases, 2 * v.listed[r], v.negated, v.stream,
                            v.out + r * v.out_stride + begin);
         });
     }

@@ -216,6 +216,7 @@ extern const KernelTable wasm_kernels = {
     .gemm_select = select_all<kLanes, 4, Stretch>,
     .gemm_real_f32 = gemm_real<2, 1, float>,
     .gemm_real_i8 = gemm_real<2, 1, int8_t>,
+    .depthwise_reals = depthwise_reals,
     .list_pair = list_pair,
     .vertical_bits = vertical_bits,
     .vertical_i32 = vertical_i32,

@@ -76,6 +76,7 @@ struct VerticalI32 : Vertical {
     size_t base_stride, channels;
     int32_t* out;
     size_t out_stride;
+    bool stream;  // past the caches, if the kernel can
 };
 
 // Strings of bits, moved by `down` < 64: bit i of string k of out, `words` words each, is bit i + down of

@@ -4,6 +4,7 @@
 
 #include "network.h"
 #include "product/depthwise.h"
+#include "product/depthwise_real.h"
 #include "product/matmul.h"
 #include "product/real.h"
 #include "steps/steps.h"
@@ -153,7 +154,10 @@ int Network::add_product(const std::string& name, int source, const std::vector<
     source = reals(name, source);
     const Shape shape(value(source), window, channels, groups);
     const int target = make_answer(shape, Value::f32);
-    steps_.push_back(std::make_unique<RealMatmul>(name, source, target, shape, weight, pad_value));
+    if (RealDepthwise::takes(shape))
+        steps_.push_back(std::make_unique<RealDepthwise>(name, source, target, shape, weight, pad_value));
+    else
+        steps_.push_back(std::make_unique<RealMatmul>(name, source, target, shape, weight, pad_value));
     return target;
 }
 

@@ -57,7 +57,8 @@ class Network {
     void finish(int output);
 
     // input: `images` images of codes (uint8) or float32; output: images × output_numbers() int32 or float32.
-    // seconds: null, or one number for each entry of plan(), to which the time of its step is added.
+    // seconds: null, or one number for each entry of plan(), to which the time of its step is added: of one
+    // thread, where that is long, processor time.
     // False: a byte of the input is no code, and answers are missing.
     bool run(const void* input, size_t images, void* output, double* seconds = nullptr);
 

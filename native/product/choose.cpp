@@ -75,7 +75,10 @@ Work Matmul::count(const Frame& frame, const Cut& cut) const {
     } else {
         work[Work::popcounts] = number(rows) * planes * weights * 8;
     }
-    work[finish_.compares() ? Work::bits : Work::stored] = sums;
+    // Tiles store sums between their products.
+    work[cut.kernel == Kernel::tiles ? Work::tile_sums
+         : finish_.compares()        ? Work::bits
+                                     : Work::stored] = sums;
     if (pieces_) {
         work[Work::gathered] = number(frame.images * cut.splits * from.bytes()) / 1024;
     } else if (!rows_.direct()) {
@@ -104,7 +107,7 @@ Work Matmul::count_implicit(const Frame& frame) const {
     work[frame.weights()] = work[Work::tile_weights] = passes * weights;
     work[Work::tile_products] = rows * weights * 8;
     work[Work::tile_pixels] = number(implicit_->expanded_bytes(frame.images)) / 1024;
-    work[finish_.compares() ? Work::bits : Work::stored] = rows * channels;
+    work[Work::tile_sums] = rows * channels;
     if (finish_.reads()) work[Work::finished] = rows * channels * number(finish_.levels());
     return work;
 }

@@ -7,6 +7,9 @@
 
 namespace binarynet {
 
+// Accumulators of a run that are this large, in bytes, have left L2 when they are read.
+constexpr size_t kStreamed = 512 << 10;
+
 class Finish {
  public:
     explicit Finish(size_t channels) : channels_(channels) {}

@@ -11,9 +11,6 @@ namespace {
 // A tile of rows is used once per panel: under a window it is gathered into L1, without one it may fill L2.
 constexpr size_t kWindowTile = 32 << 10, kRowsTile = 256 << 10;
 
-// Accumulators of a run that are this large have left L2 when they are read.
-constexpr size_t kStreamed = 512 << 10;
-
 }  // namespace
 
 // Where one slot keeps its tile.

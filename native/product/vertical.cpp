@@ -276,6 +276,7 @@ void VerticalMatmul::run_part(const Frame& frame, int source, int target, const 
     if (!finish.reads()) {
         i32.out = frame.at<int32_t>(target) + first * shape_.channels;
         i32.out_stride = shape_.channels;
+        i32.stream = frame.images * shape_.positions() * shape_.channels * 4 >= kStreamed;
         frame.kernels.vertical_i32(i32);
         return;
     }

@@ -93,7 +93,36 @@ void test_real(const Kernels& k, size_t rows, size_t channels, size_t depth, Cal
     test_real_product(g, where, rows, channels, panels, want, false, call);
 }
 
+// Neighbouring positions under taps that move with them, and one that lies outside the image.
+void test_depthwise(const Kernels& k, size_t channels, size_t taps, size_t count) {
+    const size_t step = 2 * channels;
+    const auto x = whole_numbers((taps + 2 * count) * channels, 9), outside = whole_numbers(channels, 9),
+               w = whole_numbers(taps * channels, 127);
+    std::vector<const float*> at(taps);
+    std::vector<size_t> steps(taps, step);
+    for (size_t t = 0; t < taps; ++t) at[t] = x.data() + t * channels;
+    at[taps / 2] = outside.data();
+    steps[taps / 2] = 0;
+    std::vector<float> out(count * channels + 1, -77);
+    k.depthwise_reals({at.data(), steps.data(), taps, count, channels, w.data(), out.data()});
+    for (size_t i = 0; i < count; ++i)
+        for (size_t c = 0; c < channels; ++c) {
+            float sum = 0;
+            for (size_t t = 0; t < taps; ++t) sum += at[t][i * steps[t] + c] * w[t * channels + c];
+            SAME(out[i * channels + c] == sum, "%s channels %zu taps %zu position %zu channel %zu", k.name,
+                 channels, taps, i, c);
+        }
+    SAME(out.back() == -77, "%s channels %zu taps %zu", k.name, channels, taps);
+}
+
 }  // namespace
+
+TEST_CASE("depthwise products of reals") {
+    for (const Kernels* k : available_kernels())
+        for (size_t channels : {1, 3, 4, 15, 16, 17, 63, 64, 65, 130})
+            for (size_t taps : {1, 2, 9, 25})
+                for (size_t count : {1, 2, 7}) test_depthwise(*k, channels, taps, count);
+}
 
 TEST_CASE("products of reals") {
     for (const Kernels* k : available_kernels()) {

@@ -20,8 +20,7 @@ from typing import Any
 from binarynet import _native
 from binarynet.atomic import write
 
-_BUILT_IN = {"amx": "an Intel Xeon (Sapphire Rapids)", "dotprod": "an AMD EPYC (Zen 5)", "neon": "an AMD EPYC (Zen 5)"}
-_OTHERS = "an AMD EPYC (Zen 5)"
+_INTEL, _OTHERS = "an Intel Xeon (Sapphire Rapids)", "an AMD EPYC (Zen 5)"
 _MOST_BYTES = 1 << 20
 
 
@@ -102,7 +101,8 @@ def source(isa: str | None) -> str:
         return "no prices: another engine"
     if isa in tuned:
         return f"prices of this machine, measured {tuned[isa]}"
-    built_in = f"prices of {_BUILT_IN.get(isa, _OTHERS)}; `binarynet tune` measures this machine's"
+    of_intel = isa == "amx" or (isa in ("avx512", "avx2") and "Intel" in processor())
+    built_in = f"prices of {_INTEL if of_intel else _OTHERS}; `binarynet tune` measures this machine's"
     return f"{built_in} ({aside})" if aside else built_in
 
 
