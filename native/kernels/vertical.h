@@ -341,16 +341,17 @@ BINARYNET_INLINE void widen_counters(const W* sum, int planes, size_t exist, con
         int32_t acc[kGroup] = {};
         if (planes <= 16) {
             // Eight outputs are eight bytes: their digit is spread over them, and moved to its place.
-            uint8_t low[kGroup], high[kGroup];
+            typedef uint8_t Eight __attribute__((vector_size(8)));
+            typedef int32_t Numbers __attribute__((vector_size(32)));
             for (size_t half = 0; half < 2; ++half) {
-                uint64_t bytes[2] = {};
-                for (int p = 0; p < planes; ++p)
-                    bytes[p / 8] |= spread.of[reinterpret_cast<const uint8_t*>(sum + p)[c / 8 + half]]
-                                    << p % 8;
-                __builtin_memcpy(low + 8 * half, bytes, 8);
-                __builtin_memcpy(high + 8 * half, bytes + 1, 8);
+                const uint8_t* digits = reinterpret_cast<const uint8_t*>(sum) + c / 8 + half;
+                uint64_t low = 0, high = 0;
+                for (int p = 0; p < 8; ++p, digits += sizeof(W)) low |= spread.of[*digits] << p;
+                for (int p = 8; p < planes; ++p, digits += sizeof(W)) high |= spread.of[*digits] << (p - 8);
+                const Numbers numbers = __builtin_convertvector((Eight)low, Numbers) |
+                                        __builtin_convertvector((Eight)high, Numbers) << 8;
+                __builtin_memcpy(acc + 8 * half, &numbers, sizeof numbers);
             }
-            for (size_t i = 0; i < kGroup; ++i) acc[i] = low[i] | high[i] << 8;
         } else {
             for (int p = 0; p < planes; ++p) {
                 uint16_t bits;
