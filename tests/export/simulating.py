@@ -20,10 +20,12 @@ def assert_verilog_equals_the_oracle(
     fold: tuple[str, ...] = (),
     simulator: str = "iverilog",
     stalls: bool = False,
+    unroll: tuple[str, ...] = (),
+    family: str = "xilinx",
 ) -> Simulation:
     """Every integer and every class of every image, with ==, by the test bench and by its printed answers."""
     need(simulator)
-    options = Options("net", fold=fold)
+    options = Options("net", fold=fold, unroll=unroll, family=family)
     write(graph, "verilog", folder, options)
     found = simulate(folder, graph, options, codes, simulator, *(["+stalls"] if stalls else []))
     assert found.passed

@@ -16,17 +16,18 @@ from binarynet.errors import ExportError
 from binarynet.export.emit import put
 from binarynet.export.verilog import check
 from binarynet.export.verilog.bench import bench, write_vectors
+from binarynet.export.verilog.keywords import KEYWORDS
 from binarynet.export.verilog.options import Options
-from binarynet.export.verilog.plan import Folds, design
+from binarynet.export.verilog.plan import planned
 from binarynet.export.verilog.report import report as costs
 from binarynet.export.verilog.takes import SUPPORTED, refuses
-from binarynet.export.verilog.text import KEYWORDS, Top
-from binarynet.graph import Encoding, Graph, verify
+from binarynet.export.verilog.text import Top
+from binarynet.graph import Encoding, Graph
 
 if TYPE_CHECKING:
     from binarynet.export import Answers
 
-_OPTIONAL = ("binarynet_narrow.v", "binarynet_pool.v", "binarynet_ranks.v", "binarynet_widen.v")
+_OPTIONAL = tuple(f"binarynet_{name}.v" for name in ("columns", "count", "narrow", "pool", "ranks", "widen"))
 _EXAMPLES = 8  # images of noise that the test bench comes with
 
 
@@ -47,11 +48,13 @@ def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
         raise ExportError(
             f"api {options.api!r} is a keyword of Verilog or the name of one of its units; choose another"
         )
-    plan = design(graph, verify(graph), Folds(options.fold))
+    plan = planned(graph, options)
     top = Top(plan, options)
     text = top.text(options)
-    used = {name: part for name, part in parts().items() if name not in _OPTIONAL or name.removesuffix(".v") in text}
+    whole = "".join([text, *top.modules.values()])
+    used = {name: part for name, part in parts().items() if name not in _OPTIONAL or name.removesuffix(".v") in whole}
     written = [put(folder, f"{options.api}.v", text), put(folder, f"{options.api}_tb.v", bench(plan, options))]
+    written += [put(folder, f"{module}.v", layer) for module, layer in top.modules.items()]
     written += [put(folder, name, part) for name, part in used.items()]
     written += [put(folder, file, "".join(f"{word}\n" for word in words)) for file, words in top.roms.items()]
     count = Encoding.parse(graph.input.encoding).count

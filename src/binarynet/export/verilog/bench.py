@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from binarynet.export.emit import line_comments, provenance, put
 from binarynet.export.verilog import tables
 from binarynet.export.verilog.options import Options
-from binarynet.export.verilog.plan import Design
 from binarynet.export.verilog.text import class_bits
+from binarynet.export.verilog.units import Design
 from binarynet.graph.interpret import trace
 
 
@@ -24,7 +24,8 @@ def expected(design: Design, codes: NDArray[Any]) -> tuple[NDArray[np.int32], ND
 
 
 def write_vectors(design: Design, folder: Path, api: str, codes: NDArray[Any]) -> list[Path]:
-    """NAME_images.hex, a word of the input a line; NAME_expected.hex, class and integers of an image a line."""
+    """NAME_images.hex, a word of the input a line, in pieces of 32 bits, the lowest first (simulators disagree on wider
+    ones in $fscanf); NAME_expected.hex, class and integers of an image a line."""
     stream = design.input
     height, width, channels = stream.shape
     words = -(-channels // stream.lanes)
@@ -32,7 +33,7 @@ def write_vectors(design: Design, folder: Path, api: str, codes: NDArray[Any]) -
     padded[:, :, :channels] = codes.reshape(len(codes), height * width, channels)
     lanes = padded.reshape(-1, stream.lanes)
     bits = (lanes[..., None] >> np.arange(stream.digits, dtype=np.uint8)) & 1 == 1
-    images = tables.hexadecimal(bits.reshape(len(lanes), -1))
+    images = [" ".join(pieces(word)) for word in tables.hexadecimal(bits.reshape(len(lanes), -1))]
     integers, classes = expected(design, codes)
     wide = tables.logit_bits(design.last)
     answers = np.array(tables.numbers(integers.reshape(-1).astype(np.int64), wide), object).reshape(integers.shape)
@@ -41,6 +42,11 @@ def write_vectors(design: Design, folder: Path, api: str, codes: NDArray[Any]) -
         put(folder, f"{api}_images.hex", "".join(f"{word}\n" for word in images)),
         put(folder, f"{api}_expected.hex", "".join(f"{line}\n" for line in lines)),
     ]
+
+
+def pieces(word: str) -> list[str]:
+    """A number of hexadecimal digits in pieces of eight, the lowest first."""
+    return [word[max(0, end - 8) : end] for end in range(len(word), 0, -8)]
 
 
 def bench(design: Design, options: Options) -> str:
@@ -76,6 +82,7 @@ def bench(design: Design, options: Options) -> str:
 _BENCH = """module <api>_tb;
     localparam BEATS = <beats>;  // words of an image
     localparam CLASSES = <classes>;
+    localparam PIECES = (<width> + 31) / 32;  // of a word
 
     reg clk = 1'b0;
     reg reset = 1'b1;
@@ -96,7 +103,8 @@ _BENCH = """module <api>_tb;
     reg stalls, answers;
     integer images, expected, seed, code;
     integer beat, seen, wrong, right, clocks, start, first_out, last_out, idle;
-    reg [<width - 1>:0] word;
+    reg [32*PIECES-1:0] word;
+    reg [31:0] piece;
     reg [<class - 1>:0] wanted_class;
     reg signed [<logit - 1>:0] wanted;
     reg signed [<logit - 1>:0] logits[0:CLASSES-1];
@@ -132,12 +140,15 @@ _BENCH = """module <api>_tb;
     always @(negedge clk)
         if (!reset) begin
             if (!loaded && more) begin
-                code = $fscanf(images, "%h", word);
-                more = code == 1;
+                for (k = 0; k < PIECES; k = k + 1) begin
+                    code = $fscanf(images, "%h", piece);
+                    word[32*k+:32] = piece;
+                    more = more && code == 1;
+                end
                 loaded = more;
             end
             in_valid = loaded && !(stalls && ($random(seed) & 32'd3) == 0);
-            in_data = word;
+            in_data = word[<width - 1>:0];
             out_ready = !(stalls && ($random(seed) & 32'd3) != 0);
         end
 

@@ -16,8 +16,8 @@ from binarynet.errors import ExportError, closest
 from binarynet.export.process import finished
 from binarynet.export.verilog.bench import write_vectors
 from binarynet.export.verilog.options import Options
-from binarynet.export.verilog.plan import Folds, design
-from binarynet.graph import Graph, verify
+from binarynet.export.verilog.plan import planned
+from binarynet.graph import Graph
 from binarynet.graph.ir import Affine
 
 # Verilator first: it compiles to machine code and runs large nets a hundred times faster.
@@ -100,7 +100,7 @@ def simulate(folder: Path, graph: Graph, options: Options, codes: NDArray[Any], 
         ExportError: the simulator is missing, refuses the design, or prints something else than answers.
     """
     api = options.api
-    plan = design(graph, verify(graph), Folds(options.fold))
+    plan = planned(graph, options)
     command = built(folder, api, name)
     write_vectors(plan, folder, api, codes)
     text = run([*command, "+answers", *plus], folder)

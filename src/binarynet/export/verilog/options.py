@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from binarynet.errors import ExportError, closest
 from binarynet.export import options
 from binarynet.export.options import choice
+
+LUTS = {"xilinx": 6, "ecp5": 4, "ice40": 4}  # family → inputs of its look-up tables
 
 
 @dataclass(frozen=True)
 class Options(options.Options):
-    """``fold`` is how many outputs and inputs of a layer are computed in parallel."""
+    """``fold`` is how many outputs and inputs of a layer are computed in parallel, ``unroll`` names those that are
+    computed at once, with constant weights."""
 
     fold: tuple[str, ...] = choice(
         (), "OUTPUTSxINPUTS in parallel (8x32), for a layer LAYER=OUTPUTSxINPUTS; repeatable.", "FOLD"
     )
+    unroll: tuple[str, ...] = choice(
+        (), "LAYER whose weights become gates, one window or one vector a clock, or all; repeatable.", "LAYER"
+    )
+    family: str = choice("xilinx", "FPGA that counters are laid out for: xilinx (7 series), ecp5, ice40.")
     simulator: str | None = choice(
         None, "What --check runs, verilator or iverilog; default: what is there.", changes_files=False
     )
     report: bool = choice(False, "LUTs, flip-flops and memories by yosys, the clock by nextpnr.", changes_files=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.family not in LUTS:
+            raise ExportError(f"family {self.family!r}.{closest(self.family, LUTS)} Known: {', '.join(LUTS)}.")
+
+    @property
+    def lut(self) -> int:
+        """Inputs of the family's look-up tables."""
+        return LUTS[self.family]

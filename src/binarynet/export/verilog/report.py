@@ -49,7 +49,8 @@ def area(folder: Path, top: str, family: str, json: Path | None = None) -> Area:
         ExportError: yosys is missing or refuses the design.
     """
     tool("yosys", "yosys")
-    sources = " ".join(sorted({f"{top}.v", *(file.name for file in folder.glob("binarynet_*.v"))}))
+    parts = [*folder.glob("binarynet_*.v"), *folder.glob(f"{top}_*.v")]
+    sources = " ".join(sorted({f"{top}.v", *(file.name for file in parts if file.name != f"{top}_tb.v")}))
     script = f"read_verilog {sources}; {FAMILIES[family]} -top {top}" + (f" -json {json}" if json else "")
     # Only the last table: those before it are of steps on the way.
     text = run(["yosys", "-p", f"{script}; tee -o /dev/stdout stat"], folder).rsplit("Number of cells:", 1)[-1]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.export.emit import unsupported
-from binarynet.export.verilog.plan import Design, Pool, Product
+from binarynet.export.verilog.units import Design, Pool, Product
 from binarynet.format.bits import planes
 from binarynet.graph.ir import Affine, Conv2d, Threshold
 

@@ -7,32 +7,13 @@ from typing import Any
 
 from binarynet.export.emit import Names, line_comments, provenance
 from binarynet.export.verilog import tables
+from binarynet.export.verilog.keywords import KEYWORDS
 from binarynet.export.verilog.options import Options
-from binarynet.export.verilog.plan import Design, Pool, Product, Stream, Unit, Window, gear
+from binarynet.export.verilog.units import Design, Pool, Product, Stream, Unit, Window, gear
+from binarynet.export.verilog.unrolled.text import Layer
+from binarynet.export.verilog.unrolled.unit import Unrolled
 from binarynet.graph import Encoding
 
-# Of Verilog-2005, and of SystemVerilog, as which many tools read every file.
-_KEYWORDS = """
-    always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign default defparam
-    design disable edge else end endcase endconfig endfunction endgenerate endmodule endprimitive endspecify endtable
-    endtask event for force forever fork function generate genvar highz0 highz1 if ifnone incdir include initial inout
-    input instance integer join large liblist library localparam macromodule medium module nand negedge nmos nor
-    noshowcancelled not notif0 notif1 or output parameter pmos posedge primitive pull0 pull1 pulldown pullup
-    pulsestyle_ondetect pulsestyle_onevent rcmos real realtime reg release repeat rnmos rpmos rtran rtranif0 rtranif1
-    scalared showcancelled signed small specify specparam strong0 strong1 supply0 supply1 table task time tran tranif0
-    tranif1 tri tri0 tri1 triand trior trireg unsigned use uwire vectored wait wand weak0 weak1 while wire wor xnor xor
-    accept_on alias always_comb always_ff always_latch assert assume before bind bins binsof bit break byte chandle
-    checker class clocking const constraint context continue cover covergroup coverpoint cross dist do endchecker
-    endclass endclocking endgroup endinterface endpackage endprogram endproperty endsequence enum eventually expect
-    export extends extern final first_match foreach forkjoin global iff ignore_bins illegal_bins implements implies
-    import inside int interconnect interface intersect join_any join_none let local logic longint matches modport
-    nettype new nexttime null package packed priority program property protected pure rand randc randcase randsequence
-    ref reject_on restrict return s_always s_eventually s_nexttime s_until s_until_with sequence shortint shortreal
-    soft solve static string strong struct super sync_accept_on sync_reject_on tagged this throughout timeprecision
-    timeunit type typedef union unique unique0 until until_with untyped var virtual void wait_order weak wildcard with
-    within
-"""
-KEYWORDS = frozenset(_KEYWORDS.split())
 _PORTS = "clk reset in_valid in_ready in_data logit_valid logit out_valid out_ready out_class"
 
 
@@ -61,7 +42,8 @@ def instance(module: str, name: str, parameters: dict[str, Any], *ports: str) ->
     given = [f".{key}({_value(value)})" for key, value in parameters.items()]
     body = _wrapped(given)
     wires = _wrapped([".clk(clk), .reset(reset)", *ports])
-    return f"    {module} #(\n{body}\n    ) {name} (\n{wires}\n    );\n"
+    parameters_text = f" #(\n{body}\n    )" if given else ""
+    return f"    {module}{parameters_text} {name} (\n{wires}\n    );\n"
 
 
 def _value(value: Any) -> str:
@@ -114,13 +96,22 @@ class Top:
         self.design, self.api = design, options.api
         self.names = Names([*KEYWORDS, *_PORTS.split(), options.api])
         self.roms: dict[str, list[str]] = {}
+        self.modules: dict[str, str] = {}  # of unrolled layers
         self.body: list[str] = []
         link = Link("in", design.input.lanes * design.input.digits)
         stream = design.input
         for unit in design.units:
             self.body.append(f"\n    {line_comments([_about(unit)])}")
+            if unit.reads.shape != stream.shape:  # an image is one vector: whole pixels, one behind the other
+                if stream.shape[2] % stream.lanes:
+                    link = self._words(f"{unit.name}_pixel", link, stream, stream.shape[2])
+                    stream = Stream(stream.shape, stream.shape[2], stream.encoding)
+                stream = Stream(unit.reads.shape, stream.lanes, stream.encoding)
             link = self._words(unit.name, link, stream, unit.reads.lanes)
-            link = self._pool(unit, link) if isinstance(unit, Pool) else self._product(unit, link)
+            if isinstance(unit, Unrolled):
+                link = self._unrolled(unit, link)
+            else:
+                link = self._pool(unit, link) if isinstance(unit, Pool) else self._product(unit, link)
             stream = unit.makes or stream
         self._classes(link)
 
@@ -188,6 +179,16 @@ class Top:
             codes.declared(), instance("binarynet_threshold", made, parameters, sums.port("in"), codes.port("out"))
         )
         return codes
+
+    def _unrolled(self, unit: Unrolled, link: Link) -> Link:
+        module = self.names.unique(f"{self.api}_{unit.name}")
+        self.modules[module] = Layer(unit, module).text()
+        bits = unit.makes.digits if unit.makes else tables.sum_bits(unit)
+        made = Link(self.names.unique(f"{unit.name}_{'codes' if unit.makes else 'sums'}"), unit.channels * bits)
+        self._put(
+            made.declared(), instance(module, self.names.unique(unit.name), {}, link.port("in"), made.port("out"))
+        )
+        return made
 
     def _pool(self, unit: Pool, link: Link) -> Link:
         name = self.names.unique(unit.name)
@@ -287,4 +288,6 @@ def _about(unit: Unit) -> str:
 def _folding(unit: Unit) -> str:
     if isinstance(unit, Pool):
         return f"{unit.reads.lanes} channels"
+    if isinstance(unit, Unrolled):
+        return f"{unit.outputs} outputs, constant weights"
     return f"{unit.outputs} outputs x {unit.reads.lanes} inputs"
