@@ -27,7 +27,7 @@ def assert_verilog_equals_the_oracle(
     need(simulator)
     options = Options("net", fold=fold, unroll=unroll, family=family)
     write(graph, "verilog", folder, options)
-    found = simulate(folder, graph, options, codes, simulator, *(["+stalls"] if stalls else []))
+    found = simulate(folder, graph, options, codes, simulator, *(["+stalls", "+resets"] if stalls else []))
     assert found.passed
     np.testing.assert_array_equal(logits(graph, found), interpret(graph, codes), err_msg=f"fold {fold}")
     return found

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from binarynet.errors import ExportError
 from binarynet.export.emit import put
 from binarynet.export.verilog import check
+from binarynet.export.verilog.axis import axis
 from binarynet.export.verilog.bench import bench, write_vectors
 from binarynet.export.verilog.keywords import KEYWORDS
 from binarynet.export.verilog.options import Options
@@ -54,6 +55,7 @@ def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
     whole = "".join([text, *top.modules.values()])
     used = {name: part for name, part in parts().items() if name not in _OPTIONAL or name.removesuffix(".v") in whole}
     written = [put(folder, f"{options.api}.v", text), put(folder, f"{options.api}_tb.v", bench(plan, options))]
+    written += [put(folder, f"{options.api}_axis.v", axis(plan, options))]
     written += [put(folder, f"{module}.v", layer) for module, layer in top.modules.items()]
     written += [put(folder, name, part) for name, part in used.items()]
     written += [put(folder, file, "".join(f"{word}\n" for word in words)) for file, words in top.roms.items()]

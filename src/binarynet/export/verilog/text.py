@@ -14,7 +14,7 @@ from binarynet.export.verilog.unrolled.text import Layer
 from binarynet.export.verilog.unrolled.unit import Unrolled
 from binarynet.graph import Encoding
 
-_PORTS = "clk reset in_valid in_ready in_data logit_valid logit out_valid out_ready out_class"
+_PORTS = "input_valid input_ready input_data clk reset in_valid in_ready in_data logit_valid logit out_valid out_ready out_class"
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,15 @@ class Top:
 
     def __init__(self, design: Design, options: Options) -> None:
         self.design, self.api = design, options.api
-        self.names = Names([*KEYWORDS, *_PORTS.split(), options.api])
+        self.names = Names([*KEYWORDS, *_PORTS.split(), *(options.api + end for end in ("", "_tb", "_axis"))])
         self.roms: dict[str, list[str]] = {}
         self.modules: dict[str, str] = {}  # of unrolled layers
         self.body: list[str] = []
-        link = Link("in", design.input.lanes * design.input.digits)
+        self._put("    // In reset nothing is taken.\n    wire input_valid, input_ready;\n")
+        self._put(f"    wire [{design.input.lanes * design.input.digits - 1}:0] input_data;\n")
+        self._put("    assign input_valid = in_valid & !reset;\n    assign in_ready = input_ready & !reset;\n")
+        self._put("    assign input_data = in_data;\n")
+        link = Link("input", design.input.lanes * design.input.digits)
         stream = design.input
         for unit in design.units:
             self.body.append(f"\n    {line_comments([_about(unit)])}")

@@ -1,0 +1,105 @@
+"""A test bench that bites: every mutant of every part fails it, and hangs for no more clocks than it allows."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from binarynet.export import write
+from binarynet.export.verilog.options import Options
+from tests.export.building import need
+from tests.export.graphs import SAME
+from tests.runtime.graphs import Maker
+
+# File, what stands in it, what a mistake would have made of it.
+MUTANTS = {
+    "a threshold takes words while it holds one": ("threshold", "in_ready = !out_valid | out_ready", "in_ready = 1'b1"),
+    "a threshold drops a word": ("threshold", "out_valid <= in_valid;", "out_valid <= in_valid & !out_valid;"),
+    "a matrix runs on while its reader waits": ("matrix", "advance = !out_valid | out_ready", "advance = 1'b1"),
+    "a matrix begins a sum one step late": ("matrix", "part_first <= valid & first", "part_first <= valid & last"),
+    "a window takes words into rows that are in use": ("window", "in_ready = arrived < kept", "in_ready = arrived <= kept"),
+    "a window reads rows before they have come": ("window", "arrived >= (whole", "1'b1 + arrived >= (whole"),
+    "a window is off by a column": ("window", "image_column = column - IMAGE_LEFT", "image_column = column - 1'b1 - IMAGE_LEFT"),
+    "an unrolled window forgets the border": ("columns", "column_outside[k] ? FILL :", "1'b0 ? FILL :"),
+    "an unrolled window drops the last places": ("columns", "(late & column == {XBITS{1'b0}})", "1'b0"),
+    "an unrolled window takes words always": ("columns", "in_ready = arrived < kept + BUFFER_ROWS[YBITS-1:0]", "in_ready = 1'b1"),
+    "a pool compares with the image before": ("pool", "so_far = first ? worst :", "so_far = 1'b0 ? worst :"),
+    "a pool's reader is not waited for": ("pool", "advance = !out_valid | out_ready", "advance = 1'b1"),
+    "a narrower drops what its reader has not taken": ("narrow", "in_ready = !out_valid | done", "in_ready = 1'b1"),
+    "a widener goes out one part early": ("widen", "COUNT(PARTS)", "COUNT(PARTS - 1)"),
+    "a loop runs once too often": ("loop", "LAST = COUNT - 1", "LAST = COUNT"),
+    "equal classes go to the last": ("argmax", "in_data > best", "in_data >= best"),
+    "a class is not held": ("argmax", "in_ready = !out_valid | out_ready", "in_ready = 1'b1"),
+    "a class does not come": ("argmax", "out_valid <= in_valid & last", "out_valid <= 1'b0"),
+    "classes never stop": ("argmax", "out_valid <= in_valid & last", "out_valid <= 1'b1"),
+    "a reset leaves half an image": ("loop", "if (reset) value", "if (1'b0) value"),
+    "a count is one too low": ("count", "count[d] = TABLE[bits]", "count[d] = TABLE[bits] & !(&bits)"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def design(tmp_path_factory) -> Path:
+    """Folded and unrolled layers, a pool, words of other widths; classes that tie."""
+    need("iverilog")
+    folder = tmp_path_factory.mktemp("design")
+    make = Maker((4, 5, 2), "u2", seed=3)
+    make.conv(6, padding=SAME)
+    make.threshold("mixed")
+    make.max_pool((2, 2), (1, 1))
+    make.conv(5, padding=SAME)
+    make.threshold("mixed")
+    make.flatten()
+    make.linear(4)
+    weight = make.ops[-1].weight
+    weight[1] = weight[0]  # classes that are equal
+    weight[3] = weight[2]
+    write(make.graph(), "verilog", folder, Options("net", fold=("2x2", "input=2x1", "linear7=2x2"), unroll=("conv4",)))
+    return folder
+
+
+def said(folder: Path, *plus: str) -> str:
+    """The last line of the test bench in a folder."""
+    built = ["iverilog", "-g2005", "-y", ".", "-s", "net_tb", "-o", "tb", "net_tb.v"]
+    subprocess.run(built, cwd=folder, check=True, capture_output=True)
+    done = subprocess.run(["vvp", "-n", "tb", *plus], cwd=folder, capture_output=True, text=True, timeout=120)
+    return done.stdout.splitlines()[-1]
+
+
+def test_the_design_passes_with_gaps_holds_and_resets(design):
+    assert said(design, "+stalls", "+resets") == "PASS 8 images"
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_mutant_fails(mutant, design, tmp_path):
+    part, right, wrong = MUTANTS[mutant]
+    for file in design.iterdir():
+        if file.suffix in (".v", ".hex"):
+            shutil.copy(file, tmp_path)
+    file = tmp_path / f"binarynet_{part}.v"
+    text = file.read_text()
+    assert right in text
+    file.write_text(text.replace(right, wrong))
+    assert "FAIL" in said(tmp_path, "+stalls", "+resets")
+
+
+def test_a_reset_that_takes_words_fails(design, tmp_path):
+    for file in design.iterdir():
+        if file.suffix in (".v", ".hex"):
+            shutil.copy(file, tmp_path)
+    top = tmp_path / "net.v"
+    text = top.read_text()
+    assert "in_ready = input_ready & !reset" in text
+    top.write_text(text.replace("in_ready = input_ready & !reset", "in_ready = input_ready"))
+    assert said(tmp_path, "+resets").startswith("FAIL: in_ready or out_valid is 1 in reset")
+
+
+def test_a_lost_word_of_an_image_fails(design, tmp_path):
+    for file in design.iterdir():
+        if file.suffix in (".v", ".hex"):
+            shutil.copy(file, tmp_path)
+    images = tmp_path / "net_images.hex"
+    images.write_text("".join(images.read_text().splitlines(keepends=True)[1:]))
+    assert "FAIL" in said(tmp_path)
