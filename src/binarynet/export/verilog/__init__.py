@@ -28,7 +28,7 @@ from binarynet.graph import Encoding, Graph
 if TYPE_CHECKING:
     from binarynet.export import Answers
 
-_OPTIONAL = tuple(f"binarynet_{name}.v" for name in ("columns", "count", "narrow", "pool", "ranks", "widen"))
+_OPTIONAL = tuple(f"binarynet_{name}.v" for name in ("columns", "narrow", "pool", "ranks", "widen"))
 _EXAMPLES = 8  # images of noise that the test bench comes with
 
 

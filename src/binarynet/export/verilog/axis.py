@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from binarynet.export.emit import line_comments, provenance
+from binarynet.export.verilog import tables
 from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.text import class_bits
 from binarynet.export.verilog.units import Design
@@ -15,9 +16,9 @@ def axis(design: Design, options: Options) -> str:
     wide, out = -(-bits // 8) * 8, -(-classes // 8) * 8
     words = stream.pixels * -(-stream.shape[2] // stream.lanes)
     head = [
-        f"{api} with the names of AXI4-Stream. A packet of {words} words is an image; s_axis_tlast marks its last word.",
-        "A packet of one word is its class. m_axis_tuser says that the image's packet was too short or too long: it was",
-        "filled up or cut, and its class means nothing. The packet after it is whole again.",
+        f"{api} with the names of AXI4-Stream. A packet of {words} words is an image; s_axis_tlast marks its last",
+        "word. A packet of one word is its class. m_axis_tuser says that the image's packet was too short or too long:",
+        "it was filled up or cut, and its class means nothing. The packet after it is whole again.",
         *provenance(design.graph, options),
     ]
     rest = f"    wire data_unused = &{{1'b0, s_axis_tdata[{wide - 1}:{bits}]}};\n" if wide > bits else ""
@@ -39,13 +40,12 @@ def axis(design: Design, options: Options) -> str:
     wire in_valid, in_ready, out_valid, logit_valid_unused;
     wire [{bits - 1}:0] in_data;
     wire [{classes - 1}:0] out_class;
-    /* verilator lint_off PINCONNECTEMPTY */
+    wire signed [{tables.logit_bits(design.last) - 1}:0] logit_unused;
     {api} core (
         .clk(aclk), .reset(!aresetn), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data),
-        .logit_valid(logit_valid_unused), .logit(), .out_valid(out_valid), .out_ready(m_axis_tready),
+        .logit_valid(logit_valid_unused), .logit(logit_unused), .out_valid(out_valid), .out_ready(m_axis_tready),
         .out_class(out_class)
     );
-    /* verilator lint_on PINCONNECTEMPTY */
     binarynet_frame #(.BITS({bits}), .WORDS({words})) frame (
         .clk(aclk), .reset(!aresetn), .in_valid(s_axis_tvalid), .in_ready(s_axis_tready), .in_last(s_axis_tlast),
         .in_data({data}), .out_valid(in_valid), .out_ready(in_ready), .out_data(in_data),

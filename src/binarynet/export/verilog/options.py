@@ -17,12 +17,14 @@ class Options(options.Options):
     computed at once, with constant weights."""
 
     fold: tuple[str, ...] = choice(
-        (), "OUTPUTSxINPUTS in parallel (8x32), for a layer LAYER=OUTPUTSxINPUTS; repeatable.", "FOLD"
+        (), "OUTPUTSxINPUTS in parallel (8x32), LAYER=OUTPUTSxINPUTS for one layer, or auto; repeatable.", "FOLD"
     )
+    target_clocks: int | None = choice(None, "Clocks an image may take with --fold auto; default: the input's.", "N")
     unroll: tuple[str, ...] = choice(
         (), "LAYER whose weights become gates, one window or one vector a clock, or all; repeatable.", "LAYER"
     )
     family: str = choice("xilinx", "FPGA that counters are laid out for: xilinx (7 series), ecp5, ice40.")
+    unpipelined: bool = choice(False, "Two registers a folded layer less: fewer flip-flops, a slower clock.")
     simulator: str | None = choice(
         None, "What --check runs, verilator or iverilog; default: what is there.", changes_files=False
     )
@@ -30,6 +32,8 @@ class Options(options.Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.target_clocks is not None and self.target_clocks < 1:
+            raise ExportError(f"target-clocks {self.target_clocks}: an image takes one clock at least")
         if self.family not in LUTS:
             raise ExportError(f"family {self.family!r}.{closest(self.family, LUTS)} Known: {', '.join(LUTS)}.")
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
 from binarynet.export.emit import unsupported
+from binarynet.export.verilog.folding import AUTO, automatic
 from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.takes import refuses
 from binarynet.export.verilog.units import Design, Pool, Product, Stream, Unit, Window
@@ -25,11 +26,15 @@ class Folds:
     def __init__(self, texts: Iterable[str]) -> None:
         self.all = (8, 32)
         self.named: dict[str, Pair] = {}
+        self.auto = False
         for text in texts:
+            if text == AUTO:
+                self.auto = True
+                continue
             name, _, sizes = text.rpartition("=")
             left, cross, right = sizes.partition("x")
             if not (cross and left.isdecimal() and right.isdecimal() and int(left) and int(right)):
-                raise ExportError(f"fold {text!r}: write OUTPUTSxINPUTS, as 8x32, or LAYER=OUTPUTSxINPUTS")
+                raise ExportError(f"fold {text!r}: write OUTPUTSxINPUTS, as 8x32, LAYER=OUTPUTSxINPUTS, or auto")
             if name:
                 self.named[name] = int(left), int(right)
             else:
@@ -57,7 +62,13 @@ def planned(graph: Graph, options: Options) -> Design:
         GraphError: it is not well formed.
         ExportError: as `design`.
     """
-    return design(graph, verify(graph), Folds(options.fold), Unroll(options.unroll), options.lut)
+    values, folds, unroll = verify(graph), Folds(options.fold), Unroll(options.unroll)
+    if options.target_clocks is not None and not folds.auto:
+        raise ExportError("target-clocks says how fast --fold auto is to be; give it, too")
+    if folds.auto:
+        unrolled = {op.name for op in graph.ops if unroll.has(op)}
+        folds.named = automatic(graph, values, options.target_clocks, unrolled) | folds.named
+    return design(graph, values, folds, unroll, options.lut)
 
 
 def design(graph: Graph, values: Mapping[str, Value], folds: Folds, unroll: Unroll, lut: int) -> Design:

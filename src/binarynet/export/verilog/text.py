@@ -14,7 +14,8 @@ from binarynet.export.verilog.unrolled.text import Layer
 from binarynet.export.verilog.unrolled.unit import Unrolled
 from binarynet.graph import Encoding
 
-_PORTS = "input_valid input_ready input_data clk reset in_valid in_ready in_data logit_valid logit out_valid out_ready out_class"
+_PORTS = "clk reset in_valid in_ready in_data logit_valid logit out_valid out_ready out_class"
+_INPUT = ("input_valid", "input_ready", "input_data")
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class Top:
     """Collects wires, instances and the contents of the ROMs while it walks along the design."""
 
     def __init__(self, design: Design, options: Options) -> None:
-        self.design, self.api = design, options.api
-        self.names = Names([*KEYWORDS, *_PORTS.split(), *(options.api + end for end in ("", "_tb", "_axis"))])
+        self.design, self.api, self.options = design, options.api, options
+        self.names = Names([*KEYWORDS, *_PORTS.split(), *_INPUT, *(options.api + end for end in ("", "_tb", "_axis"))])
         self.roms: dict[str, list[str]] = {}
         self.modules: dict[str, str] = {}  # of unrolled layers
         self.body: list[str] = []
@@ -163,6 +164,8 @@ class Top:
             "TAIL": unit.reads.shape[2] - (unit.window.words - 1) * unit.reads.lanes,
             "BITS": bits,
             "START": tables.start(unit),
+            "LUT": self.options.lut,
+            "PIPE": not self.options.unpipelined,
             "WEIGHTS": self._rom(f"{name}_weights", weights),
         }
         parameters |= _window(unit.window)

@@ -19,60 +19,81 @@ module binarynet_lane #(
     parameter SIGNED = 0,
     parameter HALVES = 0,
     parameter BITS = 8,
-    parameter START = 0  // so large that no sum is negative
+    parameter START = 0,  // so large that no sum is negative
+    parameter FULL = 0,  // 1: every word is full, so `lanes` says nothing
+    parameter LUT = 6,  // inputs of the family's look-up tables
+    parameter PIPE = 0  // 1: a register behind the counters
 ) (
     input wire clk,
     input wire advance,
-    input wire valid,  // x and w hold a step
+    input wire valid,  // the counts hold a step
     input wire [INPUTS*DIGITS-1:0] x,  // digit n of the values at bit INPUTS * n
     input wire [INPUTS*PLANES-1:0] w,  // plane j at bit INPUTS * j
     input wire [INPUTS-1:0] lanes,  // which values there are
     input wire outside,
-    input wire first,  // one clock later than x and w
+    input wire first,  // one clock later than the counts
     output reg [BITS-1:0] sum
 );
     localparam FACTORS = (KIND == 1) ? 1 : PLANES;  // digits of a weight
-    localparam EIGHTS = (INPUTS + 7) / 8;
+    localparam PLAIN = KIND == 0 && FULL != 0;  // every digit is counted, outside the image as one that agrees
+    localparam [31:0] EVERY = INPUTS * ((1 << DIGITS) - 1) * ((1 << FACTORS) - 1);
+    localparam C = $clog2(INPUTS + 1);  // bits of a count
     localparam [31:0] BEGIN = START;
 
-    // How many bits are 1. A plain sum: synthesis builds a tree of full adders from it. Eight at a time, only because
-    // simulators take fewer steps for it.
-    function [BITS-1:0] popcount;
-        input [INPUTS-1:0] bits;
-        reg [8*EIGHTS-1:0] b;
-        reg [BITS-1:0] eight;  // BITS is four at least
-        integer i;
-        begin
-            b = {8 * EIGHTS{1'b0}};
-            b[INPUTS-1:0] = bits;
-            popcount = {BITS{1'b0}};
-            for (i = 0; i < 8 * EIGHTS; i = i + 8) begin
-                eight = {BITS{1'b0}};
-                eight[3:0] = {3'd0, b[i]} + {3'd0, b[i+1]} + {3'd0, b[i+2]} + {3'd0, b[i+3]}
-                    + {3'd0, b[i+4]} + {3'd0, b[i+5]} + {3'd0, b[i+6]} + {3'd0, b[i+7]};
-                popcount = popcount + eight;
+    wire [DIGITS*FACTORS*C-1:0] made;
+    wire [DIGITS*FACTORS*C-1:0] counts;
+    wire away;  // outside, for the counts
+    genvar n, j;
+    generate
+        if (PLAIN) begin : all_lanes
+            wire unused = &{1'b0, lanes};
+        end
+        for (n = 0; n < DIGITS; n = n + 1) begin : digit
+            for (j = 0; j < FACTORS; j = j + 1) begin : factor
+                wire [INPUTS-1:0] bits = x[INPUTS*n+:INPUTS];
+                wire [INPUTS-1:0] other = w[INPUTS*((KIND == 1) ? PLANES - 1 : j)+:INPUTS];
+                if (PLAIN) begin : whole
+                    binarynet_agree #(.INPUTS(INPUTS), .LUT(LUT)) counter (
+                        .x(bits), .w(other), .count(made[(n*FACTORS+j)*C+:C]));
+                end else begin : some
+                    wire [INPUTS-1:0] same = (KIND == 2) ? bits : bits ~^ other;
+                    wire [INPUTS-1:0] counted = (KIND == 0) ? lanes : lanes & w[INPUTS*j+:INPUTS];
+                    binarynet_count #(.INPUTS(INPUTS), .LUT(LUT)) counter (
+                        .bits(outside ? counted : counted & same), .count(made[(n*FACTORS+j)*C+:C]));
+                end
             end
         end
-    endfunction
+        if (PIPE != 0) begin : kept
+            reg [DIGITS*FACTORS*C-1:0] held;
+            reg held_outside;
+            always @(posedge clk)
+                if (advance) begin
+                    held <= made;
+                    held_outside <= outside;
+                end
+            assign counts = held;
+            assign away = held_outside;
+        end else begin : direct
+            assign counts = made;
+            assign away = outside;
+        end
+    endgenerate
 
     reg [BITS-1:0] total;  // of this step
     reg [BITS-1:0] part;  // of the step before
-    reg [INPUTS-1:0] agree, counted;
-    integer n, j;
+    reg [BITS-1:0] one;
+    integer d, f;
     always @* begin
         total = {BITS{1'b0}};
-        for (n = 0; n < DIGITS; n = n + 1)
-            for (j = 0; j < FACTORS; j = j + 1) begin
-                agree = x[INPUTS*n+:INPUTS];
-                counted = lanes;
-                if (KIND == 0) agree = agree ~^ w[INPUTS*j+:INPUTS];
-                if (KIND == 1) agree = agree ~^ w[INPUTS*(PLANES-1)+:INPUTS];
-                if (KIND != 0) counted = lanes & w[INPUTS*j+:INPUTS];
-                if (outside) agree = {INPUTS{1'b1}};
-                if (SIGNED != 0 && j == FACTORS - 1) total = total - (popcount(counted & agree) << (n + j));
-                else total = total + (popcount(counted & agree) << (n + j));
+        for (d = 0; d < DIGITS; d = d + 1)
+            for (f = 0; f < FACTORS; f = f + 1) begin
+                one = {BITS{1'b0}};
+                one[C-1:0] = counts[(d*FACTORS+f)*C+:C];
+                if (SIGNED != 0 && f == FACTORS - 1) total = total - (one << (d + f));
+                else total = total + (one << (d + f));
             end
-        if (HALVES != 0 && !outside) total = total << 1;
+        if (HALVES != 0 && !away) total = total << 1;
+        if (PLAIN && HALVES != 0 && away) total = EVERY[BITS-1:0];
     end
 
     always @(posedge clk)

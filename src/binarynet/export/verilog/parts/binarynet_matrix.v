@@ -3,6 +3,8 @@
 // clock 0  the window issues a step           clock 2  products are counted
 // clock 1  inputs and weights are there       clock 3  ... and added up; after the last step of a tile the sums go out
 //
+// With PIPE inputs and weights, and then the counts, wait in one more register each: two clocks more, and shorter ones.
+//
 // When the reader is not ready, everything here stands still.
 module binarynet_matrix #(
     parameter INPUTS = 8,
@@ -16,6 +18,8 @@ module binarynet_matrix #(
     parameter TAIL = 8,  // values in the last word of a pixel
     parameter BITS = 8,  // of a sum
     parameter START = 0,
+    parameter LUT = 6,  // inputs of the family's look-up tables
+    parameter PIPE = 0,
     parameter WEIGHTS = "",  // words of OUTPUTS x PLANES x INPUTS bits, in the order of the window's steps
     // the window
     parameter WORDS = 1,
@@ -86,11 +90,55 @@ module binarynet_matrix #(
         end
     endgenerate
 
+    // What the lanes count, and which step it is: valid, the first of a tile, the last.
+    localparam WIDTH = OUTPUTS * PLANES * INPUTS;
+    wire [INPUTS*DIGITS-1:0] lane_x;
+    wire [WIDTH-1:0] lane_w;
+    wire [INPUTS-1:0] lane_lanes;
+    wire lane_outside;
+    wire [2:0] issued = {valid, valid & first, valid & last};
+    wire [2:0] step;
+    generate
+        if (PIPE != 0) begin : piped
+            reg [INPUTS*DIGITS-1:0] held_x;
+            reg [WIDTH-1:0] held_w;
+            reg [INPUTS-1:0] held_lanes;
+            reg held_outside;
+            reg [2:0] one, two;
+            always @(posedge clk) begin
+                if (advance) begin
+                    held_x <= planes;
+                    held_w <= weights;
+                    held_lanes <= lanes;
+                    held_outside <= outside && HALVES != 0;
+                end
+                if (reset) begin
+                    one <= 3'd0;
+                    two <= 3'd0;
+                end else if (advance) begin
+                    one <= issued;
+                    two <= one;
+                end
+            end
+            assign lane_x = held_x;
+            assign lane_w = held_w;
+            assign lane_lanes = held_lanes;
+            assign lane_outside = held_outside;
+            assign step = two;
+        end else begin : direct
+            assign lane_x = planes;
+            assign lane_w = weights;
+            assign lane_lanes = lanes;
+            assign lane_outside = outside && HALVES != 0;
+            assign step = issued;
+        end
+    endgenerate
+
     reg part_first, part_last;
     always @(posedge clk) begin
         if (advance) begin
-            part_first <= valid & first;
-            part_last <= valid & last;
+            part_first <= step[1];
+            part_last <= step[0];
         end
         if (reset) begin
             part_last <= 1'b0;
@@ -102,10 +150,11 @@ module binarynet_matrix #(
         for (p = 0; p < OUTPUTS; p = p + 1) begin : output_
             binarynet_lane #(
                 .INPUTS(INPUTS), .DIGITS(DIGITS), .PLANES(PLANES), .KIND(KIND), .SIGNED(SIGNED), .HALVES(HALVES),
-                .BITS(BITS), .START(START)
+                .BITS(BITS), .START(START), .FULL(TAIL == INPUTS), .LUT(LUT), .PIPE(PIPE)
             ) lane (
-                .clk(clk), .advance(advance), .valid(valid), .x(planes), .w(weights[p*PLANES*INPUTS+:PLANES*INPUTS]),
-                .lanes(lanes), .outside(outside && HALVES != 0), .first(part_first), .sum(out_data[BITS*p+:BITS])
+                .clk(clk), .advance(advance), .valid(step[2]), .x(lane_x),
+                .w(lane_w[p*PLANES*INPUTS+:PLANES*INPUTS]), .lanes(lane_lanes), .outside(lane_outside),
+                .first(part_first), .sum(out_data[BITS*p+:BITS])
             );
         end
     endgenerate
