@@ -12,6 +12,7 @@
 # make check-wasm       the native tests and the reader's as WebAssembly, in node
 # make web-check        the npm package and the page in node and Chromium: every test image, sizes, ratios
 # make scale-check      Ray with two workers, one killed on the way: 10⁶ images, none lost, none twice (docs/scale.md)
+# make circuits-check   what constant weights allow (docs/circuits.md), and an unrolled convolution in Verilator
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
 # make check-clang      the native tests as Clang compiles them
 # make check-gpu-tiles  every tile of every GPU kernel compiled for sm_80 and sm_90a, none of which spills; no GPU needed
@@ -28,7 +29,7 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: wasm check-wasm web-check scale-check demo test papers docs docs-version lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
+.PHONY: circuits-check wasm check-wasm web-check scale-check demo test papers docs docs-version lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
 	check-clang check-gpu-tiles gpu-check fuzz fuzz-sanitized clean
 
 demo: $(VENV)/installed
@@ -150,6 +151,11 @@ web-check: $(VENV)/installed check-wasm
 
 # Ray is large, and nothing else needs it: it comes for this alone.
 IMAGES ?= 1000000
+circuits-check: $(VENV)/installed
+	$(BIN)/python benchmarks/circuits.py
+	$(BIN)/binarynet export zoo/mnist-small/model.bnn --to verilog --api net --out build/circuits --unroll conv3 --fold 16x32
+	cd build/circuits && verilator --binary -CFLAGS -O1 --top-module net_tb net_tb.v && obj_dir/Vnet_tb | tee log && grep -q '^PASS 8' log
+
 scale-check: $(VENV)/installed
 	$(BIN)/pip install -q -c constraints.txt 'ray[data]' || echo "scale-check: 1 skipped: no ray for this Python"
 	! $(BIN)/python -c 'import ray' || RAY_DATA_DISABLE_PROGRESS_BARS=1 $(BIN)/python examples/score_with_ray.py --demo $(IMAGES)

@@ -7,9 +7,10 @@ from typing import Any
 
 from binarynet.export.emit import Names, line_comments, provenance
 from binarynet.export.verilog import tables
+from binarynet.export.verilog.about import about, folding
 from binarynet.export.verilog.keywords import KEYWORDS
 from binarynet.export.verilog.options import Options
-from binarynet.export.verilog.units import Design, Pool, Product, Stream, Unit, Window, gear
+from binarynet.export.verilog.units import Design, Pool, Product, Stream, Window, gear
 from binarynet.export.verilog.unrolled.text import Layer
 from binarynet.export.verilog.unrolled.unit import Unrolled
 from binarynet.graph import Encoding
@@ -106,7 +107,7 @@ class Top:
         link = Link("input", design.input.lanes * design.input.digits)
         stream = design.input
         for unit in design.units:
-            self.body.append(f"\n    {line_comments([_about(unit)])}")
+            self.body.append(f"\n    {line_comments([about(unit)])}")
             if unit.reads.shape != stream.shape:  # an image is one vector: whole pixels, one behind the other
                 if stream.shape[2] % stream.lanes:
                     link = self._words(f"{unit.name}_pixel", link, stream, stream.shape[2])
@@ -220,9 +221,10 @@ class Top:
             key = Link(key.prefix, max(1, int(ranks.max()).bit_length()))
         common = f".advance({key.prefix}_ready), .in_valid({counted}_valid), .in_data({counted}_data)"
         self._put(key.declared(), f"    assign {counted}_ready = {key.prefix}_ready;\n")
-        self._put(f"    assign logit_valid = {key.prefix}_valid & {key.prefix}_ready;\n")
+        raw = names.unique("raw_logit")
+        self._put(f"    wire signed [{wide - 1}:0] {raw};\n")
         sizes = {"CLASSES": unit.channels, "BITS": bits, "LOGIT_BITS": wide, "FACTOR": tables.factor(unit)}
-        outs = f".valid({key.prefix}_valid), .logit(logit)"
+        outs = f".valid({key.prefix}_valid), .logit({raw})"
         self._put(instance("binarynet_logits", names.unique("logits"), sizes | {"BASES": file}, common, outs))
         if tables.ranked(self.design):
             file = self._rom(f"{names.unique('ranks')}", tables.numbers(ranks.reshape(-1), key.bits))
@@ -230,11 +232,22 @@ class Top:
             rank = f".rank({key.prefix}_data)"
             self._put(instance("binarynet_ranks", names.unique("order"), sizes | {"FILE": file}, common, rank))
         else:  # the sign bit turned round, so that numbers without a sign are in order
-            flipped = f"{{~logit[{wide - 1}], logit[{wide - 2}:0]}}"
+            flipped = f"{{~{raw}[{wide - 1}], {raw}[{wide - 2}:0]}}"
             self._put(f"    assign {key.prefix}_data = {flipped};\n")
+        shown, keyed = raw, f"{key.prefix}_data"
+        if not self.options.unpipelined:  # behind the look-up, which is the slowest path of a large table
+            kept = Link(names.unique("kept"), key.bits + wide)
+            sizes = {"BITS": kept.bits, "IN": 1, "OUT": 1, "TOTAL": 1}
+            ports = key.port("in").replace(f"({keyed})", f"({{{raw}, {keyed}}})")
+            register = names.unique("key_register")
+            self._put(kept.declared(), instance("binarynet_narrow", register, sizes, ports, kept.port("out")))
+            shown = f"{kept.prefix}_data[{kept.bits - 1}:{key.bits}]"
+            keyed, key = f"{kept.prefix}_data[{key.bits - 1}:0]", Link(kept.prefix, key.bits)
+        self._put(f"    assign logit = {shown};\n    assign logit_valid = {key.prefix}_valid & {key.prefix}_ready;\n")
+        taken = f".in_valid({key.prefix}_valid), .in_ready({key.prefix}_ready), .in_data({keyed})"
         outs = ".out_valid(out_valid), .out_ready(out_ready), .out_data(out_class)"
         sizes = {"CLASSES": unit.channels, "KEY_BITS": key.bits}
-        self._put(instance("binarynet_argmax", names.unique("argmax"), sizes, key.port("in"), outs))
+        self._put(instance("binarynet_argmax", names.unique("argmax"), sizes, taken, outs))
 
     def text(self, options: Options) -> str:
         """The whole file."""
@@ -244,7 +257,7 @@ class Top:
         beats = stream.pixels * -(-stream.shape[2] // stream.lanes)
         values = f"{stream.lanes} values" if stream.lanes > 1 else "one value"
         last = design.last
-        rows = [(_about(unit), unit.window.clocks, _folding(unit)) for unit in design.units]
+        rows = [(about(unit), unit.window.clocks, folding(unit)) for unit in design.units]
         wide = max(len(row[0]) for row in rows)
         head = [
             *provenance(design.graph, options),
@@ -273,28 +286,3 @@ class Top:
     output wire [{class_bits(design) - 1}:0] out_class
 """
         return f"{line_comments(head)}module {self.api} (\n{ports});\n{''.join(self.body)}endmodule\n"
-
-
-def _about(unit: Unit) -> str:
-    """``unit conv1, sign1: 28x28x1 b8 -> 28x28x16 b1, 3x3 b1``.
-
-    Tools take orders from comments whose first word is theirs (``synthesis translate_off``), so no name is the first.
-    """
-    shape = "x".join(map(str, unit.reads.shape))
-    if isinstance(unit, Pool):
-        made, how = unit.makes, "x".join(map(str, unit.window.kernel))
-        pooled = f"{'x'.join(map(str, made.shape))} {made.encoding}"
-        return f"unit {unit.name}: {shape} {unit.reads.encoding} -> {pooled}, {how}"
-    named = f"{unit.name}, {unit.threshold.name}" if unit.threshold else unit.name
-    end = unit.makes
-    result = f"{'x'.join(map(str, end.shape))} {end.encoding}" if end else f"{unit.channels} integers"
-    kernel = "x".join(map(str, unit.window.kernel))
-    return f"unit {named}: {shape} {unit.reads.encoding} -> {result}, {kernel} {unit.encoding}"
-
-
-def _folding(unit: Unit) -> str:
-    if isinstance(unit, Pool):
-        return f"{unit.reads.lanes} channels"
-    if isinstance(unit, Unrolled):
-        return f"{unit.outputs} outputs, constant weights"
-    return f"{unit.outputs} outputs x {unit.reads.lanes} inputs"

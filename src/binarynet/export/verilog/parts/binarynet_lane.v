@@ -22,16 +22,16 @@ module binarynet_lane #(
     parameter START = 0,  // so large that no sum is negative
     parameter FULL = 0,  // 1: every word is full, so `lanes` says nothing
     parameter LUT = 6,  // inputs of the family's look-up tables
-    parameter PIPE = 0  // 1: a register behind the counters
+    parameter PIPE = 0  // 1: a register behind the counters, and where there are many, between the adders
 ) (
     input wire clk,
     input wire advance,
-    input wire valid,  // the counts hold a step
+    input wire valid,  // what is added up is a step's
     input wire [INPUTS*DIGITS-1:0] x,  // digit n of the values at bit INPUTS * n
     input wire [INPUTS*PLANES-1:0] w,  // plane j at bit INPUTS * j
     input wire [INPUTS-1:0] lanes,  // which values there are
     input wire outside,
-    input wire first,  // one clock later than the counts
+    input wire first,  // one clock later than that
     output reg [BITS-1:0] sum
 );
     localparam FACTORS = (KIND == 1) ? 1 : PLANES;  // digits of a weight
@@ -79,21 +79,50 @@ module binarynet_lane #(
         end
     endgenerate
 
+    // Each count times its power of two, and two of them each.
+    localparam TERMS = DIGITS * FACTORS;
+    localparam PAIRS = (TERMS + 1) / 2;
+    reg [PAIRS*BITS-1:0] pairs_made;
+    wire [PAIRS*BITS-1:0] pairs;
+    wire gone;  // outside, for the pairs
+    reg [BITS-1:0] one;
+    integer d;
+    always @* begin
+        pairs_made = {PAIRS * BITS{1'b0}};
+        for (d = 0; d < TERMS; d = d + 1) begin
+            one = {BITS{1'b0}};
+            one[C-1:0] = counts[d*C+:C];
+            one = one << (d / FACTORS + d % FACTORS);
+            if (SIGNED != 0 && d % FACTORS == FACTORS - 1)
+                pairs_made[(d/2)*BITS+:BITS] = pairs_made[(d/2)*BITS+:BITS] - one;
+            else pairs_made[(d/2)*BITS+:BITS] = pairs_made[(d/2)*BITS+:BITS] + one;
+        end
+    end
+    generate
+        if (PIPE != 0 && TERMS > 2) begin : paired
+            reg [PAIRS*BITS-1:0] held;
+            reg held_outside;
+            always @(posedge clk)
+                if (advance) begin
+                    held <= pairs_made;
+                    held_outside <= away;
+                end
+            assign pairs = held;
+            assign gone = held_outside;
+        end else begin : at_once
+            assign pairs = pairs_made;
+            assign gone = away;
+        end
+    endgenerate
+
     reg [BITS-1:0] total;  // of this step
     reg [BITS-1:0] part;  // of the step before
-    reg [BITS-1:0] one;
-    integer d, f;
+    integer t;
     always @* begin
         total = {BITS{1'b0}};
-        for (d = 0; d < DIGITS; d = d + 1)
-            for (f = 0; f < FACTORS; f = f + 1) begin
-                one = {BITS{1'b0}};
-                one[C-1:0] = counts[(d*FACTORS+f)*C+:C];
-                if (SIGNED != 0 && f == FACTORS - 1) total = total - (one << (d + f));
-                else total = total + (one << (d + f));
-            end
-        if (HALVES != 0 && !away) total = total << 1;
-        if (PLAIN && HALVES != 0 && away) total = EVERY[BITS-1:0];
+        for (t = 0; t < PAIRS; t = t + 1) total = total + pairs[t*BITS+:BITS];
+        if (HALVES != 0 && !gone) total = total << 1;
+        if (PLAIN && HALVES != 0 && gone) total = EVERY[BITS-1:0];
     end
 
     always @(posedge clk)

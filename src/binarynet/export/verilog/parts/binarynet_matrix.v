@@ -3,7 +3,8 @@
 // clock 0  the window issues a step           clock 2  products are counted
 // clock 1  inputs and weights are there       clock 3  ... and added up; after the last step of a tile the sums go out
 //
-// With PIPE inputs and weights, and then the counts, wait in one more register each: two clocks more, and shorter ones.
+// With PIPE inputs and weights, then the counts, and where a lane has many of them their pairs, wait in one more register
+// each: two or three clocks more, and shorter ones.
 //
 // When the reader is not ready, everything here stands still.
 module binarynet_matrix #(
@@ -92,6 +93,7 @@ module binarynet_matrix #(
 
     // What the lanes count, and which step it is: valid, the first of a tile, the last.
     localparam WIDTH = OUTPUTS * PLANES * INPUTS;
+    localparam TERMS = DIGITS * ((KIND == 1) ? 1 : PLANES);  // that a lane adds up
     wire [INPUTS*DIGITS-1:0] lane_x;
     wire [WIDTH-1:0] lane_w;
     wire [INPUTS-1:0] lane_lanes;
@@ -104,7 +106,7 @@ module binarynet_matrix #(
             reg [WIDTH-1:0] held_w;
             reg [INPUTS-1:0] held_lanes;
             reg held_outside;
-            reg [2:0] one, two;
+            reg [2:0] one, two, three;
             always @(posedge clk) begin
                 if (advance) begin
                     held_x <= planes;
@@ -115,16 +117,18 @@ module binarynet_matrix #(
                 if (reset) begin
                     one <= 3'd0;
                     two <= 3'd0;
+                    three <= 3'd0;
                 end else if (advance) begin
                     one <= issued;
                     two <= one;
+                    three <= two;
                 end
             end
             assign lane_x = held_x;
             assign lane_w = held_w;
             assign lane_lanes = held_lanes;
             assign lane_outside = held_outside;
-            assign step = two;
+            assign step = (TERMS > 2) ? three : two;
         end else begin : direct
             assign lane_x = planes;
             assign lane_w = weights;
