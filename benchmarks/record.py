@@ -58,7 +58,7 @@ def read(folder: Path) -> Measured:
 def curve_of(row: Measured) -> Path:
     """Where the curve of a run is kept, if it is, without the ending."""
     parts = [row.recipe, *(f"{name}={text}" for name, text in row.settings.items()), f"seed{row.seed}"]
-    return CURVES / "-".join(parts).replace(",", "+")
+    return CURVES / "-".join(parts).replace(",", "+").replace("/", "+")  # a run folder among the settings
 
 
 def keep_curve(folder: Path, row: Measured) -> None:
