@@ -169,7 +169,7 @@ void products() {
     }
 }
 
-// Every pass on a count that ends inside a vector, with one thread and with three: the same bits.
+#if defined(__x86_64__)
 // The products on the matrix unit: ±1 as bits and as numbers are one, and sums of integers are those of plain
 // loops. What real gradients become is compared with torch's in tests/nn; here they only run.
 void matrix_unit() {
@@ -214,7 +214,9 @@ void matrix_unit() {
         SAME(dw[0] == dw[1], "gradient of the weights of %zu channels", channels);
     }
 }
+#endif
 
+// Every pass on a count that ends inside a vector, with one thread and with three: the same bits.
 void passes() {
     const size_t count = 3 * 32768 + 13;
     std::vector<float> x(count), g(count);
@@ -292,9 +294,11 @@ TEST_CASE("the products of a training step are those of plain loops, on every in
     report("training", compared);
 }
 
+#if defined(__x86_64__)
 TEST_CASE("the matrix unit takes signs as bits and as numbers") {
     if (products_supported()) matrix_unit();
 }
+#endif
 
 TEST_CASE("a pass over memory gives the same bits with any number of threads") {
     passes();
