@@ -14,6 +14,7 @@ from binarynet.cli import app, complete, main
 from binarynet.cli.recipes import _fitted
 from binarynet.cli.table import Table
 from binarynet.export import TARGETS
+from binarynet.models import zoo
 from binarynet.runtime import isa
 
 main(["--version"])  # adds the verbs
@@ -127,7 +128,8 @@ def test_help_says_what_each_option_does_and_what_it_is_without_it(words, capsys
 def test_names_are_completed():
     assert complete.recipes("") == list(recipes.names())
     assert complete.recipes("bnn-m") == ["bnn-mnist"]
-    assert complete.models("") == list(models.names())
+    assert complete.models("") == list(zoo.entries())
+    assert set(models.names()) <= set(complete.models(""))
     assert complete.data_sets("") == list(data.names())
     assert complete.targets("") == list(TARGETS)
     assert complete.instruction_sets("port") == ["portable"]

@@ -211,9 +211,11 @@ def test_any_name_of_an_op_becomes_an_identifier_of_its_own(tmp_path):
 def test_it_is_compiled_with_clang_and_used_from_c_plus_plus(tmp_path):
     need("clang", "g++")
     make = small()
-    write(make.graph(), "bitslice", tmp_path, Options("net"))
-    found = answers(compiled(tmp_path, "net", "clang", NATIVE), make.graph(), make.codes(9))
-    np.testing.assert_array_equal(found, interpret(make.graph(), make.codes(9)))
+    graph, codes = make.graph(), make.codes(9)
+    write(graph, "bitslice", tmp_path, Options("net"))
+    np.testing.assert_array_equal(
+        answers(compiled(tmp_path, "net", "clang", NATIVE), graph, codes), interpret(graph, codes)
+    )
     (tmp_path / "use.cpp").write_text('#include "net.h"\nint main() { net_free(net_new()); }\n')
     subprocess.run(["g++", "-fsyntax-only", "-Wall", "-Werror", "use.cpp"], cwd=tmp_path, check=True)
 

@@ -38,7 +38,7 @@ def packed(random: np.random.Generator, out: int, depth: int) -> Packed:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from Linux's /proc/self/status")
-def test_a_process_that_runs_the_papers_mnist_net_needs_less_than_60_mb(tmp_path):
+def test_a_process_that_runs_the_papers_mnist_net_needs_less_than_65_mb(tmp_path):
     random = np.random.default_rng(0)
     ops: list = [Input("input", (), (784,), "b8")]
     for number, depth in enumerate((784, WIDTH, WIDTH), 1):
@@ -51,4 +51,5 @@ def test_a_process_that_runs_the_papers_mnist_net_needs_less_than_60_mb(tmp_path
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, tmp_path / "mlp.bnn"], check=True, capture_output=True, text=True, timeout=60
     )
-    assert 20 < float(done.stdout) <= 60  # MB; the interpreter with numpy alone is past 20
+    # MB. The interpreter with numpy alone is past 20; weights lie there twice, for one image and for many.
+    assert 20 < float(done.stdout) <= 65
