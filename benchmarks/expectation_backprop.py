@@ -30,7 +30,9 @@ from binarynet.train.load import load_run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--networks", default="1,4,16", help="how many are drawn, several numbers after commas")
+    parser.add_argument(
+        "--networks", type=_counts, default="1,4,16", help="how many are drawn: numbers from 1 on, by commas"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--out", type=Path, help="where the files go (default: the run)")
@@ -45,11 +47,18 @@ def main() -> None:
         print(f"{evaluation:12} {evaluate(answering, data.test, recipe.loss).error:.2f} %", flush=True)
     folder = arguments.out or arguments.run
     folder.mkdir(parents=True, exist_ok=True)
-    for count in map(int, arguments.networks.split(",")):
+    for count in arguments.networks:
         file = folder / f"networks-{count}.bnn"
         settings = {"recipe": "expectation-backprop", "networks": str(count), "seed": str(arguments.seed)}
         save(lower(sampled(net, count, arguments.seed), data.shape, settings), file)
         print(f"{count:>3} networks {_error(file, data):.2f} %  {file.stat().st_size:,} bytes  {file.name}", flush=True)
+
+
+def _counts(text: str) -> list[int]:
+    counts = [int(part) if part.isascii() and part.isdigit() else 0 for part in text.split(",")]
+    if min(counts) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give whole numbers from 1 on, separated by commas")
+    return counts
 
 
 def _error(file: Path, data: DataSet) -> float:

@@ -12,6 +12,7 @@ from binarynet.graph import interpret
 from binarynet.graph.ir import Linear
 from binarynet.lower import lower
 from binarynet.nn.papers.sampled_networks import sampled
+from binarynet.nn.quantizers import ExpectedSign
 from binarynet.recipes.expectation_backprop import ExpectationBackprop
 
 IMAGES = torch.randint(0, 256, (60, 1, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
@@ -77,3 +78,21 @@ def test_what_cannot_be_drawn_from_is_refused() -> None:
         sampled(net("real"), 1)
     with pytest.raises(InputError, match="ends in an ExpectationLinear"):
         sampled(nn.Sequential(nn.Flatten()), 1)
+    drawn_from = net()
+    drawn_from.sign1.register_forward_hook(lambda *_: None)  # type: ignore[union-attr]
+    with pytest.raises(InputError, match=r"sign1 \(ExpectedSign\) is no plain layer"):
+        sampled(drawn_from, 1)
+    with pytest.raises(InputError, match=r"1 \(Subclass\) is no plain layer"):
+        sampled(nn.Sequential(nn.Flatten(), type("Subclass", (ExpectedSign,), {})(), net()[-1]), 1)
+    with pytest.raises(InputError, match="not from a Subclass"):
+        sampled(type("Subclass", (nn.Sequential,), {})(net()[-1]), 1)
+
+
+def test_a_sign_that_stands_in_two_places_is_in_both() -> None:
+    model = net()
+    model.sign2 = model.sign1
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("weight"):
+                parameter.mul_(1e4)
+        assert torch.equal(sampled(model, 1)(IMAGES), model(IMAGES))

@@ -16,9 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from binarynet.errors import InputError
+from binarynet.nn.fused.sequential import Sequential
 from binarynet.nn.linear import BinaryLinear
 from binarynet.nn.papers.expectation_backprop import ExpectationLinear
-from binarynet.nn.quantizers import ExpectedSign, IdentitySign, SteSign
+from binarynet.nn.quantizers import ByteInput, ExpectedSign, IdentitySign, SteSign
+
+READ: tuple[type[nn.Module], ...] = (nn.Flatten, ByteInput, ExpectationLinear, ExpectedSign)
+"""The layers of a network that can be drawn from."""
 
 
 class SampledNetworks(nn.Module):
@@ -40,11 +44,20 @@ def sampled(net: nn.Sequential, count: int, seed: int = 0) -> SampledNetworks:
     """``count`` networks drawn from ``net``, a trained sequence that ends in an `ExpectationLinear`; in eval mode.
 
     The k-th network is the same whatever ``count`` is: it follows from ``seed``, k and the weights.
-    `InputError` for a count below 1, real weights, and a sequence that ends in something else.
+    `InputError` for a count below 1, real weights, a sequence that ends in something else, and a layer that is not one
+    of `READ` itself or that hooks listen to: what it does in a drawn network is not known.
     """
-    layers = list(net.named_children())
     if count < 1:
         raise InputError(f"count={count}; draw one network at least.")
+    if type(net) not in (nn.Sequential, Sequential) or _listened(net):
+        raise InputError(f"sampled() draws from a plain Sequential, not from a {type(net).__name__} of its own.")
+    layers = list(net._modules.items())  # named_children() leaves out what stands there twice
+    for name, layer in layers:
+        if type(layer) not in READ or _listened(layer):
+            raise InputError(
+                f"{name} ({type(layer).__name__}) is no plain layer of expectation backpropagation: sampled() reads "
+                f"{', '.join(kind.__name__ for kind in READ)}, without hooks."
+            )
     if not layers or not isinstance(layers[-1][1], ExpectationLinear):
         raise InputError("sampled() draws from a network that ends in an ExpectationLinear; this one does not.")
     for name, layer in layers:
@@ -57,6 +70,11 @@ def sampled(net: nn.Sequential, count: int, seed: int = 0) -> SampledNetworks:
         networks.append(nn.Sequential(OrderedDict((name, layer) for name, (layer, _) in drawn)))
         bias += drawn[-1][1][1]
     return SampledNetworks(networks, bias).eval()
+
+
+def _listened(module: nn.Module) -> bool:
+    """Whether something else than its class says what it answers."""
+    return bool(module._forward_hooks or module._forward_pre_hooks) or "forward" in vars(module)
 
 
 def _drawn(layer: nn.Module, generator: torch.Generator, last: bool) -> tuple[nn.Module, Tensor]:
