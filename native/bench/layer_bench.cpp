@@ -13,27 +13,20 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "base/memory.h"
 #include "network/network.h"
+#include "tests/random.h"
 
 using namespace binarynet;
 
 namespace {
 
-std::mt19937_64 random_bits;
-
 PackedWeights weights(size_t channels, size_t depth) {
-    const size_t words = words_for(depth);
-    std::vector<uint64_t> rows(channels * words);
-    for (size_t i = 0; i < rows.size(); ++i)
-        rows[i] = random_bits() &
-                  (i % words + 1 < words || depth % kWord == 0 ? ~uint64_t{0} : low_bits(depth % kWord));
-    return {Code::parse("b1"), channels, std::move(rows)};
+    return {Code::parse("b1"), channels, packed_rows(channels, depth)};
 }
 
 std::vector<std::string> split(const std::string& text, char by) {
@@ -47,7 +40,7 @@ std::vector<std::string> split(const std::string& text, char by) {
 }
 
 void build(Network& network, const std::vector<std::string>& layer) {
-    random_bits.seed(1);
+    generator.seed(1);
     const bool dense = layer.at(0) == "L", bits = layer.back() == "bits";
     const auto number = [&](size_t i) { return static_cast<size_t>(std::atoi(layer.at(i).c_str())); };
     const size_t outputs = number(dense ? 2 : 3);
@@ -65,8 +58,8 @@ void build(Network& network, const std::vector<std::string>& layer) {
     if (bits) {
         ThresholdTable table;
         for (size_t c = 0; c < outputs; ++c) {
-            table.i32.push_back(static_cast<int32_t>(random_bits() % 41) - 20);
-            table.rising.push_back(random_bits() & 1);
+            table.i32.push_back(static_cast<int32_t>(generator() % 41) - 20);
+            table.rising.push_back(generator() & 1);
         }
         x = network.add_threshold("bits", x, table);
         Window pool{};
@@ -105,7 +98,7 @@ void time_layer(const std::string& isa, double seconds, int threads, const std::
     Buffer input(images * rows[0].network->input_numbers()),
         output(images * rows[0].network->output_numbers() * 4);
     for (size_t i = 0; i < images * rows[0].network->input_numbers(); ++i)
-        input.as<uint8_t>()[i] = random_bits() & 1;
+        input.as<uint8_t>()[i] = generator() & 1;
     for (int round = 0; round < kRounds; ++round)
         for (Row& row : rows) {
             row.network->run(input.as<uint8_t>(), images, output.as<uint8_t>());

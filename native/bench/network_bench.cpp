@@ -7,34 +7,27 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <random>
 #include <vector>
 
 #include <time.h>
 
 #include "kernels/dispatch.h"
 #include "network/network.h"
+#include "tests/random.h"
 
 using namespace binarynet;
 
 namespace {
 
-std::mt19937_64 random_bits(1);
-
 PackedWeights weights(size_t channels, size_t depth) {
-    const size_t words = words_for(depth);
-    std::vector<uint64_t> rows(channels * words);
-    for (size_t i = 0; i < rows.size(); ++i)
-        rows[i] = random_bits() &
-                  (i % words + 1 < words || depth % kWord == 0 ? ~uint64_t{0} : low_bits(depth % kWord));
-    return {Code::parse("b1"), channels, std::move(rows)};
+    return {Code::parse("b1"), channels, packed_rows(channels, depth)};
 }
 
 ThresholdTable thresholds(size_t channels) {
     ThresholdTable table;
     for (size_t c = 0; c < channels; ++c) {
-        table.i32.push_back(static_cast<int32_t>(random_bits() % 41) - 20);
-        table.rising.push_back(random_bits() & 1);
+        table.i32.push_back(static_cast<int32_t>(generator() % 41) - 20);
+        table.rising.push_back(generator() & 1);
     }
     return table;
 }
@@ -94,7 +87,7 @@ double median(std::vector<double>& times) {
 
 void time_network(const char* name, Network& network, size_t images, double budget) {
     std::vector<uint8_t> input(images * network.input_numbers());
-    for (auto& byte : input) byte = static_cast<uint8_t>(random_bits());
+    for (auto& byte : input) byte = static_cast<uint8_t>(generator());
     std::vector<float> output(images * network.output_numbers());
     std::vector<double> times;
     std::vector<std::vector<double>> steps(network.steps());
