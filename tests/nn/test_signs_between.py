@@ -126,3 +126,37 @@ def test_what_ran_is_recorded_with_the_name_of_the_layer() -> None:
         ("2", "gradient of the weights"),
     ]
     assert not layers[2]._forward_pre_hooks
+
+
+@each_reader
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_method_replaced_on_one_layer_is_what_is_called(reader: str, which: int) -> None:
+    layers, x = layers_of(reader)
+    seen: list[Tensor] = []
+    plain = layers[which].forward
+
+    def replaced(values: Tensor) -> Any:
+        seen.append(values)
+        return 2 * plain(values)
+
+    layers[which].forward = replaced
+    found, expected = trained(layers, x), copy.copy(x)
+    assert len(seen) == 1
+    assert not seen[0].isnan().any()
+    for at, layer in enumerate(layers):
+        expected = (2 * plain(expected)) if at == which else layer(expected)
+    assert torch.equal(found[0], expected)
+
+
+@each_reader
+def test_a_hook_on_all_modules_sees_the_numbers(reader: str) -> None:
+    layers, x = layers_of(reader)
+    seen: dict[type, Tensor] = {}
+    hook = nn.modules.module.register_module_forward_hook(
+        lambda module, inputs, _: seen.update({type(module): inputs[0]})
+    )
+    try:
+        trained(layers, x)
+    finally:
+        hook.remove()
+    assert (seen[type(layers[2])].abs() == 1).all()
