@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -42,13 +43,16 @@ EACH_LENGTH Found look(const float* x, size_t count, float scale, float inverse)
     return {bad != 0, even != 0, most, least};
 }
 
+// The least size above 0; infinity if there is none. Sizes in the order of their bits, which a vector can
+// compare; 0 is made the largest.
 EACH_LENGTH float smallest(const float* x, size_t count) {
-    float least = INFINITY;
+    constexpr uint32_t kInfinite = 0x7f800000;
+    uint32_t least = kInfinite - 1;
     for (size_t i = 0; i < count; ++i) {
-        const float size = std::fabs(x[i]);
-        least = size > 0 && size < least ? size : least;
+        const uint32_t size = (std::bit_cast<uint32_t>(x[i]) & 0x7fffffff) - 1;
+        least = size < least ? size : least;
     }
-    return least;
+    return std::bit_cast<float>(least + 1);
 }
 
 EACH_LENGTH void encode(const float* x, size_t count, float inverse, int step, int offset, uint8_t* first,
@@ -64,6 +68,10 @@ EACH_LENGTH void encode(const float* x, size_t count, float inverse, int step, i
         first[i] = static_cast<uint8_t>(low);
         second[i] = static_cast<uint8_t>(code - low);
     }
+}
+
+EACH_LENGTH void encode_weights(const float* w, size_t count, float inverse, int8_t* bytes) {
+    for (size_t i = 0; i < count; ++i) bytes[i] = static_cast<int8_t>(whole(w[i], inverse));
 }
 
 Found look_at_all(const float* x, size_t count, float scale, int threads) {
@@ -243,8 +251,10 @@ bool pack_weight_signs(const Kernel& kernel, const Geometry& g, const float* w, 
 bool pack_weight_bytes(const Geometry& g, const float* w, int8_t* bytes, float* scales, int threads) {
     const size_t taps = g.taps(), channels = g.channels_each(), depth = channels * taps;
     const float common = smallest_of_all(w, g.filters * depth, threads);
+    int8_t* const rows = reinterpret_cast<int8_t*>(
+        scratch(Scratch::kTasks, taps > 1 ? static_cast<size_t>(threads) * depth : 1));
     std::atomic<bool> good{true};
-    parallel_for(g.filters, threads, [&](size_t f, int) {
+    parallel_for(g.filters, threads, [&](size_t f, int slot) {
         const float* const filter = w + f * depth;
         float scale = common;
         const auto fits = [&] {
@@ -259,10 +269,11 @@ bool pack_weight_bytes(const Geometry& g, const float* w, int8_t* bytes, float* 
         }
         if (!good) return;
         scales[f] = scale;
-        for (size_t c = 0; c < channels; ++c)
-            for (size_t t = 0; t < taps; ++t)
-                bytes[(f * taps + t) * channels + c] =
-                    static_cast<int8_t>(whole(filter[c * taps + t], 1 / scale));
+        int8_t* const sorted = bytes + f * depth;
+        int8_t* const row = taps > 1 ? rows + static_cast<size_t>(slot) * depth : sorted;
+        encode_weights(filter, depth, 1 / scale, row);
+        for (size_t t = 0; t < taps && taps > 1; ++t)
+            for (size_t c = 0; c < channels; ++c) sorted[t * channels + c] = row[c * taps + t];
     });
     return good;
 }
