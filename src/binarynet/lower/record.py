@@ -101,7 +101,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        with torch.no_grad(), native.off(), watched(self._quantized), _calls(self), _Leaving(self), self:
+        with torch.no_grad(), watched(self._quantized), _calls(self), _Leaving(self), self:
             yield
 
     # --- what torch tells -------------------------------------------------------------------------------------------

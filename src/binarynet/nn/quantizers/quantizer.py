@@ -117,10 +117,14 @@ _watchers: list[Watcher] = []
 
 @contextmanager
 def watched(watcher: Watcher) -> Iterator[None]:
-    """Inside, ``watcher(quantizer, x, value)`` is told of every value that a quantizer makes."""
+    """Inside, ``watcher(quantizer, x, value)`` is told of every value that a quantizer makes.
+
+    Native steps are off inside: they would take a sign together with its neighbours, and its value would never be made.
+    """
     _watchers.append(watcher)
     try:
-        yield
+        with native.off():
+            yield
     finally:
         _watchers.remove(watcher)
 
