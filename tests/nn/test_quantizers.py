@@ -290,3 +290,12 @@ def test_two_quantizers_of_one_name_are_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(quantizers, "__path__", [*quantizers.__path__, str(tmp_path)])
     with pytest.raises(InputError, match="two quantizers are called 'ste_sign'"):
         quantizers._found()
+
+
+def test_its_value_may_be_changed_in_place() -> None:
+    x = torch.tensor([0.5, -3.0, -0.25], requires_grad=True)
+    y = SteSign()(x).mul_(3).relu_()
+    y.sum().backward()
+    assert y.tolist() == [3, 0, 0]
+    assert x.grad is not None
+    assert x.grad.tolist() == [3, 0, 0]

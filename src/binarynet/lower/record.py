@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from binarynet.errors import InputError, LoweringError
 from binarynet.lower.returned import returned
 from binarynet.lower.step import Ref, Step, storage
-from binarynet.nn import Quantizer, native
+from binarynet.nn import Quantizer
 from binarynet.nn.quantizers import watched
 
 # They read the shape of a tensor and none of its numbers.

@@ -38,7 +38,7 @@ class _WithPseudoGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, value: Tensor, quantizer: Quantizer) -> Tensor:
-        return value.view_as(value)
+        return value.detach()  # not an input itself, nor a view of it, which torch forbids to change in place
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Quantizer], output: Tensor) -> None:
