@@ -15,7 +15,17 @@ from torch import Tensor, nn
 
 from binarynet.errors import InputError
 from binarynet.graph.encoding import Encoding
-from binarynet.nn import QUANTIZERS, EdeSign, IdentitySign, Quantizer, SteSign, StochasticSign, SwishSign, quantizers
+from binarynet.nn import (
+    QUANTIZERS,
+    EdeSign,
+    IdentitySign,
+    Quantizer,
+    SigmoidSign,
+    SteSign,
+    StochasticSign,
+    SwishSign,
+    quantizers,
+)
 from binarynet.nn.quantizers import get, signs
 
 SIGNS = [name for name, quantizer in QUANTIZERS.items() if quantizer.__module__ == signs.__name__]
@@ -26,6 +36,7 @@ FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 SURROGATES: dict[str, Callable[[Tensor], Tensor]] = {
     "ste_sign": nn.functional.hardtanh,
     "stochastic_sign": nn.functional.hardtanh,
+    "sigmoid_sign": lambda x: 2 * torch.sigmoid(x) - 1,
     "identity_sign": lambda x: x,
     "approx_sign": lambda x: torch.where(x.abs() <= 1, 2 * x - x * x.abs(), x.sign()),
     "tanh_sign": torch.tanh,
@@ -299,3 +310,14 @@ def test_its_value_may_be_changed_in_place() -> None:
     assert y.tolist() == [3, 0, 0]
     assert x.grad is not None
     assert x.grad.tolist() == [3, 0, 0]
+
+
+def test_sigmoid_sign_is_drawn_with_a_sigmoid_and_its_adjustment_can_be_left_out() -> None:
+    torch.manual_seed(5)
+    quantizer, x = SigmoidSign(), torch.tensor([-40.0, -1.0, 0.0, 2.0, 40.0])
+    draws = quantizer(x.expand(40_000, 5)).mean(0)
+    torch.testing.assert_close(draws, torch.tanh(x / 2), rtol=0, atol=0.025)  # five standard deviations
+    assert draws[0] == -1
+    assert draws[4] == 1
+    assert quantizer.eval()(x).tolist() == [-1, -1, 1, 1, 1]
+    assert gradient(SigmoidSign(adjusted=False), x).tolist() == [1] * 5

@@ -5,6 +5,7 @@ name               forward                    pseudo-gradient
 =================  =========================  ===========================================
 `ste_sign`         sign(x)                    1 where |x| <= clip
 `stochastic_sign`  +1 with p = (x + 1) / 2    1 where |x| <= clip
+`sigmoid_sign`     +1 with p = sigmoid(x)     2 sigmoid(x) (1 - sigmoid(x)), or 1
 `identity_sign`    sign(x)                    1
 `approx_sign`      sign(x)                    2 - 2|x| where |x| <= 1
 `tanh_sign`        sign(x)                    1 - tanh(x)^2
@@ -81,6 +82,39 @@ class StochasticSign(SteSign):
         # bfloat16 draw has only 256 levels.
         noise = 1 - 2 * torch.rand_like(x, dtype=torch.float32)
         return sign(x - noise).to(x.dtype)
+
+
+class SigmoidSign(Quantizer):
+    """A neuron that is drawn with the probability of a sigmoid in training; plain sign in evaluation.
+
+    Forward (training): q(x) = +1 with probability sigmoid(x), else -1, so that E[q(x)] = tanh(x / 2). Forward
+    (evaluation): +1 if x >= 0 else -1, the likelier of the two.
+    Pseudo-gradient: 2 sigmoid(x) (1 - sigmoid(x)), the derivative of that mean; 1 if not `adjusted`.
+
+    Reference: Bengio, Leonard, Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
+    Conditional Computation", arXiv 1308.3432, the straight-through estimator with and without the derivative of the
+    sigmoid. Their neurons are 0 and 1; here 2 h - 1. Draws come from torch's global generator.
+    """
+
+    name = "sigmoid_sign"
+
+    def __init__(self, adjusted: bool = True) -> None:
+        super().__init__()
+        self.adjusted = adjusted
+
+    def training_value(self, x: Tensor) -> Tensor:
+        # 1 - draw is in (0, 1]: probability 1 is never below it, probability 0 always.
+        draw = 1 - torch.rand_like(x, dtype=torch.float32)
+        return sign(torch.sigmoid(x.detach().float()) - draw).to(x.dtype)
+
+    def pseudo_gradient(self, x: Tensor) -> Tensor:
+        if not self.adjusted:
+            return torch.ones_like(x)
+        p = torch.sigmoid(x.detach())
+        return 2 * p * (1 - p)
+
+    def extra_repr(self) -> str:
+        return f"adjusted={self.adjusted}"
 
 
 class IdentitySign(Quantizer):
