@@ -1,7 +1,8 @@
-// compile (x86_64|AMD64): -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vpopcntdq -mavx512vbmi2
+// compile (x86_64|AMD64): -mavx512dq -mavx512vl -mavx512vpopcntdq -mavx512vbmi -mavx512vbmi2 -mgfni
 //
-// AVX-512 with VPOPCNTDQ (Ice Lake, Sapphire Rapids, Zen 4 and later). A panel is 16 channels, interleaved by
-// 4 bytes: one 512-bit vector is 16 channels × 32 values, and a lane is the int32 sum of one channel.
+// AVX-512 with VPOPCNTDQ, VBMI and GFNI (Ice Lake, Sapphire Rapids, Zen 4 and later). A panel is 16 channels,
+// interleaved by 4 bytes: one 512-bit vector is 16 channels × 32 values, and a lane is the int32 sum of one
+// channel.
 //
 //     instruction, 512 bits     latency  port (Intel)      per 512 binary MACs
 //     vpbroadcastd zmm, m32        5     load                1 / panels in the block

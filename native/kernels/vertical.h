@@ -125,27 +125,38 @@ BINARYNET_INLINE Word sixteen(const uint16_t* entries, const uint8_t* weights, W
     return add(d8, c0, c1);
 }
 
+// Are there registers for 64 words a turn? Their carries reach the high digits half as often.
+constexpr bool kManyWords = kWide == 64;
+
 // A list on top of what was counted before. Not inline: three of them would share the registers of one.
 template <size_t Scale = 8>
 __attribute__((noinline)) void count_list(const uint16_t* entries, const uint16_t* end,
                                           const uint8_t* weights, const Count* before, Count* after) {
     Count count = *before;
-    const auto next = [&](size_t k) {
+    const auto next = [&](size_t k) __attribute__((always_inline)) {
         return sixteen<Scale>(entries + k, weights, count.d1, count.d2, count.d4, count.d8);
     };
-    for (; entries + 2 * kListUnit <= end; entries += 2 * kListUnit) {
-        const Word a = next(0), b = next(kListUnit);
-        count.ripple32(add(count.d16, a, b));
-    }
+    const auto two = [&](size_t k) __attribute__((always_inline)) {
+        const Word a = next(k), b = next(k + kListUnit);
+        return add(count.d16, a, b);
+    };
+    if constexpr (kManyWords)
+        for (; entries + 4 * kListUnit <= end; entries += 4 * kListUnit) {
+            const Word a = two(0), b = two(2 * kListUnit);
+            count.ripple64(add(count.d32, a, b));
+        }
+    for (; entries + 2 * kListUnit <= end; entries += 2 * kListUnit) count.ripple32(two(0));
     if (entries < end) count.ripple16(next(0));
     *after = count;
 }
 
-// counter += count
-BINARYNET_INLINE void accumulate(uint8_t* counter, const Count& count, int planes) {
+// counter = count + what the digits are that `before` gives
+template <class Before>
+BINARYNET_INLINE void accumulate(uint8_t* counter, const Count& count, int planes, Before&& before) {
     Word carry{};
-    const auto take = [&](Word more) {
-        Word sum = load_word<Word>(counter);
+    int digit = 0;
+    const auto take = [&](Word more) __attribute__((always_inline)) {
+        Word sum = before(digit++);
         carry = add(sum, more, carry);
         store_word(counter, sum);
         counter += kWide;
@@ -161,37 +172,76 @@ BINARYNET_INLINE void accumulate(uint8_t* counter, const Count& count, int plane
     take(count.d256);
     take(count.d512);
     for (int p = kVerticalPlanes; p < planes; ++p, counter += kWide) {
-        Word sum = load_word<Word>(counter);
+        Word sum = before(p);
         carry = add(sum, carry);
         store_word(counter, sum);
     }
 }
 
-// The counters of a block, from what they begin with. A row of the answer is done as soon as its counters
-// are: they are close at hand, and what it stores leaves while others are counted.
+// counter += count
+BINARYNET_INLINE void accumulate(uint8_t* counter, const Count& count, int planes) {
+    accumulate(counter, count, planes,
+               [=](int p) __attribute__((always_inline)) { return load_word<Word>(counter + p * kWide); });
+}
+
+// counter = count
+BINARYNET_INLINE void start(uint8_t* counter, const Count& count, int planes) {
+    const Word digits[] = {count.d1,  count.d2,  count.d4,   count.d8,   count.d16,
+                           count.d32, count.d64, count.d128, count.d256, count.d512};
+    BINARYNET_UNROLL
+    for (int p = 0; p < kVerticalPlanes; ++p) store_word(counter + p * kWide, digits[p]);
+    for (int p = kVerticalPlanes; p < planes; ++p) store_word(counter + p * kWide, Word{});
+}
+
+// The listed words of the next chunk come to L1 while this one is counted: one pair needs only some of them.
+inline void prefetch_listed(const Vertical& v, size_t chunk, const uint8_t* weights) {
+    const uint32_t* begin = v.begins + 4 * chunk;
+    for (const uint16_t *entry = v.entries + begin[0], *end = v.entries + begin[3]; entry < end; ++entry)
+        __builtin_prefetch(weights + size_t{*entry} * 8, 0, 3);
+}
+
+// The counters of a block, part 0 of which is the first `part_bytes` of a word. A row of the answer is done
+// as soon as its counters are: they are close at hand, and what it stores leaves while others are counted.
 template <class Done>
-__attribute__((noinline)) void count_block(const Vertical& v, size_t block, Done&& done) {
+__attribute__((noinline)) void count_block(const Vertical& v, size_t block, size_t part_bytes, Done&& done) {
     const size_t counter_bytes = static_cast<size_t>(v.planes) * kWide;
+    const bool alone = v.rows == 1 && v.pairs == 1 && v.used_parts == 1;  // a pair of one row
     const Count none{};
+    Word starts[2] = {};  // of a digit 0, 1
+    __builtin_memset(&starts[1], 0xff, part_bytes);
     size_t row = 0;
     for (size_t k = 0; k < v.chunks; ++k) {
         const uint8_t* weights = v.weights + block * v.block_bytes + v.offsets[k];
         // The next chunk comes from memory meanwhile: no prefetcher foresees lists.
         const size_t bytes = (k + 1 < v.chunks ? v.offsets[k + 1] : v.block_bytes) - v.offsets[k];
         const bool last = k + 1 == v.chunks && block + 1 == v.block_end;
+        if (!last && v.pairs == 1) prefetch_listed(v, k + 1 < v.chunks ? k + 1 : 0, weights + bytes);
+        const size_t ahead = last || v.pairs == 1 ? 0 : bytes;
+        const auto finish = [&](size_t which, const Count& count) __attribute__((always_inline)) {
+            uint8_t* const counter = v.counters + which * counter_bytes;
+            if (k)
+                accumulate(counter, count, v.planes);
+            else if (v.starts)
+                accumulate(counter, count, v.planes,
+                           [&, from = v.starts[which]](int p)
+                               __attribute__((always_inline)) { return starts[from >> p & 1]; });
+            else
+                start(counter, count, v.planes);
+        };
         for (size_t i = 0; i < v.pairs; ++i) {
-            for (size_t at = last ? bytes : bytes * i / v.pairs; at < bytes * (i + 1) / v.pairs; at += 64)
+            for (size_t at = ahead * i / v.pairs; at < ahead * (i + 1) / v.pairs; at += 64)
                 __builtin_prefetch(weights + bytes + at, 0, 2);
             const uint32_t* begin = v.begins + 4 * (i * v.chunks + k);
             const uint16_t *both = v.entries + begin[0], *first = v.entries + begin[1],
                            *second = v.entries + begin[2], *end = v.entries + begin[3];
-            uint8_t* counter = v.counters + 2 * i * counter_bytes;
             Count shared, one;
             count_list(both, first, weights, &none, &shared);
             count_list(first, second, weights, &shared, &one);
-            accumulate(counter, one, v.planes);
-            count_list(second, end, weights, &shared, &one);
-            accumulate(counter + counter_bytes, one, v.planes);
+            finish(2 * i, one);
+            if (!alone) {
+                count_list(second, end, weights, &shared, &one);
+                finish(2 * i + 1, one);
+            }
             if (k + 1 < v.chunks) continue;
             while (row < v.rows && v.first[row] + v.used_parts <= 2 * (i + 1)) done(row++);
         }
@@ -214,30 +264,13 @@ BINARYNET_INLINE void add_parts(const Vertical& v, size_t row, Wide<Bytes>* sum)
 
 constexpr int kMostPlanes = 32;
 
-// Each counter begins with `value` of its row in the lanes of part 0.
-template <class Value>
-inline void begin_counters(const Vertical& v, size_t part_bytes, Value&& value) {
-    const size_t counter_bytes = static_cast<size_t>(v.planes) * kWide;
-    Word part{};
-    __builtin_memset(&part, 0xff, part_bytes);
-    for (size_t i = 0; i < 2 * v.pairs * static_cast<size_t>(v.planes); ++i)
-        store_word(v.counters + i * kWide, Word{});
-    for (size_t r = 0; r < v.rows; ++r) {
-        uint8_t* counter = v.counters + v.first[r] * counter_bytes;
-        const auto begin = static_cast<uint32_t>(value(r));
-        for (int p = 0; p < v.planes; ++p, counter += kWide)
-            store_word(counter, part & (Word{} - uint64_t{begin >> p & 1}));
-    }
-}
-
 template <size_t Bytes>
 void vertical_bits_of(const VerticalBits& v) {
     for (size_t block = v.block_begin; block < v.block_end; ++block) {
-        begin_counters(v, Bytes, [&](size_t r) { return v.middle - v.listed[r] / 2; });
         const size_t plane_bytes = v.limit_bytes, at = block * Bytes;
         const size_t exist = v.out_bytes - at < Bytes ? v.out_bytes - at : Bytes;
         const auto flip = load_word<Wide<Bytes>>(v.flip + (v.negated ? v.limit_bytes : 0) + at);
-        count_block(v, block, [&](size_t r) __attribute__((always_inline)) {
+        count_block(v, block, Bytes, [&](size_t r) __attribute__((always_inline)) {
             Wide<Bytes> sum[kMostPlanes];
             add_parts<Bytes>(v, r, sum);
             const size_t table = 4 * (v.classes ? v.classes[r] : 0) + (v.negated ? 2 : 0) + (v.listed[r] & 1);
@@ -258,10 +291,9 @@ void vertical_bits_of(const VerticalBits& v) {
 template <size_t Bytes>
 void vertical_i32_of(const VerticalI32& v) {
     for (size_t block = v.block_begin; block < v.block_end; ++block) {
-        begin_counters(v, Bytes, [](size_t) { return 0; });
         const size_t begin = block * Bytes * 8;
         const size_t exist = v.channels - begin < Bytes * 8 ? v.channels - begin : Bytes * 8;
-        count_block(v, block, [&](size_t r) __attribute__((always_inline)) {
+        count_block(v, block, Bytes, [&](size_t r) __attribute__((always_inline)) {
             Wide<Bytes> sum[kMostPlanes];
             add_parts<Bytes>(v, r, sum);
             const int32_t* bases = v.bases + (v.classes ? v.classes[r] : 0) * v.base_stride + begin;

@@ -47,7 +47,9 @@ struct Vertical {
     const size_t* offsets;  // (chunks), in bytes
     size_t block_begin, block_end;
     int planes;         // of a counter, at least kVerticalPlanes
-    uint8_t* counters;  // (2 · pairs, planes, vertical_bytes), aligned
+    uint8_t* counters;  // (2 · pairs, planes, vertical_bytes), aligned; memory
+    // (2 · pairs): what the counters begin with, in the lanes of part 0; null: 0.
+    const uint32_t* starts;
 
     // Rows [0, rows) of the answer. Where there are fewer outputs than a block is wide, it holds 2 or 4
     // parts, each with the weights of other taps: part j of row r was counted for row first[r] + j of the
@@ -60,9 +62,8 @@ struct Vertical {
 };
 
 // bit[r][c] = (acc ≥ t) ^ flip. As acc and m depend on the row, c − m / 2 is compared: with a counter that
-// begins at `middle` − ⌊m / 2⌋, where it reaches the limit for even or for odd m.
+// starts at some middle − ⌊m / 2⌋, where it reaches the limit for even or for odd m.
 struct VerticalBits : Vertical {
-    int32_t middle;
     const uint8_t* limits;  // (classes, negated, odd m, planes, limit_bytes), digit by digit
     const uint8_t* flip;    // (negated, limit_bytes); of what does not exist 0
     size_t limit_bytes;     // blocks · vertical_bytes / parts

@@ -207,7 +207,10 @@ Work VerticalMatmul::work(const Frame& frame, const Finish& finish) const {
     // A list is filled up by half a unit.
     work[Work::vertical_words] = pairs * blocks * (0.75 * inside_ * depth + 1.5 * kListUnit * chunks) / 1024;
     work[Work::vertical_counters] = 2 * pairs * chunks * blocks;
-    work[frame.weights()] = parts * number(weights_.bytes()) / 1024;
+    // One row or two read the lines that hold a word of their inputs.
+    const double line = number(std::max<size_t>(1, kLine / wide_));
+    const double read = direct_ && rows <= 2 ? 1 - std::pow(0.5, number(rows) * line) : 1;
+    work[frame.weights()] = read * parts * number(weights_.bytes()) / 1024;
     if (direct_) {
         work[Work::vertical_lists] = pairs * chunks;
         work[Work::vertical_listed] = 2 * pairs * depth / 1024;
@@ -258,7 +261,10 @@ void VerticalMatmul::run_part(const Frame& frame, int source, int target, const 
     if (finish.compares()) {
         VerticalBits bits{};
         static_cast<Vertical&>(bits) = v;
-        bits.middle = middle_;
+        std::fill_n(lists.starts, 2 * v.pairs, 0);
+        for (size_t r = 0; r < v.rows; ++r)
+            lists.starts[v.first[r]] = static_cast<uint32_t>(middle_ - v.listed[r] / 2);
+        bits.starts = lists.starts;
         bits.limits = limits_.as<uint8_t>();
         bits.limit_bytes = flip_.size() / 2;
         bits.flip = flip_.data();

@@ -53,6 +53,7 @@ class VerticalMatmul {
         uint32_t* counts;          // (rows in, columns): listed inputs of a pixel
         uint32_t* first;
         int32_t* listed;
+        uint32_t* starts;
         uint8_t* counters;
         size_t pairs;
         bool negated;

@@ -39,6 +39,7 @@ size_t VerticalMatmul::place(size_t rows, uint8_t* scratch, Lists* lists) const 
     take(l.counts, in_rows(rows) * columns());
     take(l.first, rows * width() + 1);
     take(l.listed, rows * width() + 1);
+    take(l.starts, 2 * l.pairs);
     take(l.counters, 2 * l.pairs * static_cast<size_t>(planes_) * wide_);
     return bytes;
 }

@@ -23,6 +23,14 @@ TEST_CASE("vertical products") {
                 c.ending = ending;
                 for (size_t images : {1, 2, 31, 300}) compare(*k, "vertical", c, images);
             }
+        // Answers that pass the caches, in whole words of outputs and in others.
+        for (size_t filters : {1024, 1040, 1030}) {
+            Case c{1, 1, 65, filters};
+            c.dense = true;
+            c.ending = Ending::int32;
+            c.ones_of_eight = filters == 1024 ? 4 : 6;
+            compare(*k, "vertical", c, 1100);
+        }
         // A flattened image whose pixels have tails, mostly −1 and mostly +1.
         for (int ones : {0, 1, 4, 7, 8}) {
             Case c{3, 3, 70, 140};

@@ -131,13 +131,13 @@ def test_layers_that_end_in_bits_answer_the_same_bitsliced_and_looked_up(make, n
         np.testing.assert_array_equal(native(graph, codes.astype(np.uint8), **options), expected, err_msg=instructions)
 
 
-def test_many_rows_of_signs_are_added_by_words_and_few_are_counted():
+def test_many_rows_of_signs_are_added_by_words_and_one_by_what_reads_less():
     make = Maker((2048,))
     make.linear(2048)
     make.threshold()
     for instructions in {"avx512", "avx2"} & set(isa.available()):
         session = Session(make.graph(), isa=instructions, threads=1)
-        assert kernels_of(session, 1) == {"popcount"}
+        assert kernels_of(session, 1) <= {"popcount", "vertical"}
         assert kernels_of(session, 256) <= {"vertical", "bitsliced"}
 
 
