@@ -35,6 +35,11 @@ Unit unit_named(const std::string& name) {
     return name == "bytes" ? Unit::kBytes : name == "bfloat16" ? Unit::kBfloat16 : Unit::kFloat32;
 }
 
+Product product_named(const std::string& name) {
+    if (name == "forward") return Product::kForward;
+    return name == "input" ? Product::kInputGradient : Product::kWeightGradient;
+}
+
 // No pieces: x are bits.
 Operand operand(Address x, int pieces) {
     return pieces ? Operand{at<float>(x), nullptr} : Operand{nullptr, at<uint32_t>(x)};
@@ -43,9 +48,7 @@ Operand operand(Address x, int pieces) {
 }  // namespace
 
 NB_MODULE(_training, m) {
-    m.doc() =
-        "What training steps on a CPU need: matrix products on its matrix unit, updates in one pass over "
-        "memory.";
+    m.doc() = "What training steps on a CPU need: products, and updates in one pass over memory.";
     // Graphs of autograd that a script still holds when the interpreter ends keep shapes alive: no leak of
     // ours.
     nb::set_leak_warnings(false);
@@ -166,6 +169,13 @@ NB_MODULE(_training, m) {
         "kernel"_a, "geometry"_a, "rounding"_a, "gradient"_a, "codes"_a, "x"_a, "dw"_a, "threads"_a,
         unlocked);
     m.def("weight_gradient_fits", &weight_gradient_fits, "geometry"_a, "most"_a);
+    m.def(
+        "multiplier",
+        [](const std::string& kernel, const Geometry& g, const std::string& what, const std::string& unit) {
+            return std::string(
+                multiplier(kernel_named(kernel), g, product_named(what), unit_named(unit)).name);
+        },
+        "kernel"_a, "geometry"_a, "product"_a, "unit"_a);
 #if defined(__x86_64__)
     nb::class_<LinearShape>(m, "LinearShape")
         .def(nb::init<size_t, size_t, size_t>(), "batch"_a, "depth"_a, "channels"_a);

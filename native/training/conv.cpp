@@ -71,8 +71,8 @@ void pack_bytes(const uint32_t* from, size_t count, uint8_t* to) {
 // out (images, height, width, columns) = Σ over taps and depth. `forward`: columns are filters; else they are
 // channels and the taps are those of the other side. False: x does not fit the unit, and out is nothing.
 template <class Unit>
-bool convolve(const Geometry& g, const Operand& x, int pieces, const uint32_t* signs, bool forward,
-              float* out, int threads) {
+bool convolve(const Bands& g, const Operand& x, int pieces, const uint32_t* signs, bool forward, float* out,
+              int threads) {
     const ConvShape& s = g.shape;
     const size_t depth = forward ? s.channels : s.filters, columns = forward ? s.filters : s.channels;
     const size_t words = blocks(depth);  // of the bits of a pixel
@@ -160,7 +160,7 @@ bool convolve(const Geometry& g, const Operand& x, int pieces, const uint32_t* s
         const Tiles tiles(tile_rows);
         for (size_t strip = 0; strip < places.size(); strip += 2 * kStrips) {
             const size_t some = std::min(places.size() - strip, 2 * kStrips);
-            Strip strips[kStrips];
+            TileStrip strips[kStrips];
             for (size_t i = 0; i < some; i += 2)
                 strips[i / 2] = {{places[strip + i].left, places[strip + (i + 1 < some ? i + 1 : i)].left},
                                  {right, right + kTile},
@@ -212,14 +212,14 @@ int conv(const ConvShape& shape, const Operand& x, int most_pieces, const float*
     // (Few channels are those of images, of too many values for a byte, and of little work.)
     const size_t depth = shape.channels * shape.kernel_height * shape.kernel_width;
     if (!few && (x.signs || depth * 128 <= size_t{1} << 24)) {
-        const Geometry geometry(shape, divide_up(shape.channels, Bytes::kDepth) * kLine);
+        const Bands geometry(shape, divide_up(shape.channels, Bytes::kDepth) * kLine);
         if (convolve<Bytes>(geometry, x, 1, signs, true, y, threads)) return 1;
     }
     const int pieces =
         pieces_of(x.numbers, shape.images * shape.height * shape.width * shape.channels, threads);
     if (pieces > most_pieces) return 0;
     const ConvShape same = few ? of_windows(shape) : shape;
-    const Geometry geometry(same, static_cast<size_t>(pieces) * blocks(same.channels) * kLine);
+    const Bands geometry(same, static_cast<size_t>(pieces) * blocks(same.channels) * kLine);
     if (few) {
         std::vector<uint32_t> same_signs(conv_sign_words(same));
         pack_signs(same, w, same_signs.data(), threads);
@@ -233,7 +233,7 @@ int conv(const ConvShape& shape, const Operand& x, int most_pieces, const float*
 
 void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs, float* dx,
                          int threads) {
-    const Geometry geometry(shape, static_cast<size_t>(pieces) * blocks(shape.filters) * kLine);
+    const Bands geometry(shape, static_cast<size_t>(pieces) * blocks(shape.filters) * kLine);
     convolve<Bfloat16>(geometry, {g}, pieces, signs, false, dx, threads);
 }
 

@@ -18,15 +18,32 @@
 
 namespace binarynet::training {
 
-void forward(const Kernel& kernel, const Geometry& g, const Input& x, const Weights& w, float* y,
+namespace {
+
+constexpr size_t kFewest = 16;  // numbers of a tile's depth, or columns: of fewer, most of it is zeros
+
+}  // namespace
+
+const Kernel& multiplier(const Kernel& kernel, const Geometry& g, Product product, Unit unit) {
+    if (!kernel.other) return kernel;
+    // A gradient of weights whose windows are gathered has those as its channels (multiply_weights.cpp).
+    const size_t channels =
+        product == Product::kWeightGradient && g.groups == 1 ? g.channels * g.taps() : g.channels_each();
+    const bool few = std::min(channels, g.filters_each()) < kFewest;
+    return few || unit == Unit::kFloat32 ? *kernel.other : kernel;
+}
+
+void forward(const Kernel& given, const Geometry& g, const Input& x, const Weights& w, float* y,
              int threads) {
-    const bool bits = x.codes.form == Form::kBits && w.form == Form::kBits;
+    const Kernel& kernel = multiplier(given, g, Product::kForward, Unit::kBytes);
+    const bool signs = x.codes.form == Form::kBits, tiles = kernel.other;
+    const bool bits = signs && w.form == Form::kBits && !tiles, left_signs = signs && tiles;
     const Unit unit = bits ? Unit::kBits : Unit::kBytes;
-    const size_t steps = divide_up(g.channels_each(), numbers_in_step(unit));
+    const size_t steps = divide_up(g.channels_each(), numbers_in_step(left_signs ? Unit::kBits : unit));
     const uint8_t* left = static_cast<const uint8_t*>(x.numbers);
     Codes codes = x.codes;
     std::vector<uint8_t> expanded;
-    if (!bits && codes.form == Form::kBits) {  // ±1 as 0 and 2, less 1
+    if (!bits && !left_signs && signs) {  // ±1 as 0 and 2, less 1
         const size_t each = g.channels_each(), words = divide_up(each, 32),
                      rows = g.images * g.in_pixels() * g.groups;
         expanded.resize(rows * steps * 4);
@@ -48,6 +65,7 @@ void forward(const Kernel& kernel, const Geometry& g, const Input& x, const Weig
                        Axis::forward(g.y),
                        Axis::forward(g.x),
                        left,
+                       left_signs,
                        static_cast<size_t>(codes.pieces),
                        steps,
                        w,
@@ -60,9 +78,10 @@ void forward(const Kernel& kernel, const Geometry& g, const Input& x, const Weig
     product.run(threads);
 }
 
-void input_gradient(const Kernel& kernel, const Geometry& g, const Rounding& rounding, const float* gradient,
+void input_gradient(const Kernel& given, const Geometry& g, const Rounding& rounding, const float* gradient,
                     const Weights& w, float* dx, int threads) {
     const Unit unit = rounding.unit;
+    const Kernel& kernel = multiplier(given, g, Product::kInputGradient, unit);
     const size_t each = g.filters_each(), steps = divide_up(each, numbers_in_step(unit)),
                  pixels = g.out_pixels();
     const bool scaled = std::any_of(w.scales, w.scales + g.filters, [](float scale) { return scale != 1; });
@@ -115,6 +134,7 @@ void input_gradient(const Kernel& kernel, const Geometry& g, const Rounding& rou
                        Axis::backward(g.y),
                        Axis::backward(g.x),
                        left,
+                       false,
                        1,
                        steps,
                        w,
