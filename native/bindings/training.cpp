@@ -49,8 +49,7 @@ Operand operand(Address x, int pieces) {
 
 NB_MODULE(_training, m) {
     m.doc() = "What training steps on a CPU need: products, and updates in one pass over memory.";
-    // Graphs of autograd that a script still holds when the interpreter ends keep shapes alive: no leak of
-    // ours.
+    // Graphs of autograd that a script still holds at the end keep shapes alive: no leak of ours.
     nb::set_leak_warnings(false);
     const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
 
@@ -186,18 +185,19 @@ NB_MODULE(_training, m) {
         "pieces_of",
         [](Address x, size_t count, int threads) { return pieces_of(at<float>(x), count, threads); }, "x"_a,
         "count"_a, "threads"_a, unlocked);
+    m.def("linear_sign_words", &linear_sign_words, "shape"_a);
     m.def(
         "linear",
         [](const LinearShape& shape, Address x, int pieces, Address w, Address y, Address signs,
            int threads) {
             return linear(shape, operand(x, pieces), std::max(pieces, 1), at<float>(w), at<float>(y),
-                          at<uint64_t>(signs), threads);
+                          at<uint32_t>(signs), threads);
         },
         "shape"_a, "x"_a, "pieces"_a, "w"_a, "y"_a, "signs"_a, "threads"_a, unlocked);
     m.def(
         "linear_input_gradient",
         [](const LinearShape& shape, Address g, int pieces, Address signs, Address dx, int threads) {
-            linear_input_gradient(shape, at<float>(g), pieces, at<uint64_t>(signs), at<float>(dx), threads);
+            linear_input_gradient(shape, at<float>(g), pieces, at<uint32_t>(signs), at<float>(dx), threads);
         },
         "shape"_a, "g"_a, "pieces"_a, "signs"_a, "dx"_a, "threads"_a, unlocked);
     m.def(
@@ -221,7 +221,8 @@ NB_MODULE(_training, m) {
     m.def(
         "conv_input_gradient",
         [](const ConvShape& shape, Address g, int pieces, Address signs, Address dx, int threads) {
-            conv_input_gradient(shape, at<float>(g), pieces, at<uint32_t>(signs), at<float>(dx), threads);
+            conv_input_gradient(shape, at<float>(g), pieces, at<uint32_t>(signs), nullptr, at<float>(dx),
+                                threads);
         },
         "shape"_a, "g"_a, "pieces"_a, "signs"_a, "dx"_a, "threads"_a, unlocked);
     m.def(

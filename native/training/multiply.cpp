@@ -12,6 +12,7 @@
 #include "draws.h"
 #include "each_length.h"
 #include "interleave.h"
+#include "products.h"
 #include "rounding.h"
 #include "rows.h"
 #include "scratch.h"
@@ -22,7 +23,32 @@ namespace {
 
 constexpr size_t kFewest = 16;  // numbers of a tile's depth, or columns: of fewer, most of it is zeros
 
+#if defined(__x86_64__)
+// Signs (filter, tap, words) as products.h has them: (block of filters, block of channels, tap, filter).
+std::vector<uint32_t> in_blocks(const ConvShape& shape, const void* signs) {
+    const size_t taps = shape.kernel_height * shape.kernel_width, words = divide_up(shape.channels, 32);
+    std::vector<uint32_t> blocks(conv_sign_words(shape));
+    for (size_t f = 0; f < shape.filters; ++f)
+        for (size_t tap = 0; tap < taps; ++tap)
+            for (size_t c = 0; c < words; ++c)
+                blocks[((f / 32 * words + c) * taps + tap) * 32 + f % 32] =
+                    static_cast<const uint32_t*>(signs)[(f * taps + tap) * words + c];
+    return blocks;
+}
+#endif
+
 }  // namespace
+
+#if defined(__x86_64__)
+bool as_bands(const Kernel& kernel, const Geometry& g, ConvShape& shape) {
+    const auto keeps_size = [](const Side& s) {
+        return s.stride == 1 && s.dilation == 1 && s.kernel == 2 * s.padding + 1;
+    };
+    shape = {g.images, g.y.size, g.x.size, g.channels, g.filters, g.y.kernel, g.x.kernel};
+    return kernel.other && g.groups == 1 && keeps_size(g.y) && keeps_size(g.x) && g.in_pixels() > 1 &&
+           conv_takes_signs(shape);
+}
+#endif
 
 const Kernel& multiplier(const Kernel& kernel, const Geometry& g, Product product, Unit unit) {
     if (!kernel.other) return kernel;
@@ -38,6 +64,11 @@ void forward(const Kernel& given, const Geometry& g, const Input& x, const Weigh
     const Kernel& kernel = multiplier(given, g, Product::kForward, Unit::kBytes);
     const bool signs = x.codes.form == Form::kBits, tiles = kernel.other;
     const bool bits = signs && w.form == Form::kBits && !tiles, left_signs = signs && tiles;
+#if defined(__x86_64__)
+    if (ConvShape shape; signs && w.form == Form::kBits && as_bands(kernel, g, shape))
+        return conv_of_signs(shape, static_cast<const uint32_t*>(x.numbers),
+                             in_blocks(shape, w.numbers).data(), w.scales, y, threads);
+#endif
     const Unit unit = bits ? Unit::kBits : Unit::kBytes;
     const size_t steps = divide_up(g.channels_each(), numbers_in_step(left_signs ? Unit::kBits : unit));
     const uint8_t* left = static_cast<const uint8_t*>(x.numbers);
@@ -82,6 +113,11 @@ void input_gradient(const Kernel& given, const Geometry& g, const Rounding& roun
                     const Weights& w, float* dx, int threads) {
     const Unit unit = rounding.unit;
     const Kernel& kernel = multiplier(given, g, Product::kInputGradient, unit);
+#if defined(__x86_64__)
+    if (ConvShape shape; unit == Unit::kBfloat16 && w.form == Form::kBits && as_bands(kernel, g, shape))
+        return conv_input_gradient(shape, gradient, 1, in_blocks(shape, w.numbers).data(), w.scales, dx,
+                                   threads);
+#endif
     const size_t each = g.filters_each(), steps = divide_up(each, numbers_in_step(unit)),
                  pixels = g.out_pixels();
     const bool scaled = std::any_of(w.scales, w.scales + g.filters, [](float scale) { return scale != 1; });

@@ -12,14 +12,12 @@
 #include <cstring>
 #include <vector>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include "base/threads.h"
 #include "each_length.h"
 #include "lanes.h"
+#include "products.h"
 #include "scratch.h"
+#include "stream.h"
 
 namespace binarynet::training {
 
@@ -36,17 +34,6 @@ EACH_LENGTH void finish(const float* __restrict sums, float scale, size_t count,
     for (size_t c = 0; c < count; ++c) dw[c] = sums[c] * scale;
 }
 
-// The gradient is next read when all of it is there, and has left the cache by then: whole lines go past it.
-void store_past_cache(const float* row, size_t count, float* to) {
-#if defined(__SSE2__)
-    if (count % 16 == 0 && reinterpret_cast<uintptr_t>(to) % 64 == 0) {
-        for (size_t i = 0; i < count; i += 4) _mm_stream_ps(to + i, _mm_load_ps(row + i));
-        return;
-    }
-#endif
-    std::memcpy(to, row, count * sizeof(float));
-}
-
 }  // namespace
 
 bool weight_gradient_fits(const Geometry& g, int most) {
@@ -59,6 +46,12 @@ void weight_gradient(const Kernel& given_kernel, const Geometry& given, const Ro
                      const float* gradient, const Input& x, float* dw, int threads) {
     const Unit unit = rounding.unit;
     const Kernel& kernel = multiplier(given_kernel, given, Product::kWeightGradient, unit);
+#if defined(__x86_64__)
+    if (ConvShape shape;
+        unit == Unit::kBfloat16 && x.codes.form == Form::kBits && as_bands(kernel, given, shape))
+        return conv_weight_gradient(shape, gradient, 1, {nullptr, static_cast<const uint32_t*>(x.numbers)}, 1,
+                                    dw, threads);
+#endif
     const Lanes lanes(given, rounding, gradient, x, kernel.other, threads);
 #if defined(__x86_64__)
     if (kernel.other) return weight_gradient_on_tiles(lanes, dw, threads);
@@ -204,9 +197,7 @@ void weight_gradient(const Kernel& given_kernel, const Geometry& given, const Ro
                         mine + ((block - begin) * taps + tap) * sum_count * 4);
                 if (n + 1 == image_groups) store(block);
             }
-#if defined(__SSE2__)
-        _mm_sfence();
-#endif
+        stores_end();
     });
 }
 

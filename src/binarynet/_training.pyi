@@ -83,6 +83,7 @@ class ConvShape:
 def pieces_of(x: int, count: int, threads: int) -> int:
     """The fewest bfloat16 numbers whose sum is each of x exactly: 1, 2, or 3 (any float32)."""
 
+def linear_sign_words(shape: LinearShape) -> int: ...
 def linear(shape: LinearShape, x: int, pieces: int, w: int, y: int, signs: int, threads: int) -> bool:
     """`pieces` 0: x are bits. False: the latent weights hold NaN, and y is nothing."""
 

@@ -356,6 +356,7 @@ def test_what_is_left_to_torch_says_why(kernel: str, monkeypatch: pytest.MonkeyP
         (64, 64, 3, 1, 1, 1, 2, 0),
         (31, 63, (1, 4), 1, 0, 1, 1, 0),
         (16, 16, 5, 3, 2, 1, 1, 1),
+        (40, 48, 3, 1, 1, 1, 1, 0),  # signs, with a scale or without: bands
     ],
     ids=str,
 )
