@@ -35,6 +35,11 @@ Unit unit_named(const std::string& name) {
     return name == "bytes" ? Unit::kBytes : name == "bfloat16" ? Unit::kBfloat16 : Unit::kFloat32;
 }
 
+Product product_named(const std::string& name) {
+    if (name == "forward") return Product::kForward;
+    return name == "input" ? Product::kInputGradient : Product::kWeightGradient;
+}
+
 // No pieces: x are bits.
 Operand operand(Address x, int pieces) {
     return pieces ? Operand{at<float>(x), nullptr} : Operand{nullptr, at<uint32_t>(x)};
@@ -43,11 +48,8 @@ Operand operand(Address x, int pieces) {
 }  // namespace
 
 NB_MODULE(_training, m) {
-    m.doc() =
-        "What training steps on a CPU need: matrix products on its matrix unit, updates in one pass over "
-        "memory.";
-    // Graphs of autograd that a script still holds when the interpreter ends keep shapes alive: no leak of
-    // ours.
+    m.doc() = "What training steps on a CPU need: products, and updates in one pass over memory.";
+    // Graphs of autograd that a script still holds at the end keep shapes alive: no leak of ours.
     nb::set_leak_warnings(false);
     const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
 
@@ -166,6 +168,13 @@ NB_MODULE(_training, m) {
         "kernel"_a, "geometry"_a, "rounding"_a, "gradient"_a, "codes"_a, "x"_a, "dw"_a, "threads"_a,
         unlocked);
     m.def("weight_gradient_fits", &weight_gradient_fits, "geometry"_a, "most"_a);
+    m.def(
+        "multiplier",
+        [](const std::string& kernel, const Geometry& g, const std::string& what, const std::string& unit) {
+            return std::string(
+                multiplier(kernel_named(kernel), g, product_named(what), unit_named(unit)).name);
+        },
+        "kernel"_a, "geometry"_a, "product"_a, "unit"_a);
 #if defined(__x86_64__)
     nb::class_<LinearShape>(m, "LinearShape")
         .def(nb::init<size_t, size_t, size_t>(), "batch"_a, "depth"_a, "channels"_a);
@@ -176,18 +185,19 @@ NB_MODULE(_training, m) {
         "pieces_of",
         [](Address x, size_t count, int threads) { return pieces_of(at<float>(x), count, threads); }, "x"_a,
         "count"_a, "threads"_a, unlocked);
+    m.def("linear_sign_words", &linear_sign_words, "shape"_a);
     m.def(
         "linear",
         [](const LinearShape& shape, Address x, int pieces, Address w, Address y, Address signs,
            int threads) {
             return linear(shape, operand(x, pieces), std::max(pieces, 1), at<float>(w), at<float>(y),
-                          at<uint64_t>(signs), threads);
+                          at<uint32_t>(signs), threads);
         },
         "shape"_a, "x"_a, "pieces"_a, "w"_a, "y"_a, "signs"_a, "threads"_a, unlocked);
     m.def(
         "linear_input_gradient",
         [](const LinearShape& shape, Address g, int pieces, Address signs, Address dx, int threads) {
-            linear_input_gradient(shape, at<float>(g), pieces, at<uint64_t>(signs), at<float>(dx), threads);
+            linear_input_gradient(shape, at<float>(g), pieces, at<uint32_t>(signs), at<float>(dx), threads);
         },
         "shape"_a, "g"_a, "pieces"_a, "signs"_a, "dx"_a, "threads"_a, unlocked);
     m.def(
@@ -211,7 +221,8 @@ NB_MODULE(_training, m) {
     m.def(
         "conv_input_gradient",
         [](const ConvShape& shape, Address g, int pieces, Address signs, Address dx, int threads) {
-            conv_input_gradient(shape, at<float>(g), pieces, at<uint32_t>(signs), at<float>(dx), threads);
+            conv_input_gradient(shape, at<float>(g), pieces, at<uint32_t>(signs), nullptr, at<float>(dx),
+                                threads);
         },
         "shape"_a, "g"_a, "pieces"_a, "signs"_a, "dx"_a, "threads"_a, unlocked);
     m.def(

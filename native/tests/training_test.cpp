@@ -200,11 +200,11 @@ void matrix_unit() {
                 std::vector<uint32_t> signs(conv_sign_words(shape));
                 SAME(conv_takes_signs(shape), "%zu channels", channels);
                 SAME(conv(shape, operand, 1, w.data(), y[as_bits].data(), signs.data(), 2) == 1, "conv");
-                conv_input_gradient(shape, gradient.data(), 1, signs.data(), dx.data(), 2);
+                conv_input_gradient(shape, gradient.data(), 1, signs.data(), nullptr, dx.data(), 2);
                 conv_weight_gradient(shape, gradient.data(), 1, operand, 1, dw[as_bits].data(), 2);
             } else {
                 const LinearShape shape{images, channels, filters};
-                std::vector<uint64_t> signs(filters * ((channels + 63) / 64));
+                std::vector<uint32_t> signs(linear_sign_words(shape));
                 SAME(linear(shape, operand, 1, w.data(), y[as_bits].data(), signs.data(), 2), "linear");
                 linear_input_gradient(shape, gradient.data(), 1, signs.data(), dx.data(), 2);
                 linear_weight_gradient(shape, gradient.data(), 1, operand, 1, dw[as_bits].data(), 2);

@@ -26,7 +26,7 @@ inline size_t divide_up(size_t a, size_t b) {
     return (a + b - 1) / b;
 }
 
-struct Geometry {
+struct Bands {
     ConvShape shape;
     size_t together = 2, shift_together = 1;  // 2^1
     size_t taps, row;                         // row: positions from one row to the next
@@ -35,7 +35,7 @@ struct Geometry {
     std::vector<size_t> shift;                // of each tap
 
     // `position_bytes`: of all channels. A band is as many rows as stay in L2.
-    Geometry(const ConvShape& s, size_t position_bytes) : shape(s) {
+    Bands(const ConvShape& s, size_t position_bytes) : shape(s) {
         taps = s.kernel_height * s.kernel_width;
         while (together * s.width < kBlock) together *= 2, ++shift_together;
         row = (s.width + s.kernel_width / 2) * together;
@@ -71,7 +71,7 @@ inline void fetch(const float* from, size_t count) {
 // line that begins with that position into the first plane, and what belongs into the others. A line holds
 // `per_line` positions.
 template <class Line>
-void pack_band(const Geometry& g, size_t band, size_t height, size_t per_line, size_t planes, uint8_t* packed,
+void pack_band(const Bands& g, size_t band, size_t height, size_t per_line, size_t planes, uint8_t* packed,
                Line&& line) {
     const size_t plane = g.padded / per_line * kLine;
     const size_t left = g.shape.kernel_width / 2 * g.together, above = g.shape.kernel_height / 2;

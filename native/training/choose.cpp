@@ -5,14 +5,12 @@
 
 namespace binarynet::training {
 
-extern const Kernel avx512_kernel, avxvnni_kernel, avx2_kernel, neon_kernel, portable_kernel;
+extern const Kernel amx_kernel, avx512_kernel, avxvnni_kernel, avx2_kernel, neon_kernel, portable_kernel;
 
 Kernels kernels() {
     static const Kernel* const all[] = {
 #if defined(__x86_64__)
-        &avx512_kernel,
-        &avxvnni_kernel,
-        &avx2_kernel,
+        &amx_kernel,      &avx512_kernel, &avxvnni_kernel, &avx2_kernel,
 #elif defined(__aarch64__)
         &neon_kernel,
 #endif

@@ -29,7 +29,9 @@ __m512i take_pieces(__m512& low, __m512& high, bool last) {
 }
 
 // Channels → bfloat16, 32 a line, in pieces that are `apart` bytes.
-void pack_pieces(const float* from, size_t count, int pieces, size_t apart, uint8_t* to) {
+// `scales`: of each channel, or null.
+void pack_pieces(const float* from, const float* scales, size_t count, int pieces, size_t apart,
+                 uint8_t* to) {
     fetch(from, kAhead);
     fetch(from, kAhead + kHalf);
     __m512 low = _mm512_setzero_ps(), high = low;
@@ -38,6 +40,10 @@ void pack_pieces(const float* from, size_t count, int pieces, size_t apart, uint
     } else if (from) {
         low = load(from, first(count));
         if (count > kHalf) high = load(from + kHalf, first(count - kHalf));
+    }
+    if (scales) {
+        low = _mm512_mul_ps(low, load(scales, first(count)));
+        if (count > kHalf) high = _mm512_mul_ps(high, load(scales + kHalf, first(count - kHalf)));
     }
     for (int p = 0; p < pieces; ++p, to += apart)
         _mm512_store_si512(to, take_pieces(low, high, p + 1 == pieces));
@@ -69,10 +75,11 @@ void pack_bytes(const uint32_t* from, size_t count, uint8_t* to) {
 }
 
 // out (images, height, width, columns) = Σ over taps and depth. `forward`: columns are filters; else they are
-// channels and the taps are those of the other side. False: x does not fit the unit, and out is nothing.
+// channels and the taps are those of the other side. `scales`: of the filters, or null. False: x does not fit
+// the unit, and out is nothing.
 template <class Unit>
-bool convolve(const Geometry& g, const Operand& x, int pieces, const uint32_t* signs, bool forward,
-              float* out, int threads) {
+bool convolve(const Bands& g, const Operand& x, int pieces, const uint32_t* signs, const float* scales,
+              bool forward, float* out, int threads) {
     const ConvShape& s = g.shape;
     const size_t depth = forward ? s.channels : s.filters, columns = forward ? s.filters : s.channels;
     const size_t words = blocks(depth);  // of the bits of a pixel
@@ -129,7 +136,8 @@ bool convolve(const Geometry& g, const Operand& x, int pieces, const uint32_t* s
                               if constexpr (Unit::kBytes)
                                   fit_all &= pack_bytes(channels, depth - c, line);
                               else
-                                  pack_pieces(channels, depth - c, pieces, steps * plane, line);
+                                  pack_pieces(channels, scales && !forward ? scales + c : nullptr, depth - c,
+                                              pieces, steps * plane, line);
                           }
                       });
             for (size_t r = 0; r < g.rows(band); ++r)
@@ -150,6 +158,9 @@ bool convolve(const Geometry& g, const Operand& x, int pieces, const uint32_t* s
                 for (size_t part = 0; part < kBlock && column + part < columns; part += kHalf) {
                     __m512 sum = _mm512_load_ps(from + part / kHalf * 2 * kHalf * kHalf);
                     if constexpr (Unit::kBytes) sum = _mm512_cvtepi32_ps(_mm512_castps_si512(sum));
+                    if (scales && forward)
+                        sum =
+                            _mm512_mul_ps(sum, load(scales + column + part, first(columns - column - part)));
                     if (stream)
                         _mm512_stream_ps(to + part, sum);
                     else
@@ -160,7 +171,7 @@ bool convolve(const Geometry& g, const Operand& x, int pieces, const uint32_t* s
         const Tiles tiles(tile_rows);
         for (size_t strip = 0; strip < places.size(); strip += 2 * kStrips) {
             const size_t some = std::min(places.size() - strip, 2 * kStrips);
-            Strip strips[kStrips];
+            TileStrip strips[kStrips];
             for (size_t i = 0; i < some; i += 2)
                 strips[i / 2] = {{places[strip + i].left, places[strip + (i + 1 < some ? i + 1 : i)].left},
                                  {right, right + kTile},
@@ -212,29 +223,35 @@ int conv(const ConvShape& shape, const Operand& x, int most_pieces, const float*
     // (Few channels are those of images, of too many values for a byte, and of little work.)
     const size_t depth = shape.channels * shape.kernel_height * shape.kernel_width;
     if (!few && (x.signs || depth * 128 <= size_t{1} << 24)) {
-        const Geometry geometry(shape, divide_up(shape.channels, Bytes::kDepth) * kLine);
-        if (convolve<Bytes>(geometry, x, 1, signs, true, y, threads)) return 1;
+        const Bands geometry(shape, divide_up(shape.channels, Bytes::kDepth) * kLine);
+        if (convolve<Bytes>(geometry, x, 1, signs, nullptr, true, y, threads)) return 1;
     }
     const int pieces =
         pieces_of(x.numbers, shape.images * shape.height * shape.width * shape.channels, threads);
     if (pieces > most_pieces) return 0;
     const ConvShape same = few ? of_windows(shape) : shape;
-    const Geometry geometry(same, static_cast<size_t>(pieces) * blocks(same.channels) * kLine);
+    const Bands geometry(same, static_cast<size_t>(pieces) * blocks(same.channels) * kLine);
     if (few) {
         std::vector<uint32_t> same_signs(conv_sign_words(same));
         pack_signs(same, w, same_signs.data(), threads);
         convolve<Bfloat16>(geometry, {gather_windows(shape, x.numbers, threads)}, pieces, same_signs.data(),
-                           true, y, threads);
+                           nullptr, true, y, threads);
     } else {
-        convolve<Bfloat16>(geometry, x, pieces, signs, true, y, threads);
+        convolve<Bfloat16>(geometry, x, pieces, signs, nullptr, true, y, threads);
     }
     return pieces;
 }
 
-void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs, float* dx,
-                         int threads) {
-    const Geometry geometry(shape, static_cast<size_t>(pieces) * blocks(shape.filters) * kLine);
-    convolve<Bfloat16>(geometry, {g}, pieces, signs, false, dx, threads);
+void conv_of_signs(const ConvShape& shape, const uint32_t* x, const uint32_t* signs, const float* scales,
+                   float* y, int threads) {
+    const Bands geometry(shape, divide_up(shape.channels, Bytes::kDepth) * kLine);
+    convolve<Bytes>(geometry, {nullptr, x}, 1, signs, scales, true, y, threads);
+}
+
+void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs,
+                         const float* scales, float* dx, int threads) {
+    const Bands geometry(shape, static_cast<size_t>(pieces) * blocks(shape.filters) * kLine);
+    convolve<Bfloat16>(geometry, {g}, pieces, signs, scales, false, dx, threads);
 }
 
 }  // namespace binarynet::training

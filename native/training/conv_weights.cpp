@@ -20,8 +20,7 @@ __m512i take_pairs(__m512& even, __m512& odd) {
 }
 
 // A band → (piece, 16 channels, pair of positions, 16, 2).
-void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels, int pieces,
-                uint8_t* packed) {
+void pack_pairs(const Bands& g, size_t band, const float* x, size_t channels, int pieces, uint8_t* packed) {
     const size_t plane = g.padded / 2 * kLine, tiles = blocks(channels) * 2, apart = tiles * plane;
     pack_band(g, band, g.height, 2, static_cast<size_t>(pieces) * tiles, packed,
               [&](size_t y, size_t q, uint8_t* to) {
@@ -40,8 +39,7 @@ void pack_pairs(const Geometry& g, size_t band, const float* x, size_t channels,
 }
 
 // The same of bits.
-void pack_sign_pairs(const Geometry& g, size_t band, const uint32_t* signs, size_t channels,
-                     uint8_t* packed) {
+void pack_sign_pairs(const Bands& g, size_t band, const uint32_t* signs, size_t channels, uint8_t* packed) {
     const size_t plane = g.padded / 2 * kLine, tiles = blocks(channels) * 2, words = blocks(channels);
     pack_band(g, band, g.height, 2, tiles, packed, [&](size_t y, size_t q, uint8_t* to) {
         const uint32_t* const even = g.at(signs, words, g.first_image(band), y, q);
@@ -56,7 +54,7 @@ void pack_sign_pairs(const Geometry& g, size_t band, const uint32_t* signs, size
 }
 
 // Rows of a band → left tiles (piece, 16 filters, step of 32 positions, filter, 64 bytes).
-void pack_transposed(const Geometry& g, size_t band, size_t from_row, size_t to_row, const float* x,
+void pack_transposed(const Bands& g, size_t band, size_t from_row, size_t to_row, const float* x,
                      size_t filters, int pieces, uint8_t* packed) {
     const size_t steps_per_row = divide_up(g.width(), kBlock), tiles = blocks(filters) * 2;
     const size_t plane = g.height * steps_per_row * kTile, apart = tiles * plane;
@@ -128,7 +126,7 @@ void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, 
                                     {gather_windows(shape, x.numbers, threads)}, x_pieces, dw, threads);
     const size_t rows = blocks(shape.filters), columns = blocks(shape.channels);
     const size_t left_pieces = static_cast<size_t>(g_pieces), right_pieces = static_cast<size_t>(x_pieces);
-    const Geometry geometry(shape, (left_pieces * rows + right_pieces * columns) * kLine);
+    const Bands geometry(shape, (left_pieces * rows + right_pieces * columns) * kLine);
     const size_t taps = geometry.taps, steps_per_row = divide_up(geometry.width(), kBlock);
     const size_t left_plane = geometry.height * steps_per_row * kTile;
     const size_t right_plane = geometry.padded / 2 * kLine;
@@ -177,7 +175,7 @@ void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, 
             const size_t row = task % rows, column = task / rows;
             float* const mine = sums + (chunks > 1 ? task : static_cast<size_t>(slot)) * own;
             const Tiles tiles;
-            std::vector<Strip> strips(taps);
+            std::vector<TileStrip> strips(taps);
             for (size_t band = begin; band < end; ++band) {
                 const uint8_t* const a = left + (band - begin) * left_band + row * 2 * left_plane;
                 const uint8_t* const b = right + (band - begin) * right_band + column * 2 * right_plane;

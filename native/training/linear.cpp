@@ -1,16 +1,21 @@
 // compile (x86_64|AMD64): -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mbmi2 -mamx-tile -mamx-bf16
+// -mamx-int8
 //
 // The three products of a binary linear layer. Batches are small and weights many, so each weight block is
 // expanded from its signs once, in the scratch of one task, and meets the whole batch there: in memory, a
 // weight is 32 bits for the forward pass, which must read the latent value, and one bit after it.
-#include "base/bits.h"
 #include "base/threads.h"
 #include "products.h"
+#include "signs.h"
+#include "strips.h"
 #include "tiles.h"
 
 namespace binarynet::training {
 
 namespace {
+
+constexpr size_t kSteps = 8;    // of a pass of the gradient of the input
+constexpr size_t kStrips = 32;  // whose sums wait at a time: 128 KB
 
 // Steps of all pieces of the activations, against the same steps of the weights.
 void repeat(size_t steps, int pieces, Offsets& weights, Offsets& activations) {
@@ -86,9 +91,13 @@ __m512i pair_of_signs(const uint32_t* signs, const LinearShape& shape, size_t ro
 
 }  // namespace
 
-bool linear(const LinearShape& shape, const Operand& x, int pieces, const float* w, float* y, uint64_t* signs,
+size_t linear_sign_words(const LinearShape& shape) {
+    return blocks(shape.depth) * blocks(shape.channels) * kBlock;
+}
+
+bool linear(const LinearShape& shape, const Operand& x, int pieces, const float* w, float* y, uint32_t* signs,
             int threads) {
-    const size_t steps = blocks(shape.depth), columns = blocks(shape.batch), words = words_for(shape.depth);
+    const size_t steps = blocks(shape.depth), columns = blocks(shape.batch), rows = blocks(shape.channels);
     const size_t operand = static_cast<size_t>(pieces) * steps * kStep;  // of a block of the batch
     uint8_t* const packed = workspace(Use::kRight, columns * operand);
     const Matrix input{x.numbers, shape.batch, shape.depth};
@@ -104,17 +113,18 @@ bool linear(const LinearShape& shape, const Operand& x, int pieces, const float*
     Offsets weight_at, input_at;
     repeat(steps, pieces, weight_at, input_at);
 
-    const size_t scratch = round_up(steps * kStep + kBlock * kBlock * sizeof(float), 4096);
+    const size_t sum_bytes = kBlock * kBlock * sizeof(float), sign_bytes = steps * kBlock * sizeof(uint32_t);
+    const size_t scratch = round_up(steps * kStep + sum_bytes + sign_bytes, 4096);
     uint8_t* const own = workspace(Use::kLeft, static_cast<size_t>(threads) * scratch);
-    std::vector<uint8_t> bad(blocks(shape.channels));
-    parallel_for(blocks(shape.channels), threads, [&](size_t block, int slot) {
+    std::vector<uint8_t> bad(rows);
+    parallel_for(rows, threads, [&](size_t block, int slot) {
         uint8_t* const expanded = own + static_cast<size_t>(slot) * scratch;
         float* const sums = reinterpret_cast<float*>(expanded + steps * kStep);
+        uint32_t* const bits = reinterpret_cast<uint32_t*>(expanded + steps * kStep + sum_bytes);
         const size_t channel = block * kBlock, count = std::min(kBlock, shape.channels - channel);
         __mmask16 unordered = 0;
         for (size_t c = 0; c < count; ++c) {
             const Matrix row{w + (channel + c) * shape.depth, 1, shape.depth};
-            uint64_t* const bits = signs + (channel + c) * words;
             uint8_t* to = expanded + c / kHalf * kTile + c % kHalf * 64;
             for (size_t k = 0; k < steps; ++k, to += kStep) {
                 const __m512 low = row.at(0, k * kBlock), high = row.at(0, k * kBlock + kHalf);
@@ -123,13 +133,12 @@ bool linear(const LinearShape& shape, const Operand& x, int pieces, const float*
                 const uint32_t positive = _mm512_cmp_ps_mask(low, zero, _CMP_GE_OQ) |
                                           uint32_t{_mm512_cmp_ps_mask(high, zero, _CMP_GE_OQ)} << 16;
                 _mm512_store_si512(to, ones(positive));
-                reinterpret_cast<uint32_t*>(bits)[k] =
-                    positive;  // x86 is little-endian: half k of the row's words
+                bits[k * kBlock + c] = positive;
             }
-            if (steps % 2) reinterpret_cast<uint32_t*>(bits)[steps] = 0;
-            if (shape.depth % 64) bits[words - 1] &= low_bits(shape.depth % 64);
         }
         bad[block] = unordered != 0;
+        for (size_t k = 0; k < steps; ++k)
+            std::memcpy(signs + (k * rows + block) * kBlock, bits + k * kBlock, kBlock * sizeof(uint32_t));
         const Tiles tiles;
         for (size_t column = 0; column < columns; ++column) {
             multiply(expanded, 64, weight_at, packed + column * operand, input_at, 0, weight_at.size(), false,
@@ -152,17 +161,19 @@ bool linear(const LinearShape& shape, const Operand& x, int pieces, const float*
     return true;
 }
 
-void linear_input_gradient(const LinearShape& shape, const float* g, int pieces, const uint64_t* signs,
+void linear_input_gradient(const LinearShape& shape, const float* g, int pieces, const uint32_t* signs,
                            float* dx, int threads) {
-    const size_t steps = blocks(shape.channels), rows = blocks(shape.batch), words = words_for(shape.depth);
-    const size_t operand = static_cast<size_t>(pieces) * steps * kStep;  // of a block of the batch
-    uint8_t* const packed = workspace(Use::kLeft, rows * operand);
+    // Tiles of as many rows as all share: the unit takes a cycle for each.
+    const size_t steps = blocks(shape.channels), strips = blocks(shape.batch);
+    const size_t height = (shape.batch + 2 * strips - 1) / (2 * strips);
+    const size_t operand = static_cast<size_t>(pieces) * steps * kStep;  // of a strip of the batch
+    uint8_t* const packed = workspace(Use::kLeft, strips * operand);
     const Matrix gradient{g, shape.batch, shape.channels};
-    parallel_for(rows * 2, threads, [&](size_t task, int) {
+    parallel_for(strips * 2, threads, [&](size_t task, int) {
         for (size_t k = 0; k < steps; ++k)
-            for (size_t r = 0; r < kHalf; ++r) {
-                __m512 low = gradient.at(task * kHalf + r, k * kBlock);
-                __m512 high = gradient.at(task * kHalf + r, k * kBlock + kHalf);
+            for (size_t r = 0; r < height; ++r) {
+                __m512 low = gradient.at(task * height + r, k * kBlock);
+                __m512 high = gradient.at(task * height + r, k * kBlock + kHalf);
                 uint8_t* to = packed + task / 2 * operand + k * kStep + task % 2 * kTile + r * 64;
                 for (int p = 0; p < pieces; ++p, to += steps * kStep) {
                     _mm256_store_si256(reinterpret_cast<__m256i*>(to), take_piece(low));
@@ -170,38 +181,46 @@ void linear_input_gradient(const LinearShape& shape, const float* g, int pieces,
                 }
             }
     });
-    Offsets weight_at, gradient_at;
-    repeat(steps, pieces, weight_at, gradient_at);
-
-    const size_t scratch = round_up(steps * kStep + kBlock * kBlock * sizeof(float), 4096);
-    uint8_t* const own = workspace(Use::kRight, static_cast<size_t>(threads) * scratch);
-    parallel_for(words, threads, [&](size_t word, int slot) {
-        uint8_t* const expanded = own + static_cast<size_t>(slot) * scratch;
-        float* const sums = reinterpret_cast<float*>(expanded + steps * kStep);
-        const Tiles tiles;
-        for (size_t half = 0; half < 2; ++half) {
-            const size_t column = word * 64 + half * kBlock;
-            if (column >= shape.depth) break;
-            for (size_t pair = 0; pair < steps * kHalf; ++pair) {
-                const auto bits = [&](size_t channel) {
-                    if (channel >= shape.channels) return uint32_t{0};  // its gradients are zeros
-                    return static_cast<uint32_t>(signs[channel * words + word] >> (half * kBlock));
-                };
-                const uint32_t even = bits(2 * pair), odd = bits(2 * pair + 1);
-                uint8_t* const to = expanded + pair / kHalf * kStep + pair % kHalf * 64;
-                _mm512_store_si512(to, ones(side_by_side(even, odd)));
-                _mm512_store_si512(to + kTile, ones(side_by_side(even >> 16, odd >> 16)));
+    // 32 columns meet some strips. A pass takes 8 steps of their weights, which are expanded into L1.
+    const size_t passes = (steps + kSteps - 1) / kSteps;
+    std::vector<Offsets> gradient_at(passes), weight_at(passes);
+    for (size_t pass = 0; pass < passes; ++pass)
+        for (size_t p = 0; p < static_cast<size_t>(pieces); ++p)
+            for (size_t k = steps * pass / passes; k < steps * (pass + 1) / passes; ++k) {
+                gradient_at[pass].push_back((p * steps + k) * kStep);
+                weight_at[pass].push_back((k - steps * pass / passes) * kStep);
             }
-            for (size_t row = 0; row < rows; ++row) {
-                multiply(packed + row * operand, 64, gradient_at, expanded, weight_at, 0, weight_at.size(),
-                         false, sums);
-                const size_t images = std::min(kBlock, shape.batch - row * kBlock);
-                for (size_t n = 0; n < images; ++n)
-                    for (size_t part = 0; part < kBlock && column + part < shape.depth; part += kHalf)
-                        _mm512_mask_storeu_ps(dx + (row * kBlock + n) * shape.depth + column + part,
-                                              first(shape.depth - column - part),
-                                              _mm512_load_ps(sums + n * kBlock + part));
+    const size_t own_bytes = (kStrips * kBlock * kBlock + kSteps * kStep / sizeof(float)) * sizeof(float);
+    uint8_t* const own = workspace(Use::kRight, static_cast<size_t>(threads) * own_bytes);
+    parallel_for(blocks(shape.depth), threads, [&](size_t block, int slot) {
+        uint8_t* const expanded = own + static_cast<size_t>(slot) * own_bytes;
+        float* const sums = reinterpret_cast<float*>(expanded + kSteps * kStep);
+        const uint32_t* const bits = signs + block * steps * kBlock;
+        const size_t column = block * kBlock;
+        const Tiles tiles(height);
+        for (size_t begin = 0; begin < strips; begin += kStrips) {
+            const size_t some = std::min(kStrips, strips - begin);
+            TileStrip strip[kStrips];
+            for (size_t i = 0; i < some; ++i) {
+                const uint8_t* const left = packed + (begin + i) * operand;
+                strip[i] = {{left, left + kTile}, {expanded, expanded + kTile}, sums + i * kBlock * kBlock};
             }
+            for (size_t pass = 0; pass < passes; ++pass) {
+                const size_t from = steps * pass / passes, to = steps * (pass + 1) / passes;
+                for (size_t k = from; k < to; ++k)
+                    expand_channels(bits + k * kBlock, expanded + (k - from) * kStep);
+                accumulate<Bfloat16>(strip, some, gradient_at[pass], weight_at[pass], pass != 0);
+            }
+            for (size_t i = 0; i < 2 * some; ++i)  // tiles of rows
+                for (size_t r = 0; r < height; ++r) {
+                    const size_t row = (2 * begin + i) * height + r;
+                    if (row >= shape.batch) break;
+                    const float* from = sums + (i / 2 * 4 + i % 2) * kHalf * kHalf + r * kHalf;
+                    for (size_t part = 0; part < kBlock && column + part < shape.depth;
+                         part += kHalf, from += 2 * kHalf * kHalf)
+                        _mm512_mask_storeu_ps(dx + row * shape.depth + column + part,
+                                              first(shape.depth - column - part), _mm512_load_ps(from));
+                }
         }
     });
 }

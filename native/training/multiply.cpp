@@ -12,21 +12,69 @@
 #include "draws.h"
 #include "each_length.h"
 #include "interleave.h"
+#include "products.h"
 #include "rounding.h"
 #include "rows.h"
 #include "scratch.h"
 
 namespace binarynet::training {
 
-void forward(const Kernel& kernel, const Geometry& g, const Input& x, const Weights& w, float* y,
+namespace {
+
+constexpr size_t kFewest = 16;  // numbers of a tile's depth, or columns: of fewer, most of it is zeros
+
+#if defined(__x86_64__)
+// Signs (filter, tap, words) as products.h has them: (block of filters, block of channels, tap, filter).
+std::vector<uint32_t> in_blocks(const ConvShape& shape, const void* signs) {
+    const size_t taps = shape.kernel_height * shape.kernel_width, words = divide_up(shape.channels, 32);
+    std::vector<uint32_t> blocks(conv_sign_words(shape));
+    for (size_t f = 0; f < shape.filters; ++f)
+        for (size_t tap = 0; tap < taps; ++tap)
+            for (size_t c = 0; c < words; ++c)
+                blocks[((f / 32 * words + c) * taps + tap) * 32 + f % 32] =
+                    static_cast<const uint32_t*>(signs)[(f * taps + tap) * words + c];
+    return blocks;
+}
+#endif
+
+}  // namespace
+
+#if defined(__x86_64__)
+bool as_bands(const Kernel& kernel, const Geometry& g, ConvShape& shape) {
+    const auto keeps_size = [](const Side& s) {
+        return s.stride == 1 && s.dilation == 1 && s.kernel == 2 * s.padding + 1;
+    };
+    shape = {g.images, g.y.size, g.x.size, g.channels, g.filters, g.y.kernel, g.x.kernel};
+    return kernel.other && g.groups == 1 && keeps_size(g.y) && keeps_size(g.x) && g.in_pixels() > 1 &&
+           conv_takes_signs(shape);
+}
+#endif
+
+const Kernel& multiplier(const Kernel& kernel, const Geometry& g, Product product, Unit unit) {
+    if (!kernel.other) return kernel;
+    // A gradient of weights whose windows are gathered has those as its channels (multiply_weights.cpp).
+    const size_t channels =
+        product == Product::kWeightGradient && g.groups == 1 ? g.channels * g.taps() : g.channels_each();
+    const bool few = std::min(channels, g.filters_each()) < kFewest;
+    return few || unit == Unit::kFloat32 ? *kernel.other : kernel;
+}
+
+void forward(const Kernel& given, const Geometry& g, const Input& x, const Weights& w, float* y,
              int threads) {
-    const bool bits = x.codes.form == Form::kBits && w.form == Form::kBits;
+    const Kernel& kernel = multiplier(given, g, Product::kForward, Unit::kBytes);
+    const bool signs = x.codes.form == Form::kBits, tiles = kernel.other;
+    const bool bits = signs && w.form == Form::kBits && !tiles, left_signs = signs && tiles;
+#if defined(__x86_64__)
+    if (ConvShape shape; signs && w.form == Form::kBits && as_bands(kernel, g, shape))
+        return conv_of_signs(shape, static_cast<const uint32_t*>(x.numbers),
+                             in_blocks(shape, w.numbers).data(), w.scales, y, threads);
+#endif
     const Unit unit = bits ? Unit::kBits : Unit::kBytes;
-    const size_t steps = divide_up(g.channels_each(), numbers_in_step(unit));
+    const size_t steps = divide_up(g.channels_each(), numbers_in_step(left_signs ? Unit::kBits : unit));
     const uint8_t* left = static_cast<const uint8_t*>(x.numbers);
     Codes codes = x.codes;
     std::vector<uint8_t> expanded;
-    if (!bits && codes.form == Form::kBits) {  // ±1 as 0 and 2, less 1
+    if (!bits && !left_signs && signs) {  // ±1 as 0 and 2, less 1
         const size_t each = g.channels_each(), words = divide_up(each, 32),
                      rows = g.images * g.in_pixels() * g.groups;
         expanded.resize(rows * steps * 4);
@@ -48,6 +96,7 @@ void forward(const Kernel& kernel, const Geometry& g, const Input& x, const Weig
                        Axis::forward(g.y),
                        Axis::forward(g.x),
                        left,
+                       left_signs,
                        static_cast<size_t>(codes.pieces),
                        steps,
                        w,
@@ -60,9 +109,15 @@ void forward(const Kernel& kernel, const Geometry& g, const Input& x, const Weig
     product.run(threads);
 }
 
-void input_gradient(const Kernel& kernel, const Geometry& g, const Rounding& rounding, const float* gradient,
+void input_gradient(const Kernel& given, const Geometry& g, const Rounding& rounding, const float* gradient,
                     const Weights& w, float* dx, int threads) {
     const Unit unit = rounding.unit;
+    const Kernel& kernel = multiplier(given, g, Product::kInputGradient, unit);
+#if defined(__x86_64__)
+    if (ConvShape shape; unit == Unit::kBfloat16 && w.form == Form::kBits && as_bands(kernel, g, shape))
+        return conv_input_gradient(shape, gradient, 1, in_blocks(shape, w.numbers).data(), w.scales, dx,
+                                   threads);
+#endif
     const size_t each = g.filters_each(), steps = divide_up(each, numbers_in_step(unit)),
                  pixels = g.out_pixels();
     const bool scaled = std::any_of(w.scales, w.scales + g.filters, [](float scale) { return scale != 1; });
@@ -115,6 +170,7 @@ void input_gradient(const Kernel& kernel, const Geometry& g, const Rounding& rou
                        Axis::backward(g.y),
                        Axis::backward(g.x),
                        left,
+                       false,
                        1,
                        steps,
                        w,

@@ -44,6 +44,16 @@ struct Rounding {
 bool gradient_ranges(const Geometry& g, const float* gradient, const float* scales, float* images,
                      float* filters, int threads);
 
+// What multiplies: `kernel`, or the one that takes what it does not. Signs meet tiles as bytes.
+enum class Product { kForward, kInputGradient, kWeightGradient };
+const Kernel& multiplier(const Kernel& kernel, const Geometry& g, Product product, Unit unit);
+
+#if defined(__x86_64__)
+// Whether signs of this geometry have the quicker way of products.h on `kernel`, as `shape`.
+struct ConvShape;
+bool as_bands(const Kernel& kernel, const Geometry& g, ConvShape& shape);
+#endif
+
 // y (images, y, x, filters). x: bits or bytes. Both bits: popcount; else products of bytes.
 void forward(const Kernel& kernel, const Geometry& g, const Input& x, const Weights& w, float* y,
              int threads);

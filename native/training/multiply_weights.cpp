@@ -12,23 +12,18 @@
 #include <cstring>
 #include <vector>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include "base/threads.h"
-#include "draws.h"
 #include "each_length.h"
-#include "interleave.h"
-#include "rounding.h"
+#include "lanes.h"
+#include "products.h"
 #include "scratch.h"
+#include "stream.h"
 
 namespace binarynet::training {
 
 namespace {
 
-constexpr size_t kMostColumns = 64;   // of a strip
-constexpr size_t kMostChannels = 64;  // of all taps: windows of so few are gathered
+constexpr size_t kMostColumns = 64;  // of a strip
 
 // dw = (2 sums − levels ones) scale of a filter.
 EACH_LENGTH void finish(const int32_t* __restrict sums, const int32_t* __restrict ones, int levels,
@@ -39,76 +34,6 @@ EACH_LENGTH void finish(const float* __restrict sums, float scale, size_t count,
     for (size_t c = 0; c < count; ++c) dw[c] = sums[c] * scale;
 }
 
-EACH_LENGTH void decode(const uint8_t* first, const uint8_t* second, int step, int offset, size_t count,
-                        float* __restrict x) {
-    if (second)
-        for (size_t i = 0; i < count; ++i) x[i] = static_cast<float>(step * (first[i] + second[i]) + offset);
-    else
-        for (size_t i = 0; i < count; ++i) x[i] = static_cast<float>(step * first[i] + offset);
-}
-
-// The gradient is next read when all of it is there, and has left the cache by then: whole lines go past it.
-void store_past_cache(const float* row, size_t count, float* to) {
-#if defined(__SSE2__)
-    if (count % 16 == 0 && reinterpret_cast<uintptr_t>(to) % 64 == 0) {
-        for (size_t i = 0; i < count; i += 4) _mm_stream_ps(to + i, _mm_load_ps(row + i));
-        return;
-    }
-#endif
-    std::memcpy(to, row, count * sizeof(float));
-}
-
-// Where a tap meets pixels, along one side: outputs [begin, end) and the first input.
-struct Reach {
-    size_t begin, end, source;
-};
-Reach reach(const Side& s, size_t tap) {
-    const size_t at = tap * s.dilation;
-    const size_t begin = at >= s.padding ? 0 : divide_up(s.padding - at, s.stride);
-    size_t end = 0;
-    if (s.size + s.padding > at) end = std::min(s.out(), divide_up(s.size + s.padding - at, s.stride));
-    return {begin, std::max(begin, end), begin * s.stride + at - s.padding};
-}
-
-// Few channels: the windows become the channels of a 1 × 1 convolution, (image, y, x, channel, tap).
-std::vector<float> windows(const Geometry& g, const Input& x, int threads) {
-    const size_t taps = g.taps(), out = g.out_pixels(), channels = g.channels, each = g.channels_each();
-    const size_t padded = divide_up(each, 4) * 4, words = divide_up(each, 32), codes = code_bytes(g);
-    std::vector<float> found(g.images * out * channels * taps);
-    std::vector<Reach> rows, columns;
-    for (size_t i = 0; i < g.y.kernel; ++i) rows.push_back(reach(g.y, i));
-    for (size_t j = 0; j < g.x.kernel; ++j) columns.push_back(reach(g.x, j));
-    parallel_for(g.images * g.y.out(), threads, [&](size_t line, int) {
-        const size_t image = line / g.y.out(), oy = line % g.y.out();
-        for (size_t i = 0; i < g.y.kernel; ++i) {
-            if (oy < rows[i].begin || oy >= rows[i].end) continue;
-            const size_t iy = rows[i].source + (oy - rows[i].begin) * g.y.stride;
-            for (size_t j = 0; j < g.x.kernel; ++j)
-                for (size_t ox = columns[j].begin; ox < columns[j].end; ++ox) {
-                    const size_t ix = columns[j].source + (ox - columns[j].begin) * g.x.stride;
-                    const size_t pixel = (image * g.y.size + iy) * g.x.size + ix;
-                    float* to = found.data() + (line * g.x.out() + ox) * channels * taps + i * g.x.kernel + j;
-                    for (size_t c = 0; c < channels; ++c, to += taps) {
-                        if (x.codes.form == Form::kReal) {
-                            *to = static_cast<const float*>(x.numbers)[pixel * channels + c];
-                        } else if (x.codes.form == Form::kBits) {
-                            const size_t group = c / each, in = c % each;
-                            const uint32_t word = static_cast<const uint32_t*>(
-                                x.numbers)[(pixel * g.groups + group) * words + in / 32];
-                            *to = word >> in % 32 & 1 ? 1.0f : -1.0f;
-                        } else {
-                            const uint8_t* const code = static_cast<const uint8_t*>(x.numbers) +
-                                                        (pixel * g.groups + c / each) * padded + c % each;
-                            const int sum = code[0] + (x.codes.pieces == 2 ? code[codes] : 0);
-                            *to = static_cast<float>(x.codes.step * sum + x.codes.offset);
-                        }
-                    }
-                }
-        }
-    });
-    return found;
-}
-
 }  // namespace
 
 bool weight_gradient_fits(const Geometry& g, int most) {
@@ -117,30 +42,26 @@ bool weight_gradient_fits(const Geometry& g, int most) {
                                                                                                        << 30;
 }
 
-void weight_gradient(const Kernel& kernel, const Geometry& given, const Rounding& rounding,
-                     const float* gradient, const Input& given_x, float* dw, int threads) {
-    Geometry g = given;
-    Input x = given_x;
+void weight_gradient(const Kernel& given_kernel, const Geometry& given, const Rounding& rounding,
+                     const float* gradient, const Input& x, float* dw, int threads) {
     const Unit unit = rounding.unit;
-    std::vector<float> gathered;
-    if (g.groups == 1 && g.taps() > 1 && g.channels * g.taps() <= kMostChannels) {
-        gathered = windows(g, x, threads);
-        x = {{Form::kReal, 1, x.codes.scale, 1, 0, x.codes.most}, gathered.data()};
-        g = {g.images, g.channels * g.taps(), g.filters, 1, {g.y.out(), 1, 1, 0, 1}, {g.x.out(), 1, 1, 0, 1}};
-    }
-    // Positions that are no neighbours: a long row of them for each image of a lane.
-    const size_t numbers = numbers_in_step(unit), all_rows = g.images * g.in_pixels();
-    const bool pointwise =
-        g.taps() == 1 && g.y.stride == 1 && g.x.stride == 1 && !g.y.padding && !g.x.padding;
-    if (pointwise && g.in_pixels() < 64) {
-        const size_t each = divide_up(all_rows, numbers);
-        g.images = numbers, g.y = {1, 1, 1, 0, 1}, g.x = {each, 1, 1, 0, 1};
-    }
+    const Kernel& kernel = multiplier(given_kernel, given, Product::kWeightGradient, unit);
+#if defined(__x86_64__)
+    if (ConvShape shape;
+        unit == Unit::kBfloat16 && x.codes.form == Form::kBits && as_bands(kernel, given, shape))
+        return conv_weight_gradient(shape, gradient, 1, {nullptr, static_cast<const uint32_t*>(x.numbers)}, 1,
+                                    dw, threads);
+#endif
+    const Lanes lanes(given, rounding, gradient, x, kernel.other, threads);
+#if defined(__x86_64__)
+    if (kernel.other) return weight_gradient_on_tiles(lanes, dw, threads);
+#endif
+    const Geometry& g = lanes.geometry();
     const size_t rows = kernel.rows, columns = kernel.columns, taps = g.taps();
     const size_t filters_each = g.filters_each(), channels_each = g.channels_each();
     const size_t left_blocks = divide_up(filters_each, rows),
                  right_blocks = divide_up(channels_each, columns);
-    const size_t image_groups = divide_up(g.images, numbers), out = g.out_pixels(), in = g.in_pixels();
+    const size_t image_groups = lanes.image_groups(), out = g.out_pixels(), in = g.in_pixels();
     const size_t left_line = rows * 4, right_line = columns * 4;
     const size_t left_bytes = g.groups * left_blocks * out * left_line,
                  right_bytes = g.groups * right_blocks * in * right_line;
@@ -148,95 +69,33 @@ void weight_gradient(const Kernel& kernel, const Geometry& given, const Rounding
     uint8_t* const right = scratch(Scratch::kRight, image_groups * right_bytes);
 
     // Both operands, a line of pixels at a time.
-    const size_t given_out = given.images * given.out_pixels(), lines = std::max(g.y.out(), g.y.size);
-    std::vector<float> factors(g.filters), scales(g.filters, x.codes.scale);  // of codes, and of sums
-    for (size_t f = 0; unit == Unit::kBytes && f < g.filters; ++f) {
-        factors[f] = rounding_factor(rounding.filters[f], rounding.levels);
-        scales[f] *= rounding.filters[f] / static_cast<float>(rounding.levels);
-    }
-    const size_t draws_each = divide_up(g.filters, 4);
-    const size_t padded_filters = left_blocks * rows, padded_channels = right_blocks * columns + 16;
-    const size_t own_bytes = divide_up(draws_each * 8 + 4 * divide_up(g.filters, 4) * 4 +
-                                           (padded_filters + 5 * padded_channels) * 4,
-                                       64) *
-                             64;
+    const size_t lines = std::max(g.y.out(), g.y.size);
+    const size_t lane_count = std::max(left_blocks * rows, right_blocks * columns) + 16;
+    const size_t own_bytes = divide_up(lanes.own_bytes() + lane_count * 4, 64) * 64;
     uint8_t* const tasks = scratch(Scratch::kTasks, static_cast<size_t>(threads) * own_bytes);
-    const size_t words = divide_up(channels_each, 32), padded = divide_up(channels_each, 4) * 4,
-                 codes = code_bytes(given);
     parallel_for(image_groups * lines, threads, [&](size_t task, int slot) {
         const size_t image_group = task / lines, line = task % lines;
-        uint8_t* at = tasks + static_cast<size_t>(slot) * own_bytes;
-        uint64_t* const draws = reinterpret_cast<uint64_t*>(at);
-        uint8_t* const rounded = at + draws_each * 8;
-        uint32_t* const lanes = reinterpret_cast<uint32_t*>(rounded + 4 * divide_up(g.filters, 4) * 4);
-        float* const real = reinterpret_cast<float*>(lanes + std::max(padded_filters, padded_channels));
-        // Where the pixel of an image of the lane is, among all positions; `given_out` or more: nowhere.
-        const auto row_of = [&](size_t i, size_t pixels, size_t pixel) {
-            return (image_group * numbers + i) * pixels + pixel;
-        };
+        uint8_t* const own = tasks + static_cast<size_t>(slot) * own_bytes;
+        uint32_t* const found = reinterpret_cast<uint32_t*>(own + lanes.own_bytes());
         if (line < g.y.out())
             for (size_t pixel = line * g.x.out(); pixel < (line + 1) * g.x.out(); ++pixel)
                 for (size_t group = 0; group < g.groups; ++group) {
-                    const float* reals[4] = {};
-                    const uint8_t* bytes[4] = {};
-                    for (size_t i = 0; i < numbers; ++i) {
-                        const size_t row = row_of(i, out, pixel);
-                        if (row >= given_out) continue;
-                        reals[i] = gradient + row * g.filters + group * filters_each;
-                        if (unit != Unit::kBytes) continue;
-                        draw(draw_state(rounding.seed, row * draws_each), draws, draws_each);
-                        uint8_t* const to = rounded + i * draws_each * 4;
-                        round_at_random(reals[i], factors.data() + group * filters_each, filters_each,
-                                        reinterpret_cast<const uint16_t*>(draws) + group * filters_each,
-                                        rounding.levels, to);
-                        bytes[i] = to;
-                    }
-                    if (unit == Unit::kBytes)
-                        interleave(bytes, filters_each, lanes);
-                    else
-                        interleave(unit, reals, filters_each, lanes);
-                    std::fill(lanes + filters_each, lanes + padded_filters, 0u);
+                    lanes.gradient(image_group, pixel, group, own, found);
+                    std::fill(found + filters_each, found + left_blocks * rows, 0u);
                     uint8_t* to =
                         left + image_group * left_bytes + (group * left_blocks * out + pixel) * left_line;
                     for (size_t block = 0; block < left_blocks; ++block, to += out * left_line)
-                        std::memcpy(to, lanes + block * rows, left_line);
+                        std::memcpy(to, found + block * rows, left_line);
                 }
         if (line < g.y.size)
             for (size_t pixel = line * g.x.size; pixel < (line + 1) * g.x.size; ++pixel)
                 for (size_t group = 0; group < g.groups; ++group) {
-                    const size_t limit = gathered.empty() ? given.images * given.in_pixels() : given_out;
-                    if (x.codes.form == Form::kBits) {
-                        const uint32_t* signs[4] = {};
-                        for (size_t i = 0; i < numbers; ++i) {
-                            const size_t row = row_of(i, in, pixel);
-                            if (row < limit)
-                                signs[i] = static_cast<const uint32_t*>(x.numbers) +
-                                           (row * g.groups + group) * words;
-                        }
-                        interleave_signs(unit, signs, 0, divide_up(channels_each, 16) * 16, lanes);
-                    } else {
-                        const float* reals[4] = {};
-                        for (size_t i = 0; i < numbers; ++i) {
-                            const size_t row = row_of(i, in, pixel);
-                            if (row >= limit) continue;
-                            if (x.codes.form == Form::kReal) {
-                                reals[i] = static_cast<const float*>(x.numbers) + row * g.channels +
-                                           group * channels_each;
-                                continue;
-                            }
-                            const uint8_t* const from =
-                                static_cast<const uint8_t*>(x.numbers) + (row * g.groups + group) * padded;
-                            decode(from, x.codes.pieces == 2 ? from + codes : nullptr, x.codes.step,
-                                   x.codes.offset, channels_each, real + i * padded_channels);
-                            reals[i] = real + i * padded_channels;
-                        }
-                        interleave(unit, reals, channels_each, lanes);
-                    }
-                    std::fill(lanes + channels_each, lanes + right_blocks * columns, 0u);
+                    lanes.input(image_group, pixel, group, own, found);
+                    std::fill(found + channels_each, found + right_blocks * columns, 0u);
                     uint8_t* to =
                         right + image_group * right_bytes + (group * right_blocks * in + pixel) * right_line;
                     for (size_t block = 0; block < right_blocks; ++block, to += in * right_line)
-                        std::memcpy(to, lanes + block * columns, right_line);
+                        std::memcpy(to, found + block * columns, right_line);
                 }
     });
 
@@ -322,9 +181,9 @@ void weight_gradient(const Kernel& kernel, const Geometry& given, const Rounding
                     if (unit == Unit::kBytes)
                         finish(reinterpret_cast<const int32_t*>(from),
                                ones.data() + ((group * right_blocks + right_block) * taps + tap) * columns,
-                               rounding.levels, scales[filter], count, line);
+                               lanes.levels(), lanes.scale(filter), count, line);
                     else
-                        finish(reinterpret_cast<const float*>(from), scales[filter], count, line);
+                        finish(reinterpret_cast<const float*>(from), lanes.scale(filter), count, line);
                 }
                 if (taps == 1) store_past_cache(row, count, to);
                 for (size_t c = 0; taps > 1 && c < count; ++c)
@@ -338,9 +197,7 @@ void weight_gradient(const Kernel& kernel, const Geometry& given, const Rounding
                         mine + ((block - begin) * taps + tap) * sum_count * 4);
                 if (n + 1 == image_groups) store(block);
             }
-#if defined(__SSE2__)
-        _mm_sfence();
-#endif
+        stores_end();
     });
 }
 

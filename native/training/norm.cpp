@@ -13,6 +13,7 @@
 
 #include "base/threads.h"
 #include "each_length.h"
+#include "stream.h"
 
 namespace binarynet::training {
 
@@ -209,13 +210,18 @@ void norm_sums(const NormShape& s, const float* g, const float* x, const float* 
 void norm_gradient(const NormShape& s, const float* g, const float* x, const float* mean,
                    const NormWindow& window, const float* slope, const float* level, float* dx, int threads) {
     in_parts(s, threads, [&](size_t row, size_t rows, size_t channel, size_t count, size_t) {
-        const size_t at = row * s.channels + channel;
-        if (window.sign)
-            gradient_part_in_window(g + at, x + at, rows, s.channels, count, mean + channel,
-                                    from(window, channel), slope + channel, level + channel, dx + at);
-        else
-            gradient_part(g + at, x + at, rows, s.channels, count, mean + channel, window.scale + channel,
-                          slope + channel, level + channel, dx + at);
+        alignas(64) float answers[kChannels];
+        for (size_t r = row; r < row + rows; ++r) {
+            const size_t at = r * s.channels + channel;
+            if (window.sign)
+                gradient_part_in_window(g + at, x + at, 1, count, count, mean + channel,
+                                        from(window, channel), slope + channel, level + channel, answers);
+            else
+                gradient_part(g + at, x + at, 1, count, count, mean + channel, window.scale + channel,
+                              slope + channel, level + channel, answers);
+            store_past_cache(answers, count, dx + at);
+        }
+        stores_end();
     });
 }
 

@@ -3,12 +3,17 @@
 // Bound by memory: 20 bytes read and 5 written for each answer, and the other way round behind it.
 #include "pool.h"
 
+#include <algorithm>
+
 #include "base/threads.h"
 #include "each_length.h"
+#include "stream.h"
 
 namespace binarynet::training {
 
 namespace {
+
+constexpr size_t kChannels = 256;  // of an answer at a time
 
 // The functions below take the channels of one answer, whose four pixels are two neighbours in each of two
 // rows.
@@ -55,8 +60,16 @@ void max_pool_gradient(const PoolShape& s, const float* g, const uint8_t* from, 
     parallel_for(s.images * s.height, threads, [&](size_t i, int) {
         for (size_t at = 0; at < row; at += s.channels) {
             float* const upper = dx + i * 4 * row + 2 * at;
-            spread(g + i * row + at, from + i * row + at, s.channels, upper, upper + 2 * row);
+            for (size_t c = 0; c < s.channels; c += kChannels) {
+                alignas(64) float four[4 * kChannels];
+                const size_t count = std::min(kChannels, s.channels - c);
+                spread(g + i * row + at + c, from + i * row + at + c, count, four, four + 2 * kChannels);
+                for (size_t k = 0; k < 4; ++k)
+                    store_past_cache(four + k / 2 * 2 * kChannels + k % 2 * count, count,
+                                     upper + k / 2 * 2 * row + k % 2 * s.channels + c);
+            }
         }
+        stores_end();
     });
 }
 

@@ -31,12 +31,13 @@ struct LinearShape {
     size_t batch, depth, channels;
 };
 
-// y = x sign(w)^T. x (batch, depth), w (channels, depth), y (batch, channels); signs (channels,
-// words_for(depth)) are written for the next. False: w holds NaN, which has no sign, and y is nothing.
-bool linear(const LinearShape& shape, const Operand& x, int pieces, const float* w, float* y, uint64_t* signs,
+// y = x sign(w)^T. x (batch, depth), w (channels, depth), y (batch, channels); the linear_sign_words() signs
+// are written for the next. False: w holds NaN, which has no sign, and y is nothing.
+size_t linear_sign_words(const LinearShape& shape);
+bool linear(const LinearShape& shape, const Operand& x, int pieces, const float* w, float* y, uint32_t* signs,
             int threads);
 // dx = g sign(w). g (batch, channels), dx (batch, depth).
-void linear_input_gradient(const LinearShape& shape, const float* g, int pieces, const uint64_t* signs,
+void linear_input_gradient(const LinearShape& shape, const float* g, int pieces, const uint32_t* signs,
                            float* dx, int threads);
 // dw = g^T x, (channels, depth).
 void linear_weight_gradient(const LinearShape& shape, const float* g, int g_pieces, const Operand& x,
@@ -56,8 +57,12 @@ bool conv_takes_signs(const ConvShape& shape);
 size_t conv_sign_words(const ConvShape& shape);
 int conv(const ConvShape& shape, const Operand& x, int most_pieces, const float* w, float* y, uint32_t* signs,
          int threads);
-void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs, float* dx,
-                         int threads);
+// The forward pass of ±1, for signs that are packed already: y = scale of the filter (null: 1) times the sum.
+void conv_of_signs(const ConvShape& shape, const uint32_t* x, const uint32_t* signs, const float* scales,
+                   float* y, int threads);
+// `scales`: as above.
+void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs,
+                         const float* scales, float* dx, int threads);
 void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const Operand& x,
                           int x_pieces, float* dw, int threads);
 

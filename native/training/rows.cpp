@@ -55,6 +55,7 @@ void Rows::panel(size_t block, uint8_t* to, int32_t* sums) const {
     const size_t count = std::min(kernel.columns, columns_each() - first), taps = g.taps();
     const size_t channels = g.channels_each(), words = divide_up(channels, 32),
                  numbers = numbers_in_step(unit);
+    const size_t steps = divide_up(depth_each(), numbers), padded = panel_steps();
     const bool bits = weights.form == Form::kBits;
     const uint32_t* const signs = static_cast<const uint32_t*>(weights.numbers);
     const int8_t* const bytes = static_cast<const int8_t*>(weights.numbers);
@@ -107,6 +108,7 @@ void Rows::panel(size_t block, uint8_t* to, int32_t* sums) const {
                 }
             }
         }
+        std::fill(lanes + steps * kernel.columns, lanes + padded * kernel.columns, 0u);
         if (unit == Unit::kBytes) {
             int32_t* const of_tap = sums + tap * kernel.columns;
             std::fill_n(of_tap, kernel.columns, 0);
@@ -115,28 +117,31 @@ void Rows::panel(size_t block, uint8_t* to, int32_t* sums) const {
     }
 }
 
+std::vector<Part> parts_of(const Axis& y, const Axis& x, size_t images, size_t most, size_t rows) {
+    std::vector<Part> parts;
+    for (const Axis::Group& a : y.groups)
+        for (const Axis::Group& b : x.groups) {
+            const size_t count = images * a.places.size() * b.places.size(), shares = divide_up(count, most);
+            for (size_t i = 0; i < shares; ++i) {
+                const auto at = [&](size_t n) {
+                    return std::min(count, divide_up(count * n / shares, rows) * rows);
+                };
+                const size_t end = i + 1 == shares ? count : at(i + 1);
+                if (at(i) < end) parts.push_back({&a, &b, at(i), end});
+            }
+        }
+    return parts;
+}
+
 void Rows::run(int threads) const {
-    struct Part {
-        const Axis::Group *y, *x;
-        size_t begin, end;  // of the positions of the class
-    };
+#if defined(__x86_64__)
+    if (kernel.other) return run_on_tiles(threads);
+#endif
     const size_t blocks = g.groups * blocks_each(), columns = kernel.columns, rows = kernel.rows;
     const size_t position = g.groups * steps * 4, width = columns_each() * g.groups;
     const size_t piece = g.images * y.sources * x.sources * position;
     const size_t some = std::max<size_t>(8, kRowBytes / (pieces * position) / rows) * rows;
-    std::vector<Part> parts;
-    for (const Axis::Group& a : y.groups)
-        for (const Axis::Group& b : x.groups) {
-            const size_t count = g.images * a.places.size() * b.places.size(), share = divide_up(count, some);
-            for (size_t i = 0; i < share; ++i) {
-                // Whole strips but for the last.
-                const auto at = [&](size_t n) {
-                    return std::min(count, divide_up(count * n / share, rows) * rows);
-                };
-                const size_t end = i + 1 == share ? count : at(i + 1);
-                if (at(i) < end) parts.push_back({&a, &b, at(i), end});
-            }
-        }
+    const std::vector<Part> parts = parts_of(y, x, g.images, some, rows);
     // Few positions: a task is a block of columns, whose panel it makes. Many: panels are made before.
     const bool by_columns = parts.size() < static_cast<size_t>(threads) * 4;
     const size_t panel_size = panel_bytes(), sum_count = g.taps() * columns;
@@ -182,22 +187,16 @@ void Rows::run(int threads) const {
             }
         for (size_t c = 0; c < count; ++c) scale[c] = scales ? scales[column + c] * this->scale : this->scale;
 
-        const size_t wide = b.places.size(), high = a.places.size();
-        size_t image = part.begin / (high * wide), at_y = part.begin / wide % high, at_x = part.begin % wide;
+        Position at(part, part.begin);
         Strip task{{}, right, left_at, right_at, segments, steps, 4, columns * 4, false, sums};
         for (size_t begin = part.begin; begin < part.end; begin += rows) {
             const size_t here = std::min(rows, part.end - begin);
             float* to[kMostRows];
             float row_scale[kMostRows];
-            for (size_t r = 0; r < here; ++r) {
-                to[r] =
-                    out + ((image * y.places + a.places[at_y]) * x.places + b.places[at_x]) * width + column;
-                row_scale[r] = row_scales ? row_scales[image] : 1.0f;
-                task.left[r] =
-                    left + ((image * y.sources + a.sources[at_y]) * x.sources + b.sources[at_x]) * position +
-                    group * steps * 4;
-                if (++at_x == wide) at_x = 0, ++at_y;
-                if (at_y == high) at_y = 0, ++image;
+            for (size_t r = 0; r < here; ++r, at.next()) {
+                to[r] = out + place(part, at) * width + column;
+                row_scale[r] = row_scales ? row_scales[at.image] : 1.0f;
+                task.left[r] = left + source(part, at) * position + group * steps * 4;
             }
             for (size_t r = here; r < rows; ++r) task.left[r] = task.left[0];
             strip(task);

@@ -52,6 +52,9 @@ struct Kernel {
     // `signs` cannot sign (NaN), and for `ones` anything but +1 and −1.
     bool (*signs)(const float* x, size_t count, uint32_t* bits);
     bool (*ones)(const float* x, size_t count, uint32_t* bits);
+    // Of a matrix unit, which has tiles in place of strips (tile_rows.cpp, tile_weights.cpp), for bytes and
+    // bfloat16: what multiplies all else. Null: the strips above are all there is.
+    const Kernel* other = nullptr;
 
     auto strip(Unit unit) const {
         return unit == Unit::kBits      ? bits

@@ -6,6 +6,8 @@
 // wait in L2.
 #pragma once
 
+#include <type_traits>
+
 #include "tiles.h"
 
 namespace binarynet::training {
@@ -19,15 +21,22 @@ struct Bytes {
     static constexpr size_t kDepth = 64;
     static constexpr bool kBytes = true;
 };
+// Left bytes without a sign: codes.
+struct Codewords {
+    static constexpr size_t kDepth = 64;
+    static constexpr bool kBytes = true;
+};
 #define BINARYNET_MULTIPLY(Unit, sums, left, right) \
-    if constexpr (Unit::kBytes)                     \
+    if constexpr (std::is_same_v<Unit, Codewords>)  \
+        _tile_dpbusd(sums, left, right);            \
+    else if constexpr (Unit::kBytes)                \
         _tile_dpbssd(sums, left, right);            \
     else                                            \
         _tile_dpbf16ps(sums, left, right)
 
 // Two tiles of rows, two of columns, and where their sums are: (tile of columns, tile of rows, row, 16). They
 // are integers of 32 bits if the operands are bytes.
-struct Strip {
+struct TileStrip {
     const uint8_t *left[2], *right[2];
     float* sums;
 };
@@ -36,7 +45,7 @@ struct Strip {
 // While the matrix unit works on a strip, the sums of the next are fetched, for which it would wait; and they
 // come in one tile after the other, as those of this strip leave.
 template <class Unit>
-void accumulate(const Strip* strips, size_t count, const Offsets& left_at, const Offsets& right_at,
+void accumulate(const TileStrip* strips, size_t count, const Offsets& left_at, const Offsets& right_at,
                 bool add) {
     constexpr size_t kFetch = 8;  // lines a step: 64 in 8 steps
     constexpr size_t kSum = kHalf * kHalf;
@@ -54,7 +63,7 @@ void accumulate(const Strip* strips, size_t count, const Offsets& left_at, const
         _tile_zero(3);
     }
     for (size_t i = 0; i < count; ++i) {
-        const Strip &strip = strips[i], &next = strips[(i + 1) % count];
+        const TileStrip &strip = strips[i], &next = strips[(i + 1) % count];
         for (size_t k = 0; k < left_at.size(); ++k) {
             _tile_loadd(4, strip.left[0] + left_at[k], kLine);
             _tile_loadd(6, strip.right[0] + right_at[k], kLine);

@@ -19,7 +19,7 @@ from binarynet.nn.fused import products, record
 from binarynet.nn.quantizers import BinaryConnect, DorefaWeight, ScaledSign, TtqTernary, TwnTernary, sign
 
 pytestmark = pytest.mark.skipif(native.engine is None, reason="the extension binarynet._training is not built")
-KERNELS = [name for name in native.RUNS if name != "amx"]
+KERNELS = native.RUNS
 each_kernel = pytest.mark.parametrize("kernel", KERNELS)
 MODES = ("float32", "bf16", "int8", "4")
 
@@ -166,7 +166,8 @@ def test_scaled_ternary_and_k_bit_weights_are_multiplied_as_integers(
     g = torch.randn(3, 33, 5, 4)
     with record.recorded(layer) as ran, native.rounded_as("float32"):
         y, dx, dw = run(layer, x, g)
-    assert [one.by.split()[0] for one in ran] == [kernel] * 3
+    real = "avx512" if kernel == "amx" else kernel  # a matrix unit has no float32
+    assert [one.by.split()[0] for one in ran] == [kernel, real, real]
     exact = F.conv2d(x.double(), layer.binary_weight.double(), None, 2, 1)
     their_y, their_dx, their_dw = by_torch(layer, x, g)
     assert relative(y.double(), exact) <= 2 * relative(their_y.double(), exact) + 2**-23
@@ -324,7 +325,7 @@ def test_what_is_left_to_torch_says_why(kernel: str, monkeypatch: pytest.MonkeyP
         BinaryConv2d(8, 8, 1, weight_quantizer=None),
         BinaryConv2d(8, 8, 1, groups=8),
         BinaryConv2d(8, 8, 1, weight_quantizer=ternary),
-        BinaryConv2d(8, 8, 1),
+        BinaryConv2d(8, 8, 1, 2),
     )
     x = sign(torch.randn(2, 8, 4, 4))
     why = []
@@ -336,11 +337,64 @@ def test_what_is_left_to_torch_says_why(kernel: str, monkeypatch: pytest.MonkeyP
         "torch float32: its weights are real",
         "torch float32: groups of 1 channels and 1 filters fill no vector",
         "torch float32: its weights are no small integers times a scale for each filter",
-        f"{kernel} bits",
+        "avx512 bits" if kernel == "amx" else f"{kernel} bits",  # of 8 channels a tile were mostly zeros
     ]
     with record.recorded(net[3]) as ran:
         net[3](torch.randn(2, 8, 4, 4))
     assert ran[0].by == "torch float32: its input is real"
+
+
+@pytest.mark.skipif("amx" not in native.RUNS, reason="no matrix unit in this CPU")
+@pytest.mark.parametrize("quantizer", ["identity_sign", ScaledSign(), TwnTernary(), DorefaWeight(2)], ids=str)
+@pytest.mark.parametrize(
+    "net",  # channels, filters, size, stride, padding, dilation, groups, pad_value
+    [
+        (33, 64, 3, 2, 1, 1, 1, 0),
+        (64, 17, 1, 2, 0, 1, 1, 0),
+        (65, 32, 1, 1, 0, 1, 1, 0),
+        (48, 64, 3, 1, 2, 2, 1, -1),
+        (64, 64, 3, 1, 1, 1, 2, 0),
+        (31, 63, (1, 4), 1, 0, 1, 1, 0),
+        (16, 16, 5, 3, 2, 1, 1, 1),
+        (40, 48, 3, 1, 1, 1, 1, 0),  # signs, with a scale or without: bands
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("batch", [1, 37])
+@pytest.mark.parametrize("mode", ["bf16", "int8"])
+def test_the_matrix_unit_takes_every_geometry_and_answers_what_avx512_answers(
+    mode: str, batch: int, net: tuple[int, ...], quantizer: str | nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels, filters, size, stride, padding, dilation, groups, pad_value = net
+    layer = BinaryConv2d(
+        channels,
+        filters,
+        size,
+        stride,
+        padding,
+        dilation,
+        groups,
+        bias=False,
+        pad_value=pad_value,
+        weight_quantizer=quantizer,  # type: ignore[arg-type]
+    )
+    nn.init.normal_(layer.weight, std=0.5)
+    x = sign(torch.randn(batch, channels, 9, 10))
+    g = torch.randn_like(layer(x))
+    found = []
+    for kernel in ("amx", "avx512"):
+        monkeypatch.setattr(native, "_kernel", kernel)
+        torch.manual_seed(5)  # the rounding's
+        with record.recorded(layer) as ran, native.rounded_as(mode):
+            found.append(run(layer, x, g))
+        assert {one.by.split()[0] for one in ran} == {kernel}
+    (y, dx, dw), (their_y, their_dx, their_dw) = found
+    assert torch.equal(y, their_y)
+    if mode == "int8":
+        assert torch.equal(dx, their_dx)  # sums of integers, and the same draws
+        assert torch.equal(dw, their_dw)
+    assert relative(dx, their_dx) < 2**-16  # the same bfloat16 numbers, added up in another order
+    assert relative(dw, their_dw) < 2**-16
 
 
 def test_every_kernel_is_forced_by_its_name() -> None:

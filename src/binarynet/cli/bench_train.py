@@ -57,8 +57,7 @@ def train(
         images = load(chosen.data, data_dir, shape=parse_shape(shape), progress=True, **chosen.reading())
         found[name] = compare(chosen, images, steps=steps, threads=threads, gradients=gradients)
     with native.rounded_as(gradients):
-        by = f"amx and {native.kernel()}" if native.has_matrix_unit() else native.kernel() or "torch"
-        multiplied = {"products by": by, "gradients": native.gradients()}
+        multiplied = {"products by": native.kernel() or "torch", "gradients": native.gradients()}
     if threads == 1:
         multiplied["times of"] = "the processor"
     setting = {**machine(), "threads": str(threads), "steps": str(steps), **multiplied}

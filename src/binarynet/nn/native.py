@@ -30,11 +30,9 @@ except ImportError:  # a source tree whose extension is not built
 # float32: as they are. bf16: rounded to 8 significant bits. int8: to 255 steps, at random and without bias. 1 to 8:
 # to that many bits, at random and without bias, as DoReFa-Net's.
 GRADIENTS = ("float32", "bf16", "int8", "1", "2", "3", "4", "5", "6", "7", "8")
-# What multiplies, best first: AMX takes plain signs at stride 1, and leaves the rest to the next.
-KERNELS = ("amx", *engine.kernels()) if engine is not None else ()
-RUNS = tuple(
-    name for name in KERNELS if (engine.products_supported() if name == "amx" else engine.runs(name))
-)  # on this CPU
+# What multiplies, best first.
+KERNELS = tuple(engine.kernels()) if engine is not None else ()
+RUNS = tuple(name for name in KERNELS if engine.runs(name))  # on this CPU
 
 _by = environment.read("BINARYNET_TRAINING")
 if _by not in ("", "torch", *RUNS):
@@ -99,13 +97,13 @@ def multiplies(products: int) -> bool:
 
 
 def has_matrix_unit() -> bool:
-    """Whether plain signs are multiplied on it. (Gradients enter it as bfloat16: others go where they are bytes.)"""
+    """Whether it multiplies plain signs at stride 1 in place (`matrix_unit`). Gradients enter there as bfloat16."""
     return _on and _kernel == "amx" and gradients() in ("float32", "bf16")
 
 
 def kernel() -> str:
-    """The instruction set of all other products."""
-    return next(name for name in RUNS if name != "amx") if _kernel == "amx" else _kernel
+    """The instruction set of all other products: one of `KERNELS`, or "" if there is none."""
+    return _kernel
 
 
 def dense(tensor: Tensor) -> bool:
@@ -125,7 +123,7 @@ def gradients() -> str:
     """
     if _gradients:
         return _gradients
-    return "bf16" if _kernel == "amx" or (_kernel and engine.has_bfloat16(_kernel)) else "float32"
+    return "bf16" if _kernel and engine.has_bfloat16(_kernel) else "float32"
 
 
 @contextmanager

@@ -109,7 +109,7 @@ class _Linear(torch.autograd.Function):
         ctx.shape = native.engine.LinearShape(rows, *reversed(weight.shape))
         ctx.saved, ctx.pieces = _Saved(x, weight, quantizer, operand), pieces
         y = x.new_empty(*x.shape[:-1], weight.shape[0])
-        ctx.signs = torch.empty(weight.shape[0], -(-weight.shape[1] // 64), dtype=torch.int64)
+        ctx.signs = torch.empty(native.engine.linear_sign_words(ctx.shape), dtype=torch.int32)
         addresses = (
             (x if operand is None else operand.numbers).data_ptr(),
             pieces,

@@ -101,6 +101,13 @@ class _Task:
         draws = self.mode in _LEVELS and torch.is_grad_enabled()
         self.seed = int(torch.randint(2**62, ())) if draws else 0
 
+    def by(self, product: str, unit: str) -> str:
+        """What makes a product: `native.kernel`, or the instruction set that takes what that does not."""
+        name = native.engine.multiplier(self.kernel, self.geometry, product, unit)
+        signs = self.operand.form == self.weights.form == native.engine.Form.bits
+        # A matrix unit multiplies bytes only; signs are expanded for it.
+        return f"{name} bits" if product == "forward" and signs and name != "amx" else f"{name} {unit}"
+
 
 class _Product(torch.autograd.Function):
     """x (n, c, h, w) channels last, weight (f, c / groups, kh, kw): latent, or as the quantizer made it."""
@@ -116,9 +123,7 @@ class _Product(torch.autograd.Function):
                 return F.conv2d(x, quantized, None, *task.window, task.groups)
         sizes = output_sizes(x.shape[2:], weight.shape[2:], task.window)
         y = torch.empty((x.shape[0], weight.shape[0], *sizes), memory_format=torch.channels_last)
-        bits = operand.form == weights.form == native.engine.Form.bits
-        by = f"{task.kernel} {'bits' if bits else 'bytes'}"
-        with record.timed(task.layer, "forward", by, task.multiplications):
+        with record.timed(task.layer, "forward", task.by("forward", "bytes"), task.multiplications):
             native.engine.forward(
                 task.kernel,
                 task.geometry,
@@ -177,7 +182,7 @@ class _Gradient:
         task = self.task
         dx = torch.empty(task.operand.shape, memory_format=torch.channels_last)
         unit = self._unit(True)
-        with record.timed(task.layer, "gradient of the input", f"{task.kernel} {unit}", task.multiplications):
+        with record.timed(task.layer, "gradient of the input", task.by("input", unit), task.multiplications):
             native.engine.input_gradient(
                 task.kernel,
                 task.geometry,
@@ -198,7 +203,7 @@ class _Gradient:
         else:
             dw = torch.empty_like(task.values)
             unit = self._unit(native.engine.weight_gradient_fits(task.geometry, operand.codes.most))
-            with record.timed(task.layer, "gradient of the weights", f"{task.kernel} {unit}", task.multiplications):
+            with record.timed(task.layer, "gradient of the weights", task.by("weights", unit), task.multiplications):
                 native.engine.weight_gradient(
                     task.kernel,
                     task.geometry,
