@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from binarynet.export import write
+from binarynet.export.verilog.bench import write_vectors
 from binarynet.export.verilog.options import Options
+from binarynet.export.verilog.plan import planned
 from tests.export.building import need
 from tests.export.graphs import SAME
 from tests.runtime.graphs import Maker
@@ -48,6 +50,44 @@ MUTANTS = {
     "a count is one too low": ("count", "count[d] = TABLE[bits]", "count[d] = TABLE[bits] & !(&bits)"),
 }  # fmt: skip
 
+# The same of the units of a design that takes a word in every clock.
+FLOWING = {
+    "more images are let in than have a place": ("admit", "full <= next == PLACES[DEPTH_BITS:0]", "full <= 1'b0"),
+    "places are not given back": ("admit", "- {{DEPTH_BITS{1'b0}}, taken}", ""),
+    "an image never ends": ("admit", "midway <= !last", "midway <= 1'b1"),
+    "a queue's word goes before it is taken": ("queue", "move = !out_valid | out_ready", "move = 1'b1"),
+    "a queue loses a word": ("queue", "if (in_valid) next <=", "if (in_valid & !out_valid) next <="),
+    "a queue says nothing": ("queue", "out_valid <= waits", "out_valid <= 1'b0"),
+    "a queue forgets no word in a reset": ("queue", "out_valid <= 1'b0;", "out_valid <= out_valid;"),
+    "equal classes go to the last": ("contest", "right > left", "right >= left"),
+    "the latter half never wins": ("contest", "wins = right > left", "wins = 1'b0 & right > left"),
+    "integers lack their base": ("scores", "sum + BASES[LOGIT_BITS*k+:LOGIT_BITS]", "sum"),
+    "a tally forgets a half": ("tally", "{{(BITS - LEFT) {1'b0}}, left}", "{BITS{1'b0}}"),
+    "a tally waits a clock less": ("tally", "if (CLOCKS == 1)", "if (CLOCKS <= 2)"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def flowing(tmp_path_factory) -> Path:
+    """Two words an image; classes that tie, by their integers alone."""
+    need("iverilog")
+    folder = tmp_path_factory.mktemp("flowing")
+    make = Maker((2, 5, 1), "u2", seed=7)
+    make.conv(3, (1, 1), encoding="t2")
+    make.threshold("mixed")
+    make.flatten()
+    make.linear(13)
+    make.threshold("mixed")
+    make.linear(5)
+    weight = make.ops[-1].weight
+    weight[1] = weight[0]
+    weight[4] = weight[2]
+    graph, fold = make.graph(), ("input=5x1",)
+    options = Options("net", fold=fold, unroll=("all",), family="ecp5")
+    write(graph, "verilog", folder, options)
+    write_vectors(planned(graph, options), folder, "net", make.codes(60))
+    return folder
+
 
 @pytest.fixture(scope="module")
 def design(tmp_path_factory) -> Path:
@@ -81,9 +121,22 @@ def test_the_design_passes_with_gaps_holds_and_resets(design):
     assert said(design, "+stalls", "+resets") == "PASS 8 images"
 
 
+def test_a_design_that_flows_passes_with_gaps_holds_and_resets(flowing):
+    assert said(flowing, "+stalls", "+resets") == "PASS 60 images"
+
+
+@pytest.mark.parametrize("mutant", FLOWING)
+def test_a_mutant_of_a_design_that_flows_fails(mutant, flowing, tmp_path):
+    fails(FLOWING[mutant], flowing, tmp_path)
+
+
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_mutant_fails(mutant, design, tmp_path):
-    part, right, wrong = MUTANTS[mutant]
+    fails(MUTANTS[mutant], design, tmp_path)
+
+
+def fails(mutant: tuple[str, str, str], design: Path, tmp_path: Path) -> None:
+    part, right, wrong = mutant
     for file in design.iterdir():
         if file.suffix in (".v", ".hex"):
             shutil.copy(file, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -15,7 +16,7 @@ from binarynet.export.verilog.folding import AUTO, automatic
 from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.takes import refuses
 from binarynet.export.verilog.units import Design, Pool, Product, Stream, Unit, Window
-from binarynet.export.verilog.unrolled.unit import Unroll, unrolled
+from binarynet.export.verilog.unrolled.unit import Unroll, Unrolled, unrolled
 from binarynet.graph import Encoding, Graph, Op, Value, verify
 from binarynet.graph.ir import Affine, Conv2d, Flatten, Input, Linear, MaxPool2d, Pair, Threshold
 
@@ -95,10 +96,15 @@ def design(graph: Graph, values: Mapping[str, Value], folds: Folds, unroll: Unro
     if not ops or not isinstance(ops[-1], Linear):
         end = graph.output
         raise unsupported("verilog", end, "needs a Linear at the end, alone or with an Affine, to find a class from")
-    stream = _input(graph, folds)
-    if ops and isinstance(ops[0], Flatten):  # bytes come one behind the other anyway
-        stream = Stream((1, 1, prod(stream.shape)), folds.of(graph.input)[0], stream.encoding)
+    if isinstance(ops[0], Flatten):  # bytes come one behind the other anyway
         ops.pop(0)
+        whole = prod(graph.input.shape)
+        stream = Stream((1, 1, whole), min(folds.of(graph.input)[0], whole), Encoding.parse(graph.input.encoding))
+    else:
+        stream = _input(graph, folds)
+    pixels = stream.lanes // stream.shape[2]  # of a word
+    if pixels > 1:
+        stream = Stream((1, stream.pixels // pixels, stream.lanes), stream.lanes, stream.encoding)
     start = stream
     units: list[Unit] = []
     while ops:
@@ -109,24 +115,46 @@ def design(graph: Graph, values: Mapping[str, Value], folds: Folds, unroll: Unro
                 raise unsupported("verilog", follower, f"needs a Threshold behind {op.name}, which makes sums")
             unit: Unit
             if unroll.has(op):
-                unit = unrolled(op, follower, stream, values, lut)
+                unit = unrolled(op, follower, stream, values, lut, pixels)
+            elif pixels > 1:
+                raise unsupported("verilog", op, "reads words of several pixels as an unrolled layer only; --unroll it")
             else:
                 unit = _product(op, follower, stream, values, folds)
         elif isinstance(op, MaxPool2d):
+            if pixels > 1:
+                raise unsupported("verilog", op, "does not read words of several pixels; fold the input less")
             unit = _pool(op, stream, values)
         elif isinstance(op, Flatten):  # the next Linear's window is the whole image
+            pixels = 1
             continue
         else:
             raise unsupported("verilog", op, "takes it behind a Linear or Conv2d, or as the last op (Affine)")
         units.append(unit)
         stream = unit.makes or stream
-    return Design(graph, start, tuple(units), affine)
+    made = Design(graph, start, tuple(units), affine)
+    if made.flows:
+        deep = tuple(replace(unit, deep=True) if isinstance(unit, Unrolled) else unit for unit in units)
+        made = replace(made, units=deep)
+    return made
 
 
 def _input(graph: Graph, folds: Folds) -> Stream:
+    """What comes in: words of values of a pixel, or of several whole pixels.
+
+    Raises:
+        ExportError: a word would end inside a pixel, or an image inside a word.
+    """
     shape = graph.input.shape
     image = (shape[0], shape[1], shape[2]) if len(shape) == 3 else (1, 1, shape[0])
-    return Stream(image, min(folds.of(graph.input)[0], image[2]), Encoding.parse(graph.input.encoding))
+    lanes = folds.of(graph.input)[0]
+    if image[:2] == (1, 1):
+        lanes = min(lanes, image[2])
+    if lanes > image[2] and (lanes % image[2] or prod(image) % lanes):
+        raise ExportError(
+            f"fold {graph.input.name}={lanes}x1: a word is some of a pixel's {image[2]} values, or several pixels, "
+            f"as many as divide the image's {prod(image[:2])}"
+        )
+    return Stream(image, lanes, Encoding.parse(graph.input.encoding))
 
 
 def _product(

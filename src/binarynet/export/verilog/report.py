@@ -11,6 +11,7 @@ from pathlib import Path
 
 from binarynet.errors import ExportError
 from binarynet.export.verilog.check import run, tool
+from binarynet.export.verilog.pins import pins, shifted
 
 # Family → the script that maps to it. Without DSP blocks, so that the rows compare; for ECP5 without the
 # multiplexers that make wide tables of several: for counters that would be twice the tables.
@@ -58,8 +59,9 @@ class Area:
         return f"{self.family}: {self.luts:,} LUTs, {self.flipflops:,} flip-flops, memories: {self.memory_text}"
 
 
-def area(folder: Path, top: str, family: str, json: Path | None = None) -> Area:
-    """Synthesise the module ``top`` of the files in ``folder``; ``json`` keeps the netlist for nextpnr.
+def area(folder: Path, top: str, family: str, json: Path | None = None, around: Path | None = None) -> Area:
+    """Synthesise the module ``top`` of the files in ``folder``, or that in a file ``around`` it that has its name;
+    ``json`` keeps the netlist for nextpnr.
 
     Raises:
         ExportError: yosys is missing or refuses the design.
@@ -67,6 +69,8 @@ def area(folder: Path, top: str, family: str, json: Path | None = None) -> Area:
     tool("yosys", "yosys")
     parts = [*folder.glob("binarynet_*.v"), *folder.glob(f"{top}_*.v")]
     sources = " ".join(sorted({f"{top}.v", *(file.name for file in parts if file.name != f"{top}_tb.v")}))
+    if around is not None:
+        sources, top = f"{sources} {around}", around.stem
     script = f"read_verilog {sources}; {FAMILIES[family]} -top {top}" + (f" -json {json}" if json else "")
     # Only the last table: those before it are of steps on the way.
     text = run(["yosys", "-p", f"{script}; tee -o /dev/stdout stat"], folder).rsplit("Number of cells:", 1)[-1]
@@ -82,6 +86,7 @@ def area(folder: Path, top: str, family: str, json: Path | None = None) -> Area:
     )
 
 
+_PINS = {"ice40": 200, "ecp5": 360}  # of the chips below
 # Family → the programs that place and route for it (Debian's, or PyPI's of YoWASP), the chip, and its arguments.
 _PLACERS = {
     "ice40": (("nextpnr-ice40",), "an iCE40 HX8K", ["--hx8k", "--package", "ct256", "--pcf-allow-unconstrained"]),
@@ -99,7 +104,7 @@ def placer(family: str) -> str | None:
 
 
 def clock(folder: Path, top: str, family: str = "ice40") -> float:
-    """MHz after placing and routing with nextpnr, seed 1.
+    """MHz after placing and routing with nextpnr, seed 1; between shift registers where ports are wider than the chip.
 
     Raises:
         ExportError: a tool is missing, or the design does not fit the chip; the text says what is too many.
@@ -108,7 +113,11 @@ def clock(folder: Path, top: str, family: str = "ice40") -> float:
     program = placer(family) or tool(names[0], names[0])
     with tempfile.TemporaryDirectory(dir=folder) as scratch:  # YoWASP's programs see the folder they run in alone
         netlist = Path(scratch) / "net.json"
-        area(folder, top, family, netlist.resolve())
+        text, around = (folder / f"{top}.v").read_text(encoding="ascii"), None
+        if pins(text) > _PINS[family]:
+            around = Path(scratch).resolve() / f"{top}_pins.v"
+            around.write_text(shifted(text, top), encoding="ascii")
+        area(folder, top, family, netlist.resolve(), around)
         command = [program, *arguments, "--json", netlist.name, "--seed", "1", "--quiet", "--log", "log"]
         run(command, netlist.parent)
         found = re.findall(r"Max frequency for clock .*?: ([\d.]+) MHz", (netlist.parent / "log").read_text())

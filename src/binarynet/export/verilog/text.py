@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from binarynet.export.emit import Names, line_comments, provenance
-from binarynet.export.verilog import tables
+from binarynet.export.verilog import abreast, tables
 from binarynet.export.verilog.about import about, folding
+from binarynet.export.verilog.instances import Link, class_bits, instance
 from binarynet.export.verilog.keywords import KEYWORDS
 from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.units import Design, Pool, Product, Stream, Window, gear
@@ -15,53 +13,10 @@ from binarynet.export.verilog.unrolled.text import Layer
 from binarynet.export.verilog.unrolled.unit import Unrolled
 from binarynet.graph import Encoding
 
-_PORTS = "clk reset in_valid in_ready in_data logit_valid logit out_valid out_ready out_class"
+_PORTS = (
+    "clk reset in_valid in_ready in_data logit_valid logit out_valid out_ready out_class admitted admit input_unused"
+)
 _INPUT = ("input_valid", "input_ready", "input_data")
-
-
-@dataclass(frozen=True)
-class Link:
-    """The wires of a stream: PREFIX_valid, PREFIX_ready, PREFIX_data of ``bits`` bits."""
-
-    prefix: str
-    bits: int
-
-    def declared(self) -> str:
-        return f"    wire {self.prefix}_valid, {self.prefix}_ready;\n    wire [{self.bits - 1}:0] {self.prefix}_data;\n"
-
-    def port(self, side: str) -> str:
-        return (
-            f".{side}_valid({self.prefix}_valid), .{side}_ready({self.prefix}_ready), .{side}_data({self.prefix}_data)"
-        )
-
-
-def class_bits(design: Design) -> int:
-    return max(1, (design.last.channels - 1).bit_length())
-
-
-def instance(module: str, name: str, parameters: dict[str, Any], *ports: str) -> str:
-    """One instance, parameters and ports a few to a line."""
-    given = [f".{key}({_value(value)})" for key, value in parameters.items()]
-    body = _wrapped(given)
-    wires = _wrapped([".clk(clk), .reset(reset)", *ports])
-    parameters_text = f" #(\n{body}\n    )" if given else ""
-    return f"    {module}{parameters_text} {name} (\n{wires}\n    );\n"
-
-
-def _value(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(int(value))
-
-
-def _wrapped(parts: list[str]) -> str:
-    lines = [""]
-    for part in parts:
-        joined = f"{lines[-1]}, {part}" if lines[-1] else part
-        if len(joined) > 104:
-            lines[-1] += ","
-            lines.append(part)
-        else:
-            lines[-1] = joined
-    return "\n".join(f"        {line}" for line in lines)
 
 
 def _window(window: Window) -> dict[str, int]:
@@ -100,10 +55,7 @@ class Top:
         self.roms: dict[str, list[str]] = {}
         self.modules: dict[str, str] = {}  # of unrolled layers
         self.body: list[str] = []
-        self._put("    // In reset nothing is taken.\n    wire input_valid, input_ready;\n")
-        self._put(f"    wire [{design.input.lanes * design.input.digits - 1}:0] input_data;\n")
-        self._put("    assign input_valid = in_valid & !reset;\n    assign in_ready = input_ready & !reset;\n")
-        self._put("    assign input_data = in_data;\n")
+        self.latency = 0  # clocks from a word to the last layer's sums, where nothing waits
         link = Link("input", design.input.lanes * design.input.digits)
         stream = design.input
         for unit in design.units:
@@ -119,9 +71,23 @@ class Top:
             else:
                 link = self._pool(unit, link) if isinstance(unit, Pool) else self._product(unit, link)
             stream = unit.makes or stream
-        self._classes(link)
+        if design.flows:
+            text, depth = abreast.classes(self, link)
+            self._put(*text)
+            self.body.insert(0, abreast.admitted(self, depth))
+        else:
+            self.body.insert(0, self._input())
+            self._classes(link)
 
-    def _rom(self, name: str, words: list[str]) -> str:
+    def _input(self) -> str:
+        return (
+            "    // In reset nothing is taken.\n    wire input_valid, input_ready;\n"
+            f"    wire [{self.design.input.lanes * self.design.input.digits - 1}:0] input_data;\n"
+            "    assign input_valid = in_valid & !reset;\n    assign in_ready = input_ready & !reset;\n"
+            "    assign input_data = in_data;\n"
+        )
+
+    def rom(self, name: str, words: list[str]) -> str:
         file = f"{self.api}_{name}.hex"
         self.roms[file] = words
         return file
@@ -141,6 +107,7 @@ class Top:
             self._put(narrow.declared(), instance("binarynet_narrow", made, sizes, link.port("in"), narrow.port("out")))
             link = narrow
         if lanes != common:
+            self.latency += 1
             wide = Link(self.names.unique(f"{name}_wide"), lanes * bits)
             sizes = {"BITS": bits, "IN": common, "OUT": lanes, "TOTAL": total}
             made = self.names.unique(f"{name}_widener")
@@ -167,7 +134,7 @@ class Top:
             "START": tables.start(unit),
             "LUT": self.options.lut,
             "PIPE": not self.options.unpipelined,
-            "WEIGHTS": self._rom(f"{name}_weights", weights),
+            "WEIGHTS": self.rom(f"{name}_weights", weights),
         }
         parameters |= _window(unit.window)
         self._put(sums.declared(), instance("binarynet_matrix", name, parameters, link.port("in"), sums.port("out")))
@@ -181,7 +148,7 @@ class Top:
             "LEVELS": unit.threshold.thresholds.shape[1],
             "DIGITS": unit.makes.digits,
             "TILES": unit.window.tiles,
-            "FILE": self._rom(f"{made}_thresholds", tables.thresholds(unit, unit.threshold)),
+            "FILE": self.rom(f"{made}_thresholds", tables.thresholds(unit, unit.threshold)),
         }
         self._put(
             codes.declared(), instance("binarynet_threshold", made, parameters, sums.port("in"), codes.port("out"))
@@ -190,7 +157,9 @@ class Top:
 
     def _unrolled(self, unit: Unrolled, link: Link) -> Link:
         module = self.names.unique(f"{self.api}_{unit.name}")
-        self.modules[module] = Layer(unit, module).text()
+        layer = Layer(unit, module)
+        self.modules[module] = layer.text()
+        self.latency += layer.latency
         bits = unit.makes.digits if unit.makes else tables.sum_bits(unit)
         made = Link(self.names.unique(f"{unit.name}_{'codes' if unit.makes else 'sums'}"), unit.channels * bits)
         self._put(
@@ -201,7 +170,7 @@ class Top:
     def _pool(self, unit: Pool, link: Link) -> Link:
         name = self.names.unique(unit.name)
         codes = Link(self.names.unique(f"{unit.name}_codes"), unit.reads.lanes * unit.reads.digits)
-        file = self._rom(f"{name}_minimum", tables.minimum(unit))
+        file = self.rom(f"{name}_minimum", tables.minimum(unit))
         parameters = {"VALUES": unit.reads.lanes, "DIGITS": unit.reads.digits, "MINIMUM": file}
         parameters |= _window(unit.window)
         self._put(codes.declared(), instance("binarynet_pool", name, parameters, link.port("in"), codes.port("out")))
@@ -214,7 +183,7 @@ class Top:
         made = Stream((1, 1, unit.channels), unit.outputs, Encoding.parse("i32"))
         link = self._words(f"{unit.name}_sum", link, made, 1, bits)
         counted = link.prefix
-        file = self._rom(f"{names.unique(unit.name)}_bases", tables.numbers(tables.bases(unit), wide))
+        file = self.rom(f"{names.unique(unit.name)}_bases", tables.numbers(tables.bases(unit), wide))
         key = Link(names.unique("key"), wide)
         if tables.ranked(self.design) and self.design.affine:
             ranks = tables.ranks(unit, self.design.affine)
@@ -227,7 +196,7 @@ class Top:
         outs = f".valid({key.prefix}_valid), .logit({raw})"
         self._put(instance("binarynet_logits", names.unique("logits"), sizes | {"BASES": file}, common, outs))
         if tables.ranked(self.design):
-            file = self._rom(f"{names.unique('ranks')}", tables.numbers(ranks.reshape(-1), key.bits))
+            file = self.rom(f"{names.unique('ranks')}", tables.numbers(ranks.reshape(-1), key.bits))
             sizes = {"CLASSES": unit.channels, "STATES": ranks.shape[1], "BITS": bits, "RANK_BITS": key.bits}
             rank = f".rank({key.prefix}_data)"
             self._put(instance("binarynet_ranks", names.unique("order"), sizes | {"FILE": file}, common, rank))
@@ -265,24 +234,37 @@ class Top:
             f"An image comes in as {beats} words of {values}, codes of {stream.encoding}, in the order {order};",
             "value i of a word lies at bit "
             + f"{stream.digits} * i, and where a pixel ends inside a word the rest of the word is not looked at.",
-            f"Its class is out_class. Before that its {last.channels} integers (the accumulators of {last.name}) go by",
-            "as logit, one a clock in which logit_valid is 1.",
+            *self._told(),
             "A word passes where valid and ready are both 1 at the rising edge of clk. Hold reset for a clock or more.",
             "",
             "Units, clocks an image, and what they compute in parallel:",
             *(f"    {about:<{wide}}  {clocks:>9,}  {folding}" for about, clocks, folding in rows),
             f"Clocks from one image to the next: {design.interval:,}, if input and reader are never late.",
         ]
-        logit = tables.logit_bits(last)
+        logit = tables.logit_bits(last) * (last.channels if design.flows else 1)
+        signed = "" if design.flows else "signed "
         ports = f"""    input wire clk,
     input wire reset,
     input wire in_valid,
     output wire in_ready,
     input wire [{width - 1}:0] in_data,
     output wire logit_valid,
-    output wire signed [{logit - 1}:0] logit,
+    output wire {signed}[{logit - 1}:0] logit,
     output wire out_valid,
     input wire out_ready,
     output wire [{class_bits(design) - 1}:0] out_class
 """
         return f"{line_comments(head)}module {self.api} (\n{ports});\n{''.join(self.body)}endmodule\n"
+
+    def _told(self) -> list[str]:
+        """How the answers go out."""
+        last = self.design.last
+        if not self.design.flows:
+            return [
+                f"Its class is out_class. Before that its {last.channels} integers (the accumulators of",
+                f"{last.name}) go by as logit, one a clock in which logit_valid is 1.",
+            ]
+        return [
+            f"Its class is out_class. With it come its {last.channels} integers (the accumulators of {last.name})",
+            f"as logit, {tables.logit_bits(last)} bits each, class 0 lowest; logit_valid is out_valid.",
+        ]

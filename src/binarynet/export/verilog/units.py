@@ -88,6 +88,11 @@ class Product:
         return self.op.name
 
     @property
+    def flows(self) -> bool:
+        """Whether it takes a vector in every clock, so that nobody before it ever waits for it."""
+        return False
+
+    @property
     def channels(self) -> int:
         return len(self.weight)
 
@@ -102,6 +107,10 @@ class Pool:
     @property
     def name(self) -> str:
         return self.op.name
+
+    @property
+    def flows(self) -> bool:
+        return False
 
 
 Unit = Product | Pool
@@ -129,11 +138,22 @@ class Design:
         return [(stream, unit.reads.lanes) for stream, unit in zip(before, self.units, strict=True) if stream]
 
     @property
-    def interval(self) -> int:
-        """Clocks from one image to the next: those of the slowest part."""
+    def flows(self) -> bool:
+        """Whether every unit takes a word in every clock and classes one behind the other would be what all wait for:
+        then they go out side by side, and between input and classes nothing ever waits."""
+        words = all(gear(stream, lanes) == stream.lanes for stream, lanes in self.streams)
+        return words and all(unit.flows for unit in self.units) and self._slowest < self.last.channels
+
+    @property
+    def _slowest(self) -> int:
         parts = [unit.window.clocks for unit in self.units]
         parts += [stream.pixels * -(-stream.shape[2] // gear(stream, lanes)) for stream, lanes in self.streams]
-        return max(*parts, self.last.channels)
+        return max(parts)
+
+    @property
+    def interval(self) -> int:
+        """Clocks from one image to the next: those of the slowest part."""
+        return self._slowest if self.flows else max(self._slowest, self.last.channels)
 
 
 def gear(stream: Stream, lanes: int) -> int:
