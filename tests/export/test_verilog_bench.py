@@ -46,6 +46,10 @@ MUTANTS = {
     "a class is not held": ("argmax", "in_ready = !out_valid | out_ready", "in_ready = 1'b1"),
     "a class does not come": ("argmax", "out_valid <= in_valid & last", "out_valid <= 1'b0"),
     "classes never stop": ("argmax", "out_valid <= in_valid & last", "out_valid <= 1'b1"),
+    "codes are not turned by a weight of -1": ("lane", "x[INPUTS*n+j] ~^ w[j]", "x[INPUTS*n+j]"),
+    "a slice takes a third word": ("slice", "in_ready = !waits", "in_ready = 1'b1"),
+    "a slice loses the second word": ("slice", "waits ? second : in_data", "in_data"),
+    "constants begin with the second": ("sequence", "fetch = step | !begun", "fetch = step"),
     "a reset leaves half an image": ("loop", "if (reset) value", "if (1'b0) value"),
     "a count is one too low": ("count", "count[d] = TABLE[bits]", "count[d] = TABLE[bits] & !(&bits)"),
 }  # fmt: skip
@@ -94,7 +98,7 @@ def design(tmp_path_factory) -> Path:
     """Folded and unrolled layers, a pool, words of other widths; classes that tie."""
     need("iverilog")
     folder = tmp_path_factory.mktemp("design")
-    make = Maker((4, 5, 2), "u2", seed=3)
+    make = Maker((4, 5, 2), "u3", seed=3)
     make.conv(6, padding=SAME)
     make.threshold("mixed")
     make.max_pool((2, 2), (1, 1))

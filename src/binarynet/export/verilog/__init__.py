@@ -28,7 +28,7 @@ from binarynet.graph import Encoding, Graph
 if TYPE_CHECKING:
     from binarynet.export import Answers
 
-_SOMETIMES = ("admit", "columns", "contest", "narrow", "pool", "queue", "ranks", "scores", "tally", "widen")
+_SOMETIMES = ("admit", "columns", "contest", "narrow", "pool", "queue", "ranks", "scores", "slice", "tally", "widen")
 _OPTIONAL = tuple(f"binarynet_{name}.v" for name in _SOMETIMES)
 _EXAMPLES = 8  # images of noise that the test bench comes with
 

@@ -70,6 +70,7 @@ class Top:
                 link = self._unrolled(unit, link)
             else:
                 link = self._pool(unit, link) if isinstance(unit, Pool) else self._product(unit, link)
+                link = self._slice(link) if unit.makes and not options.unpipelined else link
             stream = unit.makes or stream
         if design.flows:
             text, depth = abreast.classes(self, link)
@@ -165,6 +166,14 @@ class Top:
         self._put(
             made.declared(), instance(module, self.names.unique(unit.name), {}, link.port("in"), made.port("out"))
         )
+        return made
+
+    def _slice(self, link: Link) -> Link:
+        """Ends the way on which readers that wait are told of, from the last unit to the first."""
+        made = Link(self.names.unique(f"{link.prefix}_slice"), link.bits)
+        name = self.names.unique(f"{link.prefix}_kept")
+        ports = link.port("in"), made.port("out")
+        self._put(made.declared(), instance("binarynet_slice", name, {"WIDTH": link.bits}, *ports))
         return made
 
     def _pool(self, unit: Pool, link: Link) -> Link:
