@@ -169,3 +169,64 @@ def test_a_lost_word_of_an_image_fails(design, tmp_path):
     images = tmp_path / "net_images.hex"
     images.write_text("".join(images.read_text().splitlines(keepends=True)[1:]))
     assert "FAIL" in said(tmp_path)
+
+
+def test_a_rank_of_another_class_fails(tmp_path):
+    need("iverilog")
+    make = Maker((9,), "b1", seed=3)
+    make.linear(5)
+    make.affine()
+    graph, options = make.graph(), Options("net", fold=("5x9", "input=9x1"))
+    write(graph, "verilog", tmp_path, options)
+    write_vectors(planned(graph, options), tmp_path, "net", make.codes(60))
+    assert said(tmp_path, "+stalls", "+resets") == "PASS 60 images"
+    file = tmp_path / "binarynet_turn.v"
+    text = file.read_text()
+    for right, wrong in (("next == LAST[BITS-1:0]", "1'b0"), ("if (advance) number <= next", "number <= next")):
+        assert right in text
+        file.write_text(text.replace(right, wrong))
+        assert "FAIL" in said(tmp_path, "+stalls", "+resets"), wrong
+
+
+def test_outputs_that_read_another_group_fail(tmp_path):
+    need("iverilog")
+    make = Maker((3, 4, 4), "b2", seed=3)
+    make.conv(4, padding=SAME, groups=4)
+    make.threshold("mixed")
+    make.flatten()
+    make.linear(3)
+    write(make.graph(), "verilog", tmp_path, Options("net", fold=("2x1", "linear4=1x4")))
+    assert said(tmp_path, "+stalls") == "PASS 8 images"
+    file = tmp_path / "binarynet_matrix.v"
+    text = file.read_text()
+    for right, wrong in (("OWN = p / (OUTPUTS / GROUPS)", "OWN = 0"), (".ALONG(ALONG)", ".ALONG(0)")):
+        assert right in text
+        file.write_text(text.replace(right, wrong))
+        assert "FAIL" in said(tmp_path, "+stalls")
+
+
+def test_a_window_that_does_not_wait_and_borders_of_another_kind_fail(tmp_path):
+    need("iverilog")
+    make = Maker((4, 3, 2), "b2", seed=5)
+    make.conv(6, padding=SAME)
+    make.threshold("mixed")
+    make.flatten()
+    make.linear(3)
+    graph, options = make.graph(), Options("net", fold=("2x18", "linear4=1x2"))  # the last layer is slower
+    write(graph, "verilog", tmp_path, options)
+    write_vectors(planned(graph, options), tmp_path, "net", make.codes(16))
+    assert said(tmp_path, "+stalls", "+resets") == "PASS 16 images"
+    for part, right, wrong in (
+        ("whole", "advance & (!valid | last_tile)", "advance"),
+        ("whole", "advance = !out_valid | out_ready", "advance = 1'b1"),
+        ("whole", "flags[(WAIT+1)*FLAGS+:FLAGS]", "flags[WAIT*FLAGS+:FLAGS]"),
+        ("borders", "start | {{(A - FLAGS) {1'b0}}, flags}", "start"),
+        ("borders", "last ? {A{1'b0}} : start + NEXT[A-1:0]", "start + NEXT[A-1:0]"),
+        ("borders", "in_ready = !out_valid | out_ready", "in_ready = 1'b1"),
+    ):
+        file = tmp_path / f"binarynet_{part}.v"
+        text = file.read_text()
+        assert right in text
+        file.write_text(text.replace(right, wrong))
+        assert "FAIL" in said(tmp_path, "+stalls", "+resets"), wrong
+        file.write_text(text)

@@ -28,7 +28,22 @@ from binarynet.graph import Encoding, Graph
 if TYPE_CHECKING:
     from binarynet.export import Answers
 
-_SOMETIMES = ("admit", "columns", "contest", "narrow", "pool", "queue", "ranks", "scores", "slice", "tally", "widen")
+_SOMETIMES = (
+    "admit",
+    "borders",
+    "columns",
+    "contest",
+    "narrow",
+    "pool",
+    "queue",
+    "ranks",
+    "scores",
+    "slice",
+    "tally",
+    "turn",
+    "whole",
+    "widen",
+)
 _OPTIONAL = tuple(f"binarynet_{name}.v" for name in _SOMETIMES)
 _EXAMPLES = 8  # images of noise that the test bench comes with
 
@@ -54,6 +69,7 @@ def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
     top = Top(plan, options)
     text = top.text(options)
     whole = "".join([text, *top.modules.values()])
+    whole += "binarynet_columns" if "binarynet_whole" in whole else ""
     used = {name: part for name, part in parts().items() if name not in _OPTIONAL or name.removesuffix(".v") in whole}
     written = [put(folder, f"{options.api}.v", text), put(folder, f"{options.api}_tb.v", bench(plan, options))]
     written += [put(folder, f"{options.api}_axis.v", axis(plan, options))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from binarynet.export.verilog.units import Design
+from binarynet.export.verilog.units import Design, Window
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,28 @@ def _wrapped(parts: list[str]) -> str:
         else:
             lines[-1] = joined
     return "\n".join(f"        {line}" for line in lines)
+
+
+def sizes_of(window: Window) -> dict[str, int]:
+    """The parameters of a window."""
+    (top, bottom), (left, right) = window.padding
+    parameters = {
+        "WORDS": window.words,
+        "HEIGHT": window.size[0],
+        "COLUMNS": window.size[1],
+        "KERNEL_Y": window.kernel[0],
+        "KERNEL_X": window.kernel[1],
+        "STRIDE_Y": window.stride[0],
+        "STRIDE_X": window.stride[1],
+        "DILATION_Y": window.dilation[0],
+        "DILATION_X": window.dilation[1],
+        "TOP": top,
+        "BOTTOM": bottom,
+        "LEFT": left,
+        "RIGHT": right,
+        "OUT_HEIGHT": window.places[0],
+        "OUT_COLUMNS": window.places[1],
+        "ROWS": window.rows,
+        "TILES": window.tiles,
+    }
+    return parameters

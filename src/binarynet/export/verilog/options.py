@@ -20,6 +20,7 @@ class Options(options.Options):
         (), "OUTPUTSxINPUTS in parallel (8x32), LAYER=OUTPUTSxINPUTS for one layer, or auto; repeatable.", "FOLD"
     )
     target_clocks: int | None = choice(None, "Clocks an image may take with --fold auto; default: the input's.", "N")
+    luts: int | None = choice(None, "Look-up tables that folded layers may take with --fold auto, as estimated.", "N")
     unroll: tuple[str, ...] = choice(
         (), "LAYER whose weights become gates, one window or one vector a clock, or all; repeatable.", "LAYER"
     )
@@ -34,6 +35,8 @@ class Options(options.Options):
         super().__post_init__()
         if self.target_clocks is not None and self.target_clocks < 1:
             raise ExportError(f"target-clocks {self.target_clocks}: an image takes one clock at least")
+        if self.luts is not None and (self.luts < 1 or self.target_clocks is not None):
+            raise ExportError(f"luts {self.luts}: a number of tables, one at least, or target-clocks, not both")
         if self.family not in LUTS:
             raise ExportError(f"family {self.family!r}.{closest(self.family, LUTS)} Known: {', '.join(LUTS)}.")
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
 from binarynet.export.emit import unsupported
-from binarynet.export.verilog.folding import AUTO, automatic
+from binarynet.export.verilog.folding import AUTO, Goal, automatic
 from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.takes import refuses
-from binarynet.export.verilog.units import Design, Pool, Product, Stream, Unit, Window
+from binarynet.export.verilog.units import Design, Pool, Product, Stream, Unit, Window, groups_at_once
 from binarynet.export.verilog.unrolled.unit import Unroll, Unrolled, unrolled
+from binarynet.export.verilog.whole import takes, whole
 from binarynet.graph import Encoding, Graph, Op, Value, verify
 from binarynet.graph.ir import Affine, Conv2d, Flatten, Input, Linear, MaxPool2d, Pair, Threshold
 
@@ -66,9 +67,12 @@ def planned(graph: Graph, options: Options) -> Design:
     values, folds, unroll = verify(graph), Folds(options.fold), Unroll(options.unroll)
     if options.target_clocks is not None and not folds.auto:
         raise ExportError("target-clocks says how fast --fold auto is to be; give it, too")
+    if options.luts is not None and not folds.auto:
+        raise ExportError("luts says how large --fold auto may be; give it, too")
     if folds.auto:
         unrolled = {op.name for op in graph.ops if unroll.has(op)}
-        folds.named = automatic(graph, values, options.target_clocks, unrolled) | folds.named
+        goal = Goal(options.target_clocks, options.luts, options.lut)
+        folds.named = automatic(graph, values, goal, unrolled) | folds.named
     return design(graph, values, folds, unroll, options.lut)
 
 
@@ -165,6 +169,12 @@ def _product(
     height, width, channels = x.shape
     reads = Stream(x.shape, min(inputs, channels), x.encoding)
     if isinstance(op, Conv2d):
+        each = len(op.weight) // op.groups, op.weight.shape[3]
+        at_once = groups_at_once(op.groups, *each, (outputs, inputs))
+        if at_once:
+            return _grouped(op, threshold, x, values, at_once)
+        if threshold and inputs >= op.weight[0].size and takes(op):
+            return whole(op, threshold, x, values, outputs)
         weight, encoding = _ungrouped(op, encoding)
         stride, dilation, padding = op.stride, op.dilation, op.padding
         places = values[op.name].shape[0], values[op.name].shape[1]
@@ -178,6 +188,19 @@ def _product(
     window = Window(words, (height, width), kernel, stride, dilation, padding, places, tiles)
     makes = Stream((*places, len(weight)), outputs, Encoding.parse(threshold.encoding)) if threshold else None
     return Product(op, threshold, reads, window, weight, encoding, outputs, makes)
+
+
+def _grouped(op: Conv2d, threshold: Threshold | None, x: Stream, values: Mapping[str, Value], at_once: int) -> Product:
+    """A layer whose words are whole groups: each output reads those of its own, and a tile a word of each pixel."""
+    tiles = op.groups // at_once
+    outputs, places = len(op.weight) // tiles, values[op.name].shape[:2]
+    kernel = op.weight.shape[1], op.weight.shape[2]
+    reads = Stream(x.shape, x.shape[2] // tiles, x.encoding)
+    sides = (places[0], places[1])
+    window = Window(tiles, x.shape[:2], kernel, op.stride, op.dilation, op.padding, sides, tiles, along=True)
+    makes = Stream((*sides, len(op.weight)), outputs, Encoding.parse(threshold.encoding)) if threshold else None
+    encoding = Encoding.parse(op.weight_encoding)
+    return Product(op, threshold, reads, window, op.weight, encoding, outputs, makes, groups=at_once)
 
 
 def _ungrouped(op: Conv2d, encoding: Encoding) -> tuple[NDArray[Any], Encoding]:

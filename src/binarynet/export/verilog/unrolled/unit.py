@@ -39,6 +39,10 @@ class Columns(Window):
     """A window of which every place is one clock (``parts/binarynet_columns.v``)."""
 
     @property
+    def at_once(self) -> bool:
+        return True
+
+    @property
     def feeds(self) -> int:
         """Columns that move in for a row of places: those of the image that a place looks at, or one a place."""
         (left, _), wide = self.padding[1], self.dilation[1] * (self.kernel[1] - 1)
