@@ -52,9 +52,9 @@ def classes(top: Top, link: Link) -> tuple[list[str], int]:
         key = max(1, int(ranks.max()).bit_length())
         text.append(f"    wire [{count * key - 1}:0] {keys};\n")
         for number, row in enumerate(ranks):
-            sizes = {"WIDTH": key, "WORDS": len(row), "BITS": bits}
+            sizes = {"WIDTH": key, "WORDS": len(row)}
             file = top.rom(names.unique(f"ranks{number}"), tables.numbers(row, key))
-            sum_ = f"{link.prefix}_data[{bits * number}+:{bits}]"
+            sum_ = f"{link.prefix}_data[{bits * number}+:{tables.address_bits(row)}]"
             ports = f".read(1'b1), .address({sum_}), .data({keys}[{key * number}+:{key}])"
             text.append(
                 instance("binarynet_rom", names.unique(f"order{number}"), sizes | {"FILE": file}, ports, reset=False)

@@ -23,16 +23,17 @@ def _looked_up(top: Top, key: Link, common: str, counted: str, raw: str, ranks: 
     """A memory for each class, all of which look up every sum, and a register behind them before one is chosen: a
     large memory is many, and the way through them long. The prefix of the chosen key, and the logit beside it."""
     unit, names = top.design.last, top.names
-    count, bits, wide, keys = unit.channels, tables.sum_bits(unit), tables.logit_bits(unit), key.bits
+    count, wide, keys = unit.channels, tables.logit_bits(unit), key.bits
     number = class_bits(top.design)
     turn, found = names.unique("turn"), names.unique("ranks")
     top.put(f"    wire [{number - 1}:0] {turn};\n    wire [{count * keys - 1}:0] {found};\n")
     ports = f"{common.rpartition(',')[0]}, .number({turn})"
     top.put(instance("binarynet_turn", names.unique("turns"), {"CLASSES": count, "BITS": number}, ports))
     for place, row in enumerate(ranks):
-        sizes = {"WIDTH": keys, "WORDS": len(row), "BITS": bits}
+        sizes = {"WIDTH": keys, "WORDS": len(row)}
         file = top.rom(names.unique(f"ranks{place}"), tables.numbers(row, keys))
-        ports = f".read({key.prefix}_ready), .address({counted}_data), .data({found}[{keys * place}+:{keys}])"
+        sum_ = f"{counted}_data[{tables.address_bits(row) - 1}:0]"
+        ports = f".read({key.prefix}_ready), .address({sum_}), .data({found}[{keys * place}+:{keys}])"
         top.put(instance("binarynet_rom", names.unique(f"order{place}"), sizes | {"FILE": file}, ports, reset=False))
     held = Link(names.unique("looked"), wide + number + count * keys)
     sizes = {"BITS": held.bits, "IN": 1, "OUT": 1, "TOTAL": 1}

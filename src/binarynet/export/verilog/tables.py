@@ -168,6 +168,11 @@ def ranks(unit: Product, affine: Affine) -> NDArray[np.int64]:
     return found
 
 
+def address_bits(row: NDArray[np.int64]) -> int:
+    """Bits of the sums of which a row of ranks has one each; those above are 0."""
+    return max(1, (len(row) - 1).bit_length())
+
+
 def ranked(design: Design) -> bool:
     """Whether classes need the table: integers alone order themselves, and one class needs no order."""
     return design.affine is not None and design.last.channels > 1
