@@ -49,7 +49,7 @@ MUTANTS = {
     "codes are not turned by a weight of -1": ("lane", "x[INPUTS*n+j] ~^ w[j]", "x[INPUTS*n+j]"),
     "a slice takes a third word": ("slice", "in_ready = !waits", "in_ready = 1'b1"),
     "a slice loses the second word": ("slice", "waits ? second : in_data", "in_data"),
-    "constants begin with the second": ("sequence", "fetch = step | !begun", "fetch = step"),
+    "constants begin with the second": ("sequence", "fetch = step | !begun[KEPT]", "fetch = step"),
     "a reset leaves half an image": ("loop", "if (reset) value", "if (1'b0) value"),
     "a count is one too low": ("count", "count[d] = TABLE[bits]", "count[d] = TABLE[bits] & !(&bits)"),
 }  # fmt: skip

@@ -127,6 +127,7 @@ class Top:
             "LEVELS": unit.threshold.thresholds.shape[1],
             "DIGITS": unit.makes.digits,
             "TILES": unit.window.tiles,
+            "PIPE": not self.options.unpipelined,
             "FILE": self.rom(f"{made}_thresholds", tables.thresholds(unit, unit.threshold)),
         }
         self.put(
