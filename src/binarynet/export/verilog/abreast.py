@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.export.verilog import tables
-from binarynet.export.verilog.instances import Link, class_bits, instance
-
-if TYPE_CHECKING:
-    from binarynet.export.verilog.text import Top
+from binarynet.export.verilog.instances import Link, Writer, class_bits, instance
 
 _RESERVE = 4  # clocks that a place takes from the queue's end back to the input
 
 
-def admitted(top: Top, depth_bits: int) -> str:
+def admitted(top: Writer, depth_bits: int) -> str:
     """Who comes in: as many images as the queue has places for."""
     stream = top.design.input
     words = stream.pixels * -(-stream.shape[2] // stream.lanes)
@@ -32,7 +27,7 @@ def admitted(top: Top, depth_bits: int) -> str:
     )
 
 
-def classes(top: Top, link: Link) -> tuple[list[str], int]:
+def classes(top: Writer, link: Link) -> tuple[list[str], int]:
     """The text behind the last layer, whose sums stand side by side; the bits of the queue's depth."""
     unit, names, design = top.design.last, top.names, top.design
     bits, wide, count = tables.sum_bits(unit), tables.logit_bits(unit), unit.channels

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from binarynet.export.verilog.units import Design, Window
+from binarynet.export.emit import Names
+from binarynet.export.verilog.options import Options
+from binarynet.export.verilog.units import Design, Stream, Window
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,21 @@ def sizes_of(window: Window) -> dict[str, int]:
         "TILES": window.tiles,
     }
     return parameters
+
+
+class Writer(Protocol):
+    """Who collects the text of a design: its wires, instances and ROMs."""
+
+    design: Design
+    names: Names
+    options: Options
+    latency: int  # clocks from a word to the last layer's sums, where nothing waits
+
+    def put(self, *text: str) -> None:
+        """Lines of the module."""
+
+    def rom(self, name: str, words: list[str]) -> str:
+        """The file of a ROM's words."""
+
+    def words(self, name: str, link: Link, stream: Stream, lanes: int, bits: int | None = None) -> Link:
+        """Words of another width."""

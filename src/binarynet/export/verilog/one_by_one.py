@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.export.verilog import tables
-from binarynet.export.verilog.instances import Link, class_bits, instance
+from binarynet.export.verilog.instances import Link, Writer, class_bits, instance
 from binarynet.export.verilog.units import Stream
 from binarynet.graph import Encoding
-
-if TYPE_CHECKING:
-    from binarynet.export.verilog.text import Top
-
 
 _MOST_TABLES = 16  # classes of which each has a memory of its own
 
 
-def _looked_up(top: Top, key: Link, common: str, counted: str, raw: str, ranks: NDArray[np.int64]) -> tuple[str, str]:
+def _looked_up(
+    top: Writer, key: Link, common: str, counted: str, raw: str, ranks: NDArray[np.int64]
+) -> tuple[str, str]:
     """A memory for each class, all of which look up every sum, and a register behind them before one is chosen: a
     large memory is many, and the way through them long. The prefix of the chosen key, and the logit beside it."""
     unit, names = top.design.last, top.names
@@ -55,7 +51,7 @@ def _looked_up(top: Top, key: Link, common: str, counted: str, raw: str, ranks: 
     return chosen.prefix, logit
 
 
-def classes(top: Top, link: Link) -> None:
+def classes(top: Writer, link: Link) -> None:
     """The text behind the last layer, whose sums come as words of ``link``."""
     unit, names = top.design.last, top.names
     bits, wide = tables.sum_bits(unit), tables.logit_bits(unit)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from binarynet.export.verilog import tables
-from binarynet.export.verilog.instances import Link, instance, sizes_of
+from binarynet.export.verilog.instances import Link, Writer, instance, sizes_of
 from binarynet.export.verilog.whole import Held, Whole, thresholds
 
-if TYPE_CHECKING:
-    from binarynet.export.verilog.text import Top
 
-
-def put(top: Top, unit: Whole, link: Link) -> Link:
+def put(top: Writer, unit: Whole, link: Link) -> Link:
     """Window, lanes and thresholds of a layer; the wires of its codes."""
     name, bits = top.names.unique(unit.name), tables.sum_bits(unit)
     assert unit.threshold is not None

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from binarynet.export.emit import line_comments
 from binarynet.export.verilog import tables
+from binarynet.export.verilog.unrolled.thresholds import Borders
+from binarynet.export.verilog.unrolled.unit import Unrolled
 
-if TYPE_CHECKING:
-    from binarynet.export.verilog.unrolled.text import Layer
+
+class Layer(Protocol):
+    """What is known of a layer before its text is written."""
+
+    unit: Unrolled
+    name: str
+    digits: int
+    rows: NDArray[Any]
+    kinds: Borders
+    small: list[int]
+    large: list[int]
+    size: int
+    each: int
+
+    def input(self, index: int, inverted: bool) -> str:
+        """A code of the input."""
 
 
 def head(layer: Layer) -> str:
