@@ -5,6 +5,7 @@ from __future__ import annotations
 from binarynet.export.emit import line_comments, provenance
 from binarynet.export.verilog import tables
 from binarynet.export.verilog.options import Options
+from binarynet.export.verilog.roms import handed, header
 from binarynet.export.verilog.text import class_bits
 from binarynet.export.verilog.units import Design
 
@@ -24,7 +25,7 @@ def axis(design: Design, options: Options) -> str:
     rest = f"    wire data_unused = &{{1'b0, s_axis_tdata[{wide - 1}:{bits}]}};\n" if wide > bits else ""
     data = f"s_axis_tdata[{bits - 1}:0]" if wide > bits else "s_axis_tdata"
     filled = f"{{{out - classes}'d0, out_class}}" if out > classes else "out_class"
-    text = f"""module {api}_axis (
+    text = f"""module {api}_axis {header(options.rom_path)}(
     input wire aclk,
     input wire aresetn,
     input wire s_axis_tvalid,
@@ -41,7 +42,7 @@ def axis(design: Design, options: Options) -> str:
     wire [{bits - 1}:0] in_data;
     wire [{classes - 1}:0] out_class;
     wire signed [{tables.logit_bits(design.last) - 1}:0] logit_unused;
-    {api} core (
+    {api} {handed(options.rom_path)}core (
         .clk(aclk), .reset(!aresetn), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data),
         .logit_valid(logit_valid_unused), .logit(logit_unused), .out_valid(out_valid), .out_ready(m_axis_tready),
         .out_class(out_class)

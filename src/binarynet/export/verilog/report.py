@@ -11,6 +11,7 @@ from pathlib import Path
 
 from binarynet.errors import ExportError
 from binarynet.export.verilog.check import run, tool
+from binarynet.export.verilog.roms import HERE, takes_path
 
 # Family → the script that maps to it. Without DSP blocks, so that the rows compare; for ECP5 without the
 # multiplexers that make wide tables of several: for counters that would be twice the tables.
@@ -67,7 +68,8 @@ def area(folder: Path, top: str, family: str, json: Path | None = None) -> Area:
     tool("yosys", "yosys")
     parts = [*folder.glob("binarynet_*.v"), *folder.glob(f"{top}_*.v")]
     sources = " ".join(sorted({f"{top}.v", *(file.name for file in parts if file.name != f"{top}_tb.v")}))
-    script = f"read_verilog {sources}; {FAMILIES[family]} -top {top}" + (f" -json {json}" if json else "")
+    placed = f'chparam -set ROM_PATH "{HERE}" {top};' if takes_path((folder / f"{top}.v").read_text()) else ""
+    script = f"read_verilog {sources}; {placed} {FAMILIES[family]} -top {top}" + (f" -json {json}" if json else "")
     # Only the last table: those before it are of steps on the way.
     text = run(["yosys", "-p", f"{script}; tee -o /dev/stdout stat"], folder).rsplit("Number of cells:", 1)[-1]
     cells: Counter[str] = Counter()

@@ -10,6 +10,7 @@ from binarynet.export.verilog import tables
 from binarynet.export.verilog.about import about, folding
 from binarynet.export.verilog.keywords import KEYWORDS
 from binarynet.export.verilog.options import Options
+from binarynet.export.verilog.roms import Expression, header, place
 from binarynet.export.verilog.units import Design, Pool, Product, Stream, Window, gear
 from binarynet.export.verilog.unrolled.text import Layer
 from binarynet.export.verilog.unrolled.unit import Unrolled
@@ -49,6 +50,8 @@ def instance(module: str, name: str, parameters: dict[str, Any], *ports: str) ->
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, Expression):
+        return value
     return f'"{value}"' if isinstance(value, str) else str(int(value))
 
 
@@ -124,7 +127,7 @@ class Top:
     def _rom(self, name: str, words: list[str]) -> str:
         file = f"{self.api}_{name}.hex"
         self.roms[file] = words
-        return file
+        return place(file, self.options.rom_path)
 
     def _put(self, *text: str) -> None:
         self.body.extend(text)
@@ -285,4 +288,5 @@ class Top:
     input wire out_ready,
     output wire [{class_bits(design) - 1}:0] out_class
 """
-        return f"{line_comments(head)}module {self.api} (\n{ports});\n{''.join(self.body)}endmodule\n"
+        module = f"module {self.api} {header(self.options.rom_path)}("
+        return f"{line_comments(head)}{module}\n{ports});\n{''.join(self.body)}endmodule\n"
