@@ -20,6 +20,7 @@ def cocotb_test(design: Design, options: Options, sources: Sequence[str]) -> str
         "SOURCES": [*sources, f"{options.api}_axis.v"],
         "PARAMETERS": {"ROM_PATH": json.dumps(HERE)} if options.rom_path else {},
         "WORDS": stream.pixels * -(-stream.shape[2] // stream.lanes),
+        "CLASSES": design.last.channels,
         "LOGIT_BITS": tables.logit_bits(design.last),
     }
     said = "".join(f"{name} = {json.dumps(value)}\n" for name, value in constants.items())
@@ -60,8 +61,13 @@ def expected():
     """(class, integers) of each image; integers are in two's complement."""
     lines = (HERE / f"{NAME}_expected.hex").read_text().splitlines()
     rows = [[int(word, 16) for word in line.split()] for line in lines]
+    return [(row[0], [signed(value) for value in row[1:]]) for row in rows]
+
+
+def signed(value):
+    """The integer that LOGIT_BITS bits mean."""
     half = 1 << (LOGIT_BITS - 1)
-    return [(row[0], [(value ^ half) - half for value in row[1:]]) for row in rows]
+    return (value & (2 * half - 1) ^ half) - half
 
 
 class Source:
@@ -98,8 +104,10 @@ class Sink:
         while len(found) < count:
             dut.m_axis_tready.value = int(random.random() >= self.pauses)
             await ReadOnly()
-            if dut.core.logit_valid.value == 1:
-                integers.append(dut.core.logit.value.to_signed())
+            if dut.core.logit_valid.value == 1:  # one integer after the other, or all beside the class
+                now, abreast = dut.core.logit.value.to_unsigned(), len(dut.core.logit) > LOGIT_BITS
+                one_by_one = [now >> LOGIT_BITS * k for k in range(CLASSES)] if abreast else [now]
+                integers = [*([] if abreast else integers), *map(signed, one_by_one)]
             now = int(dut.m_axis_tdata.value) if dut.m_axis_tvalid.value == 1 else None
             assert held is None or now == held, f"a class went from {held} to {now} before it was taken"
             held = now
