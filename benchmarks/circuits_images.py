@@ -92,7 +92,11 @@ def main() -> None:
     start = time.monotonic()
     pieces = [(number, codes[at : at + PIECE]) for number, at in enumerate(range(0, len(codes), PIECE))]
     with ThreadPoolExecutor(given.processes) as pool:
-        counts = list(pool.map(lambda one: run(given.out, design, one[1], one[0]), pieces))
+        counts = []
+        for counted in pool.map(lambda one: run(given.out, design, one[1], one[0]), pieces):
+            counts.append(counted)
+            at = given.first + sum(total for total, _ in counts)
+            print(f"images up to {at - 1}: {counted[1]} of {counted[0]} equal", flush=True)
     total, equal = (sum(column) for column in zip(*counts, strict=True))
     clocks = interval((given.out / "net.v").read_text(encoding="ascii"))
     seconds = time.monotonic() - start
