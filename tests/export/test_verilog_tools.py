@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.roms import STYLES, styled
 from binarynet.graph import Graph
 from tests.export.building import need
+from tests.export.test_names import GRAPHS
 from tests.runtime.graphs import Maker
 
 PARTS = Path(verilog.__file__).parent / "parts"
@@ -166,6 +168,20 @@ def test_the_core_file_names_every_file_once(tmp_path):
     written = {file.name for file in tmp_path.iterdir()} - {"net.core", "net_cocotb.py"}
     assert sorted(listed) == sorted(written)
     assert core["parameters"]["ROM_PATH"]["default"] == "./"
+
+
+@pytest.mark.parametrize("graph", GRAPHS, ids=["first", "second", "third"])
+def test_no_name_of_a_model_breaks_out_of_the_core_file_or_the_test(graph, tmp_path):
+    yaml = pytest.importorskip("yaml", reason="pip install pyyaml")
+    write(graph, "verilog", tmp_path, Options("net", unroll=("all",), command="--out 'x\n- y: &a'"))
+    core = yaml.safe_load((tmp_path / "net.core").read_text(encoding="ascii").partition("\n")[2])
+    assert set(core) == {"name", "description", "filesets", "targets", "parameters"}
+    listed = [
+        next(iter(file)) if isinstance(file, dict) else file for s in core["filesets"].values() for file in s["files"]
+    ]
+    assert all(re.fullmatch(r"[A-Za-z0-9_]+\.(v|hex)", file) for file in listed)
+    program = ast.parse((tmp_path / "net_cocotb.py").read_text(encoding="ascii"))
+    assert "INJECTED{" not in ast.unparse(program)  # no identifier holds a brace
 
 
 def test_cocotb_finds_every_answer_and_sees_a_wrong_one(tmp_path):
