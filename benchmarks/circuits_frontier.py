@@ -29,7 +29,7 @@ PICTURE = Path(__file__).parent.parent / "docs" / "images" / "circuits.png"
 
 # Name → the model, its errors on MNIST's test images in %, and how it is built.
 DESIGNS = {
-    "small-chip, smallest": ("small-chip", 0.71, {"fold": ("1x16", "conv1=4x1")}),
+    "small-chip, smallest": ("small-chip", 0.71, {"fold": ("2x16", "conv1=4x1")}),
     "small-chip": ("small-chip", 0.71, {"fold": ("auto",)}),
     "mnist-small, 8x32": ("mnist-small", 1.07, {"fold": ("8x32",)}),
     "mnist-small, auto": ("mnist-small", 1.07, {"fold": ("auto",)}),

@@ -88,9 +88,10 @@ def built(folder: Path, api: str, name: str) -> list[str | Path]:
         given = [f"-P{bench}.{placed}"] if placed else []
         run(["iverilog", "-g2005", *given, "-y", ".", "-s", bench, "-o", f"{bench}.vvp", f"{bench}.v"], folder)
         return ["vvp", "-n", f"{bench}.vvp"]
-    # Unoptimised C++ compiles in a third of the time, and runs ten times as long: -O1 lies between.
+    # Unoptimised C++ compiles in a third of the time, and runs ten times as long: -O1 lies between. Verilator's own -O3
+    # makes less C++ of large designs: 88 MB instead of 142 of mnist-small unrolled.
     given = [f"-G{placed}"] if placed else []
-    run(["verilator", "--binary", "-CFLAGS", "-O1", *given, "--top-module", bench, f"{bench}.v"], folder)
+    run(["verilator", "--binary", "-O3", "-j", "0", "-CFLAGS", "-O1", *given, "--top-module", bench, f"{bench}.v"], folder)
     return [folder.resolve() / "obj_dir" / f"V{bench}"]
 
 
