@@ -91,7 +91,10 @@ def built(folder: Path, api: str, name: str) -> list[str | Path]:
     # Unoptimised C++ compiles in a third of the time, and runs ten times as long: -O1 lies between. Verilator's own -O3
     # makes less C++ of large designs: 88 MB instead of 142 of mnist-small unrolled.
     given = [f"-G{placed}"] if placed else []
-    run(["verilator", "--binary", "-O3", "-j", "0", "-CFLAGS", "-O1", *given, "--top-module", bench, f"{bench}.v"], folder)
+    run(
+        ["verilator", "--binary", "-O3", "-j", "0", "-CFLAGS", "-O1", *given, "--top-module", bench, f"{bench}.v"],
+        folder,
+    )
     return [folder.resolve() / "obj_dir" / f"V{bench}"]
 
 
