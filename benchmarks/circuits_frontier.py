@@ -29,6 +29,7 @@ PICTURE = Path(__file__).parent.parent / "docs" / "images" / "circuits.png"
 
 # Name → the model, its errors on MNIST's test images in %, and how it is built.
 DESIGNS = {
+    "small-chip, ULX3S": ("small-chip", 0.71, {}),  # an ECP5-25F with a serial line: from `make boards`
     "small-chip, smallest": ("small-chip", 0.71, {"fold": ("2x16", "conv1=4x1")}),
     "small-chip": ("small-chip", 0.71, {"fold": ("auto",)}),
     "mnist-small, 8x32": ("mnist-small", 1.07, {"fold": ("8x32",)}),
@@ -120,7 +121,7 @@ def table(rows: dict[str, Row]) -> list[str]:
         cost = analyse(load_graph(DESIGNS[row.design][0]))
         dense = sum(layer.macs for layer in cost.layers) / row.clocks / row.cells
         numbers = f"{row.cells:,} | {row.mhz:.1f} MHz | {row.clocks:,} | {row.images:,.0f}"
-        numbers += f" | {dense:.2f} | {cost.cost.energy_pj / 1e3:,.0f} nJ"
+        numbers += f" | {dense:.2g} | {cost.cost.energy_pj / 1e3:,.0f} nJ"
         lines.append(f"| {row.design} | {row.error:.2f} % | {numbers} |")
     return lines
 
@@ -159,6 +160,8 @@ def main() -> None:
     for name in given.measure:
         if name not in DESIGNS:
             raise InputError(f"no design {name!r}; there are {'; '.join(DESIGNS)}")
+        if not DESIGNS[name][2]:
+            raise InputError(f"{name}: its row is what `make boards` prints")
         rows[name] = measured(name)
         keep(rows)
     print("\n".join(table(rows)))
