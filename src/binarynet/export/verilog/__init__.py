@@ -5,6 +5,7 @@ No vendor primitives. Everything streams: each layer is a unit that works while 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,8 @@ def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
         )
     plan = planned(graph, options)
     top = Top(plan, options)
+    if not top.roms:  # then no module has a use for their folder
+        options = replace(options, rom_path="")
     text = top.text(options)
     whole = "".join([text, *top.modules.values()])
     used = {name: part for name, part in parts().items() if name not in _OPTIONAL or name.removesuffix(".v") in whole}

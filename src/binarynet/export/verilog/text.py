@@ -288,5 +288,5 @@ class Top:
     input wire out_ready,
     output wire [{class_bits(design) - 1}:0] out_class
 """
-        module = f"module {self.api} {header(self.options.rom_path)}("
+        module = f"module {self.api} {header(options.rom_path)}("
         return f"{line_comments(head)}{module}\n{ports});\n{''.join(self.body)}endmodule\n"
