@@ -6,6 +6,7 @@ from binarynet.export.emit import line_comments, provenance
 from binarynet.export.verilog import tables
 from binarynet.export.verilog.instances import class_bits
 from binarynet.export.verilog.options import Options
+from binarynet.export.verilog.roms import handed, header
 from binarynet.export.verilog.units import Design
 
 
@@ -26,7 +27,7 @@ def axis(design: Design, options: Options) -> str:
     logit = tables.logit_bits(design.last) * (design.last.channels if design.flows else 1)
     sign = "" if design.flows else "signed "
     filled = f"{{{out - classes}'d0, out_class}}" if out > classes else "out_class"
-    text = f"""module {api}_axis (
+    text = f"""module {api}_axis {header(options.rom_path)}(
     input wire aclk,
     input wire aresetn,
     input wire s_axis_tvalid,
@@ -43,7 +44,7 @@ def axis(design: Design, options: Options) -> str:
     wire [{bits - 1}:0] in_data;
     wire [{classes - 1}:0] out_class;
     wire {sign}[{logit - 1}:0] logit_unused;
-    {api} core (
+    {api} {handed(options.rom_path)}core (
         .clk(aclk), .reset(!aresetn), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data),
         .logit_valid(logit_valid_unused), .logit(logit_unused), .out_valid(out_valid), .out_ready(m_axis_tready),
         .out_class(out_class)

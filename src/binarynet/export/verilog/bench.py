@@ -12,6 +12,7 @@ from binarynet.export.emit import line_comments, provenance, put
 from binarynet.export.verilog import tables
 from binarynet.export.verilog.instances import class_bits
 from binarynet.export.verilog.options import Options
+from binarynet.export.verilog.roms import handed, header
 from binarynet.export.verilog.units import Design
 from binarynet.graph.interpret import trace
 
@@ -78,7 +79,8 @@ def bench(design: Design, options: Options) -> str:
         # More clocks than a design that works takes for one image, pauses included.
         "patience": 25 * beats + (2 * len(design.units) + 8) * (design.interval + 100) + 2000,
     }
-    text = _BENCH.replace("<api>", api)
+    text = _BENCH.replace("<api>", api).replace("<handed>", handed(options.rom_path))
+    text = text.replace("<header>", f" {header(options.rom_path)}".rstrip())
     text = text.replace("<with its class>", _ABREAST if design.flows else "")
     text = text.replace("<before its class>", "" if design.flows else _ONE_BY_ONE)
     text = text.replace("<logits>", "[CLASSES*<logit>-1:0]" if design.flows else "signed [<logit - 1>:0]")
@@ -98,7 +100,7 @@ _ABREAST = """\
                 for (k = 0; k < CLASSES; k = k + 1) logits[k] = logit[<logit>*k+:<logit>];
                 seen = logit_valid ? CLASSES : 0;
 """
-_BENCH = """module <api>_tb;
+_BENCH = """module <api>_tb<header>;
     localparam BEATS = <beats>;  // words of an image
     localparam CLASSES = <classes>;
     localparam PIECES = (<width> + 31) / 32;  // of a word
@@ -115,7 +117,7 @@ _BENCH = """module <api>_tb;
     wire <logits> logit;
     wire [<class - 1>:0] out_class;
 
-    <api> dut (
+    <api> <handed>dut (
         .clk(clk), .reset(reset), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data),
         .logit_valid(logit_valid), .logit(logit), .out_valid(out_valid), .out_ready(out_ready), .out_class(out_class)
     );

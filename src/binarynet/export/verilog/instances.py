@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from binarynet.export.emit import Names
 from binarynet.export.verilog.options import Options
+from binarynet.export.verilog.roms import Expression
 from binarynet.export.verilog.units import Design, Stream, Window
 
 
@@ -40,6 +41,8 @@ def instance(module: str, name: str, parameters: dict[str, Any], *ports: str, re
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, Expression):
+        return value
     if isinstance(value, str):
         return value[1:] if value.startswith("@") else f'"{value}"'
     return str(int(value))

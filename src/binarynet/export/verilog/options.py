@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from binarynet.errors import ExportError, closest
 from binarynet.export import options
 from binarynet.export.options import choice
+from binarynet.export.verilog import roms
 
 LUTS = {"xilinx": 6, "ecp5": 4, "ice40": 4}  # family → inputs of its look-up tables
 
@@ -26,6 +27,8 @@ class Options(options.Options):
     )
     family: str = choice("xilinx", "FPGA that counters are laid out for: xilinx (7 series), ecp5, ice40.")
     unpipelined: bool = choice(False, "Two registers a folded layer less: fewer flip-flops, a slower clock.")
+    rom_path: str = choice("", "Folder in which tools find the ROMs: ROM_PATH of NAME.v.", "PREFIX")
+    rom_style: str = choice("auto", f"Cells that ROMs are made of, as attributes: {', '.join(roms.STYLES)}.", "STYLE")
     simulator: str | None = choice(
         None, "What --check runs, verilator or iverilog; default: what is there.", changes_files=False
     )
@@ -39,6 +42,7 @@ class Options(options.Options):
             raise ExportError(f"luts {self.luts}: a number of tables, one at least, or target-clocks, not both")
         if self.family not in LUTS:
             raise ExportError(f"family {self.family!r}.{closest(self.family, LUTS)} Known: {', '.join(LUTS)}.")
+        roms.checked(self.rom_path, self.rom_style)
 
     @property
     def lut(self) -> int:

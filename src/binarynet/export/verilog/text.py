@@ -8,6 +8,7 @@ from binarynet.export.verilog.about import about, folding
 from binarynet.export.verilog.instances import Link, class_bits, instance, sizes_of
 from binarynet.export.verilog.keywords import KEYWORDS
 from binarynet.export.verilog.options import Options
+from binarynet.export.verilog.roms import header, place
 from binarynet.export.verilog.units import Design, Pool, Product, Stream, gear
 from binarynet.export.verilog.unrolled.text import Layer
 from binarynet.export.verilog.unrolled.unit import Unrolled
@@ -67,7 +68,7 @@ class Top:
     def rom(self, name: str, words: list[str]) -> str:
         file = f"{self.api}_{name}.hex"
         self.roms[file] = words
-        return file
+        return place(file, self.options.rom_path)
 
     def put(self, *text: str) -> None:
         self.body.extend(text)
@@ -200,7 +201,8 @@ class Top:
     input wire out_ready,
     output wire [{class_bits(design) - 1}:0] out_class
 """
-        return f"{line_comments(head)}module {self.api} (\n{ports});\n{''.join(self.body)}endmodule\n"
+        module = f"module {self.api} {header(options.rom_path)}("
+        return f"{line_comments(head)}{module}\n{ports});\n{''.join(self.body)}endmodule\n"
 
     def _told(self) -> list[str]:
         """How the answers go out."""
