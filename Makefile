@@ -12,7 +12,8 @@
 # make check-wasm       the native tests and the reader's as WebAssembly, in node
 # make web-check        the npm package and the page in node and Chromium: every test image, sizes, ratios
 # make scale-check      Ray with two workers, one killed on the way: 10⁶ images, none lost, none twice (docs/scale.md)
-# make circuits-check   what constant weights allow (docs/circuits.md), and an unrolled convolution in Verilator
+# make circuits-check   what constant weights allow (docs/circuits.md), and 10,000 images through circuits in Verilator
+# make boards           bitstreams for the iCEBreaker and the ULX3S, and the board in simulation (docs/circuits.md)
 # make check-sanitized  the native tests under ASan + UBSan, and under TSan
 # make check-clang      the native tests as Clang compiles them
 # make check-gpu-tiles  every tile of every GPU kernel compiled for sm_80 and sm_90a, none of which spills; no GPU needed
@@ -29,7 +30,7 @@ export BINARYNET_DATA
 # Several test processes share the cores; threads that spin while they wait would stop the others.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: circuits-check wasm check-wasm web-check scale-check demo test papers docs docs-version lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
+.PHONY: circuits-check boards wasm check-wasm web-check scale-check demo test papers docs docs-version lint bench-check library embed-check fuzz-reader check-native check-isa check-arm check-sanitized \
 	check-clang check-gpu-tiles gpu-check fuzz fuzz-sanitized clean
 
 demo: $(VENV)/installed
@@ -151,10 +152,29 @@ web-check: $(VENV)/installed check-wasm
 
 # Ray is large, and nothing else needs it: it comes for this alone.
 IMAGES ?= 1000000
+CIRCUITS_MISSING := $(call missing,yosys:yosys verilator:verilator)
 circuits-check: $(VENV)/installed
+ifneq ($(strip $(CIRCUITS_MISSING)),)
+	@echo "$@: 1 skipped: $(strip $(CIRCUITS_MISSING))"
+else
 	$(BIN)/python benchmarks/circuits.py
 	$(BIN)/binarynet export zoo/mnist-small/model.bnn --to verilog --api net --out build/circuits --unroll conv3 --fold 16x32
 	cd build/circuits && verilator --binary -CFLAGS -O1 --top-module net_tb net_tb.v && obj_dir/Vnet_tb | tee log && grep -q '^PASS 8' log
+	$(call circuit,sparse-small --unroll all,unrolled,10000)
+	$(call circuit,sparse-small --fold auto --target-clocks 9408,folded,10000)
+	$(call circuit,mnist-small $(foreach n,1 2 3 4 5 6,--unroll conv$(n)) --fold auto,whole,40)
+endif
+# Verilator puts a word of all outputs together piece by piece: a fold of fewer outputs and more clocks is simulated faster.
+# $(call circuit,model and how it is built,folder,images): lint, then MNIST's images in Verilator, all equal to the oracle.
+circuit = $(BIN)/python benchmarks/circuits_images.py $(1) --lint --data mnist --images $(3) --out build/circuits/$(2)
+
+BOARDS_MISSING := $(call missing,yosys:yosys nextpnr-ice40:nextpnr-ice40 icepack:fpga-icestorm iverilog:iverilog)
+boards: $(VENV)/installed
+ifneq ($(strip $(BOARDS_MISSING)),)
+	@echo "$@: 1 skipped: $(strip $(BOARDS_MISSING))"
+else
+	PATH=$(abspath $(BIN)):$$PATH $(MAKE) -C examples/deploy_fpga OUT=$(abspath build/boards) sim icebreaker ulx3s
+endif
 
 scale-check: $(VENV)/installed
 	$(BIN)/pip install -q -c constraints.txt 'ray[data]' || echo "scale-check: 1 skipped: no ray for this Python"

@@ -31,6 +31,7 @@ PACKAGES = {
     "verilator": "verilator",
     "yosys": "yosys",
     "nextpnr-ice40": "nextpnr-ice40",
+    "icepack": "fpga-icestorm",
 }
 
 

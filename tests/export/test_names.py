@@ -122,6 +122,8 @@ def assert_no_code(folder: Path) -> None:
             continue
         text = file.read_text(encoding="utf-8")
         source = file.suffix in (".c", ".h", ".cpp", ".ino", ".v")
+        if file.suffix in (".core", ".py"):  # YAML and Python: comments stand on lines of their own
+            text = re.sub(r"^ *#.*$", "", text, flags=re.MULTILINE)
         assert CODE not in (without_comments(text, file.suffix == ".v") if source else text), file.name
         assert all(char.isprintable() or char in "\n\t" for char in text), file.name
 

@@ -249,7 +249,7 @@ def test_what_has_no_unit_is_refused_by_name():
     refused(make, r"sign3 \(Threshold\): the target verilog has no reals")
     refused(Maker((4,), "f32"), r"input \(Input\): the target verilog has no reals")
     make = Maker((5, 5, 4), "b1")
-    make.conv(4, groups=2, encoding="b2")
+    make.conv(40, groups=2, encoding="b2")  # of which not one is computed in parallel
     make.threshold()
     make.flatten()
     make.linear(2)

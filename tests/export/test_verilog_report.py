@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,7 +27,13 @@ def test_a_design_has_cells_and_a_clock_on_an_ice40(tmp_path):
     found = report.area(tmp_path, "net", "ice40")
     assert 100 < found.luts < 2_000
     assert 50 < found.flipflops < 1_000
-    assert 5 < report.clock(tmp_path, "net") < 500
+    placed = report.placed(tmp_path, "net")
+    assert 5 < placed.mhz < 500
+    used, there = (int(number.replace(",", "")) for number in re.findall(r"[\d,]+", placed.cells)[:2])
+    assert placed.cells.endswith(" of 7,680 ICESTORM_LC")
+    # A cell holds a table, a flip-flop or both, so there are no fewer than tables.
+    assert found.luts <= used < found.luts + found.flipflops
+    assert used < there
 
 
 @pytest.mark.parametrize("family", ["ice40", "ecp5"])

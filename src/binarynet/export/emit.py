@@ -91,10 +91,10 @@ def comment(lines: Iterable[str]) -> str:
     return "/* " + "\n".join(f" * {harmless(line)}".rstrip() for line in lines).lstrip(" *") + "\n */\n"
 
 
-def line_comments(lines: Iterable[str]) -> str:
-    """Lines as comments of Verilog, in ASCII, which is all that its tools agree on."""
+def line_comments(lines: Iterable[str], mark: str = "//") -> str:
+    """Lines as comments of Verilog, in ASCII, which is all that its tools agree on; of Python and YAML by ``#``."""
     plain = (harmless(line).encode("ascii", "replace").decode() for line in lines)
-    return "".join(f"// {line}".rstrip() + "\n" for line in plain)
+    return "".join(f"{mark} {line}".rstrip() + "\n" for line in plain)
 
 
 def quoted(text: str) -> str:

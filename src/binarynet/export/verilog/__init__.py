@@ -5,6 +5,7 @@ No vendor primitives. Everything streams: each layer is a unit that works while 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,13 @@ from binarynet.export.emit import put
 from binarynet.export.verilog import check
 from binarynet.export.verilog.axis import axis
 from binarynet.export.verilog.bench import bench, write_vectors
+from binarynet.export.verilog.cocotb_test import cocotb_test
+from binarynet.export.verilog.core import core
 from binarynet.export.verilog.keywords import KEYWORDS
 from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.plan import planned
 from binarynet.export.verilog.report import report as costs
+from binarynet.export.verilog.roms import styled
 from binarynet.export.verilog.takes import SUPPORTED, refuses
 from binarynet.export.verilog.text import Top
 from binarynet.graph import Encoding, Graph
@@ -28,7 +32,23 @@ from binarynet.graph import Encoding, Graph
 if TYPE_CHECKING:
     from binarynet.export import Answers
 
-_OPTIONAL = tuple(f"binarynet_{name}.v" for name in ("columns", "narrow", "pool", "ranks", "widen"))
+_SOMETIMES = (
+    "admit",
+    "borders",
+    "columns",
+    "contest",
+    "narrow",
+    "pool",
+    "queue",
+    "ranks",
+    "scores",
+    "slice",
+    "tally",
+    "turn",
+    "whole",
+    "widen",
+)
+_OPTIONAL = tuple(f"binarynet_{name}.v" for name in _SOMETIMES)
 _EXAMPLES = 8  # images of noise that the test bench comes with
 
 
@@ -40,7 +60,8 @@ def parts() -> dict[str, str]:
 
 
 def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
-    """Write the design, its ROMs (``NAME_*.hex``), and NAME_tb.v with eight images of noise and their answers.
+    """Write the design, its ROMs (``NAME_*.hex``), NAME_tb.v with eight images of noise and their answers, and what
+    other tools want: NAME_axis.v, NAME.core, NAME_cocotb.py.
 
     Raises:
         ExportError: an op has no counterpart in hardware, or NAME is a keyword of Verilog; the text names it.
@@ -51,11 +72,18 @@ def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
         )
     plan = planned(graph, options)
     top = Top(plan, options)
+    if not top.roms:  # then no module has a use for their folder
+        options = replace(options, rom_path="")
     text = top.text(options)
     whole = "".join([text, *top.modules.values()])
+    whole += "binarynet_columns" if "binarynet_whole" in whole else ""
     used = {name: part for name, part in parts().items() if name not in _OPTIONAL or name.removesuffix(".v") in whole}
+    used["binarynet_rom.v"] = styled(used["binarynet_rom.v"], options.rom_style)
     written = [put(folder, f"{options.api}.v", text), put(folder, f"{options.api}_tb.v", bench(plan, options))]
     written += [put(folder, f"{options.api}_axis.v", axis(plan, options))]
+    sources = [f"{options.api}.v", *(f"{module}.v" for module in top.modules), *used]
+    written += [put(folder, f"{options.api}.core", core(plan, options, sources, list(top.roms)))]
+    written += [put(folder, f"{options.api}_cocotb.py", cocotb_test(plan, options, sources))]
     written += [put(folder, f"{module}.v", layer) for module, layer in top.modules.items()]
     written += [put(folder, name, part) for name, part in used.items()]
     written += [put(folder, file, "".join(f"{word}\n" for word in words)) for file, words in top.roms.items()]

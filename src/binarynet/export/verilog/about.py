@@ -29,4 +29,4 @@ def folding(unit: Unit) -> str:
         return f"{unit.reads.lanes} channels"
     if isinstance(unit, Unrolled):
         return f"{unit.outputs} outputs, constant weights"
-    return f"{unit.outputs} outputs x {unit.reads.lanes} inputs"
+    return f"{unit.outputs} outputs x {unit.inputs} inputs"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from binarynet.export.emit import line_comments, provenance
 from binarynet.export.verilog import tables
+from binarynet.export.verilog.instances import class_bits
 from binarynet.export.verilog.options import Options
-from binarynet.export.verilog.text import class_bits
+from binarynet.export.verilog.roms import handed, header
 from binarynet.export.verilog.units import Design
 
 
@@ -23,8 +24,10 @@ def axis(design: Design, options: Options) -> str:
     ]
     rest = f"    wire data_unused = &{{1'b0, s_axis_tdata[{wide - 1}:{bits}]}};\n" if wide > bits else ""
     data = f"s_axis_tdata[{bits - 1}:0]" if wide > bits else "s_axis_tdata"
+    logit = tables.logit_bits(design.last) * (design.last.channels if design.flows else 1)
+    sign = "" if design.flows else "signed "
     filled = f"{{{out - classes}'d0, out_class}}" if out > classes else "out_class"
-    text = f"""module {api}_axis (
+    text = f"""module {api}_axis {header(options.rom_path)}(
     input wire aclk,
     input wire aresetn,
     input wire s_axis_tvalid,
@@ -40,8 +43,8 @@ def axis(design: Design, options: Options) -> str:
     wire in_valid, in_ready, out_valid, logit_valid_unused;
     wire [{bits - 1}:0] in_data;
     wire [{classes - 1}:0] out_class;
-    wire signed [{tables.logit_bits(design.last) - 1}:0] logit_unused;
-    {api} core (
+    wire {sign}[{logit - 1}:0] logit_unused;
+    {api} {handed(options.rom_path)}core (
         .clk(aclk), .reset(!aresetn), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data),
         .logit_valid(logit_valid_unused), .logit(logit_unused), .out_valid(out_valid), .out_ready(m_axis_tready),
         .out_class(out_class)

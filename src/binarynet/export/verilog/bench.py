@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from binarynet.export.emit import line_comments, provenance, put
 from binarynet.export.verilog import tables
+from binarynet.export.verilog.instances import class_bits
 from binarynet.export.verilog.options import Options
-from binarynet.export.verilog.text import class_bits
+from binarynet.export.verilog.roms import handed, header
 from binarynet.export.verilog.units import Design
 from binarynet.graph.interpret import trace
 
@@ -73,17 +74,33 @@ def bench(design: Design, options: Options) -> str:
         "logit": tables.logit_bits(last),
         "class": class_bits(design),
         "interval": design.interval,
-        "full": 2 * len(design.units) + 4,  # images' time after which no unit can take more
+        # Images' time after which no unit can take more.
+        "full": 200 if design.flows else 2 * len(design.units) + 4,
         # More clocks than a design that works takes for one image, pauses included.
         "patience": 25 * beats + (2 * len(design.units) + 8) * (design.interval + 100) + 2000,
     }
-    text = _BENCH.replace("<api>", api)
+    text = _BENCH.replace("<api>", api).replace("<handed>", handed(options.rom_path))
+    text = text.replace("<header>", f" {header(options.rom_path)}".rstrip())
+    text = text.replace("<with its class>", _ABREAST if design.flows else "")
+    text = text.replace("<before its class>", "" if design.flows else _ONE_BY_ONE)
+    text = text.replace("<logits>", "[CLASSES*<logit>-1:0]" if design.flows else "signed [<logit - 1>:0]")
     for key, size in sizes.items():
         text = text.replace(f"<{key}>", str(size)).replace(f"<{key} - 1>", str(size - 1))
     return line_comments(head) + text
 
 
-_BENCH = """module <api>_tb;
+_ONE_BY_ONE = """\
+            if (logit_valid) begin  // while the class goes out, the next image's first integer may come
+                if (seen < CLASSES) logits[seen] = logit;
+                seen = seen + 1;
+                idle = 0;
+            end
+"""
+_ABREAST = """\
+                for (k = 0; k < CLASSES; k = k + 1) logits[k] = logit[<logit>*k+:<logit>];
+                seen = logit_valid ? CLASSES : 0;
+"""
+_BENCH = """module <api>_tb<header>;
     localparam BEATS = <beats>;  // words of an image
     localparam CLASSES = <classes>;
     localparam PIECES = (<width> + 31) / 32;  // of a word
@@ -97,10 +114,10 @@ _BENCH = """module <api>_tb;
     reg [<width - 1>:0] in_data = 0;
     reg out_ready = 1'b0;
     wire in_ready, logit_valid, out_valid;
-    wire signed [<logit - 1>:0] logit;
+    wire <logits> logit;
     wire [<class - 1>:0] out_class;
 
-    <api> dut (
+    <api> <handed>dut (
         .clk(clk), .reset(reset), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data),
         .logit_valid(logit_valid), .logit(logit), .out_valid(out_valid), .out_ready(out_ready), .out_class(out_class)
     );
@@ -245,7 +262,7 @@ _BENCH = """module <api>_tb;
             end
             if (out_valid && out_ready) begin
                 idle = 0;
-                code = $fscanf(expected, "%h", wanted_class);
+<with its class>                code = $fscanf(expected, "%h", wanted_class);
                 if ((right + wrong + 1) * BEATS > beat) fail(4);
                 equal = code == 1 && seen == CLASSES && out_class === wanted_class;
                 for (k = 0; k < CLASSES; k = k + 1) begin
@@ -268,12 +285,7 @@ _BENCH = """module <api>_tb;
                 seen = 0;
                 if (stalls) hold = chance(2) == 0 ? 0 : chance(3 * INTERVAL + 1);
             end
-            if (logit_valid) begin  // while the class goes out, the next image's first integer may come
-                if (seen < CLASSES) logits[seen] = logit;
-                seen = seen + 1;
-                idle = 0;
-            end
-            if (clocks > PATIENCE * (right + wrong + 2)) fail(5);
+<before its class>            if (clocks > PATIENCE * (right + wrong + 2)) fail(5);
             if (resets == 0 && ((!loaded && !more && (right + wrong) * BEATS == beat) || idle > PATIENCE)) begin
                 code = $fscanf(expected, "%h", wanted_class);  // nothing may be left
                 if (right + wrong > 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 
 from binarynet.errors import ExportError
 from binarynet.export.emit import unsupported
-from binarynet.export.verilog.folding import AUTO, automatic
+from binarynet.export.verilog.folding import AUTO, Goal, automatic
 from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.takes import refuses
-from binarynet.export.verilog.units import Design, Pool, Product, Stream, Unit, Window
-from binarynet.export.verilog.unrolled.unit import Unroll, unrolled
+from binarynet.export.verilog.units import Design, Pool, Product, Stream, Unit, Window, groups_at_once
+from binarynet.export.verilog.unrolled.unit import Unroll, Unrolled, unrolled
+from binarynet.export.verilog.whole import takes, whole
 from binarynet.graph import Encoding, Graph, Op, Value, verify
 from binarynet.graph.ir import Affine, Conv2d, Flatten, Input, Linear, MaxPool2d, Pair, Threshold
 
@@ -65,9 +67,12 @@ def planned(graph: Graph, options: Options) -> Design:
     values, folds, unroll = verify(graph), Folds(options.fold), Unroll(options.unroll)
     if options.target_clocks is not None and not folds.auto:
         raise ExportError("target-clocks says how fast --fold auto is to be; give it, too")
+    if options.luts is not None and not folds.auto:
+        raise ExportError("luts says how large --fold auto may be; give it, too")
     if folds.auto:
         unrolled = {op.name for op in graph.ops if unroll.has(op)}
-        folds.named = automatic(graph, values, options.target_clocks, unrolled) | folds.named
+        goal = Goal(options.target_clocks, options.luts, options.lut)
+        folds.named = automatic(graph, values, goal, unrolled) | folds.named
     return design(graph, values, folds, unroll, options.lut)
 
 
@@ -95,10 +100,15 @@ def design(graph: Graph, values: Mapping[str, Value], folds: Folds, unroll: Unro
     if not ops or not isinstance(ops[-1], Linear):
         end = graph.output
         raise unsupported("verilog", end, "needs a Linear at the end, alone or with an Affine, to find a class from")
-    stream = _input(graph, folds)
-    if ops and isinstance(ops[0], Flatten):  # bytes come one behind the other anyway
-        stream = Stream((1, 1, prod(stream.shape)), folds.of(graph.input)[0], stream.encoding)
+    if isinstance(ops[0], Flatten):  # bytes come one behind the other anyway
         ops.pop(0)
+        whole = prod(graph.input.shape)
+        stream = Stream((1, 1, whole), min(folds.of(graph.input)[0], whole), Encoding.parse(graph.input.encoding))
+    else:
+        stream = _input(graph, folds)
+    pixels = stream.lanes // stream.shape[2]  # of a word
+    if pixels > 1:
+        stream = Stream((1, stream.pixels // pixels, stream.lanes), stream.lanes, stream.encoding)
     start = stream
     units: list[Unit] = []
     while ops:
@@ -109,24 +119,46 @@ def design(graph: Graph, values: Mapping[str, Value], folds: Folds, unroll: Unro
                 raise unsupported("verilog", follower, f"needs a Threshold behind {op.name}, which makes sums")
             unit: Unit
             if unroll.has(op):
-                unit = unrolled(op, follower, stream, values, lut)
+                unit = unrolled(op, follower, stream, values, lut, pixels)
+            elif pixels > 1:
+                raise unsupported("verilog", op, "reads words of several pixels as an unrolled layer only; --unroll it")
             else:
                 unit = _product(op, follower, stream, values, folds)
         elif isinstance(op, MaxPool2d):
+            if pixels > 1:
+                raise unsupported("verilog", op, "does not read words of several pixels; fold the input less")
             unit = _pool(op, stream, values)
         elif isinstance(op, Flatten):  # the next Linear's window is the whole image
+            pixels = 1
             continue
         else:
             raise unsupported("verilog", op, "takes it behind a Linear or Conv2d, or as the last op (Affine)")
         units.append(unit)
         stream = unit.makes or stream
-    return Design(graph, start, tuple(units), affine)
+    made = Design(graph, start, tuple(units), affine)
+    if made.flows:
+        deep = tuple(replace(unit, deep=True) if isinstance(unit, Unrolled) else unit for unit in units)
+        made = replace(made, units=deep)
+    return made
 
 
 def _input(graph: Graph, folds: Folds) -> Stream:
+    """What comes in: words of values of a pixel, or of several whole pixels.
+
+    Raises:
+        ExportError: a word would end inside a pixel, or an image inside a word.
+    """
     shape = graph.input.shape
     image = (shape[0], shape[1], shape[2]) if len(shape) == 3 else (1, 1, shape[0])
-    return Stream(image, min(folds.of(graph.input)[0], image[2]), Encoding.parse(graph.input.encoding))
+    lanes = folds.of(graph.input)[0]
+    if image[:2] == (1, 1):
+        lanes = min(lanes, image[2])
+    if lanes > image[2] and (lanes % image[2] or prod(image) % lanes):
+        raise ExportError(
+            f"fold {graph.input.name}={lanes}x1: a word is some of a pixel's {image[2]} values, or several pixels, "
+            f"as many as divide the image's {prod(image[:2])}"
+        )
+    return Stream(image, lanes, Encoding.parse(graph.input.encoding))
 
 
 def _product(
@@ -137,6 +169,12 @@ def _product(
     height, width, channels = x.shape
     reads = Stream(x.shape, min(inputs, channels), x.encoding)
     if isinstance(op, Conv2d):
+        each = len(op.weight) // op.groups, op.weight.shape[3]
+        at_once = groups_at_once(op.groups, *each, (outputs, inputs))
+        if at_once:
+            return _grouped(op, threshold, x, values, at_once)
+        if threshold and inputs >= op.weight[0].size and takes(op):
+            return whole(op, threshold, x, values, outputs)
         weight, encoding = _ungrouped(op, encoding)
         stride, dilation, padding = op.stride, op.dilation, op.padding
         places = values[op.name].shape[0], values[op.name].shape[1]
@@ -150,6 +188,19 @@ def _product(
     window = Window(words, (height, width), kernel, stride, dilation, padding, places, tiles)
     makes = Stream((*places, len(weight)), outputs, Encoding.parse(threshold.encoding)) if threshold else None
     return Product(op, threshold, reads, window, weight, encoding, outputs, makes)
+
+
+def _grouped(op: Conv2d, threshold: Threshold | None, x: Stream, values: Mapping[str, Value], at_once: int) -> Product:
+    """A layer whose words are whole groups: each output reads those of its own, and a tile a word of each pixel."""
+    tiles = op.groups // at_once
+    outputs, places = len(op.weight) // tiles, values[op.name].shape[:2]
+    kernel = op.weight.shape[1], op.weight.shape[2]
+    reads = Stream(x.shape, x.shape[2] // tiles, x.encoding)
+    sides = (places[0], places[1])
+    window = Window(tiles, x.shape[:2], kernel, op.stride, op.dilation, op.padding, sides, tiles, along=True)
+    makes = Stream((*sides, len(op.weight)), outputs, Encoding.parse(threshold.encoding)) if threshold else None
+    encoding = Encoding.parse(op.weight_encoding)
+    return Product(op, threshold, reads, window, op.weight, encoding, outputs, makes, groups=at_once)
 
 
 def _ungrouped(op: Conv2d, encoding: Encoding) -> tuple[NDArray[Any], Encoding]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from binarynet.errors import ExportError
 from binarynet.export.verilog.check import run, tool
+from binarynet.export.verilog.pins import pins, shifted
+from binarynet.export.verilog.roms import HERE, takes_path
 
 # Family → the script that maps to it. Without DSP blocks, so that the rows compare; for ECP5 without the
 # multiplexers that make wide tables of several: for counters that would be twice the tables.
@@ -58,8 +60,9 @@ class Area:
         return f"{self.family}: {self.luts:,} LUTs, {self.flipflops:,} flip-flops, memories: {self.memory_text}"
 
 
-def area(folder: Path, top: str, family: str, json: Path | None = None) -> Area:
-    """Synthesise the module ``top`` of the files in ``folder``; ``json`` keeps the netlist for nextpnr.
+def area(folder: Path, top: str, family: str, json: Path | None = None, around: Path | None = None) -> Area:
+    """Synthesise the module ``top`` of the files in ``folder``, or that in a file ``around`` it that has its name;
+    ``json`` keeps the netlist for nextpnr.
 
     Raises:
         ExportError: yosys is missing or refuses the design.
@@ -67,7 +70,10 @@ def area(folder: Path, top: str, family: str, json: Path | None = None) -> Area:
     tool("yosys", "yosys")
     parts = [*folder.glob("binarynet_*.v"), *folder.glob(f"{top}_*.v")]
     sources = " ".join(sorted({f"{top}.v", *(file.name for file in parts if file.name != f"{top}_tb.v")}))
-    script = f"read_verilog {sources}; {FAMILIES[family]} -top {top}" + (f" -json {json}" if json else "")
+    placed = f'chparam -set ROM_PATH "{HERE}" {top};' if takes_path((folder / f"{top}.v").read_text()) else ""
+    if around is not None:
+        sources, top = f"{sources} {around}", around.stem
+    script = f"read_verilog {sources}; {placed} {FAMILIES[family]} -top {top}" + (f" -json {json}" if json else "")
     # Only the last table: those before it are of steps on the way.
     text = run(["yosys", "-p", f"{script}; tee -o /dev/stdout stat"], folder).rsplit("Number of cells:", 1)[-1]
     cells: Counter[str] = Counter()
@@ -82,6 +88,7 @@ def area(folder: Path, top: str, family: str, json: Path | None = None) -> Area:
     )
 
 
+_PINS = {"ice40": 200, "ecp5": 360}  # of the chips below
 # Family → the programs that place and route for it (Debian's, or PyPI's of YoWASP), the chip, and its arguments.
 _PLACERS = {
     "ice40": (("nextpnr-ice40",), "an iCE40 HX8K", ["--hx8k", "--package", "ct256", "--pcf-allow-unconstrained"]),
@@ -98,8 +105,16 @@ def placer(family: str) -> str | None:
     return next((found for name in _PLACERS[family][0] if (found := shutil.which(name))), None)
 
 
-def clock(folder: Path, top: str, family: str = "ice40") -> float:
-    """MHz after placing and routing with nextpnr, seed 1.
+@dataclass(frozen=True)
+class Placed:
+    """A design on a chip: the clock that nextpnr finds, and how many logic cells it takes, of how many."""
+
+    mhz: float
+    cells: str
+
+
+def placed(folder: Path, top: str, family: str = "ice40") -> Placed:
+    """What nextpnr says after placing and routing, seed 1; between shift registers where ports are wider than the chip.
 
     Raises:
         ExportError: a tool is missing, or the design does not fit the chip; the text says what is too many.
@@ -108,13 +123,25 @@ def clock(folder: Path, top: str, family: str = "ice40") -> float:
     program = placer(family) or tool(names[0], names[0])
     with tempfile.TemporaryDirectory(dir=folder) as scratch:  # YoWASP's programs see the folder they run in alone
         netlist = Path(scratch) / "net.json"
-        area(folder, top, family, netlist.resolve())
+        text, around = (folder / f"{top}.v").read_text(encoding="ascii"), None
+        if pins(text) > _PINS[family]:
+            around = Path(scratch).resolve() / f"{top}_pins.v"
+            around.write_text(shifted(text, top), encoding="ascii")
+        area(folder, top, family, netlist.resolve(), around)
         command = [program, *arguments, "--json", netlist.name, "--seed", "1", "--quiet", "--log", "log"]
         run(command, netlist.parent)
-        found = re.findall(r"Max frequency for clock .*?: ([\d.]+) MHz", (netlist.parent / "log").read_text())
-    if not found:
-        raise ExportError(f"{Path(program).name} names no clock")
-    return float(found[-1])
+        log = (netlist.parent / "log").read_text()
+    found = re.findall(r"Max frequency for clock .*?: ([\d.]+) MHz", log)
+    cells = re.findall(r"(ICESTORM_LC|TRELLIS_COMB|TRELLIS_SLICE): +(\d+) */ *(\d+)", log)
+    if not found or not cells:
+        raise ExportError(f"{Path(program).name} names no clock, or no cells")
+    kind, used, there = cells[-1]
+    return Placed(float(found[-1]), f"{int(used):,} of {int(there):,} {kind}")
+
+
+def clock(folder: Path, top: str, family: str = "ice40") -> float:
+    """MHz alone. Raises as `placed`."""
+    return placed(folder, top, family).mhz
 
 
 def primitives(family: str) -> tuple[Area, Area]:
@@ -152,8 +179,9 @@ def report(folder: Path, api: str) -> list[str]:
         if placer(family) is None:
             continue
         try:
-            found = clock(folder, api, family)
-            lines.append(f"{found:.1f} MHz on {chip} (nextpnr, seed 1): {found * 1e6 / clocks:,.0f} images a second")
+            found = placed(folder, api, family)
+            rate = f"{found.mhz * 1e6 / clocks:,.0f} images a second"
+            lines.append(f"{found.mhz:.1f} MHz on {chip} (nextpnr, seed 1; {found.cells}): {rate}")
         except ExportError as error:
             lines.append(f"no clock on {chip}: {error}")
     lines += ["", "| family | LUTs of a float32 multiplier | LUTs of an XNOR |", "|---|---|---|"]

@@ -30,6 +30,12 @@ def kind(unit: Product) -> int:
 
 
 def halves(unit: Product) -> bool:
+    """Whether sums are counted in halves, since what lies outside the image is a number between two codes. A window
+    that is there at once has thresholds for each kind of border instead."""
+    return between(unit) and not unit.window.at_once
+
+
+def between(unit: Product) -> bool:
     """Whether what lies outside the image is a number that no code means."""
     if not isinstance(unit.op, Conv2d) or not any(side for pair in unit.op.padding for side in pair):
         return False
@@ -38,7 +44,7 @@ def halves(unit: Product) -> bool:
 
 def fill(unit: Product) -> int:
     """The code that lies outside the image, where one does."""
-    if not isinstance(unit.op, Conv2d) or halves(unit):
+    if not isinstance(unit.op, Conv2d) or between(unit):
         return 0
     return max(0, (unit.op.pad_value - unit.reads.encoding.low) // unit.reads.encoding.step)
 
@@ -93,12 +99,16 @@ def _negative(unit: Product, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 def weights(unit: Product) -> list[str]:
     """A word for each step of each tile: [output][plane][input]."""
     out, height, width, channels = unit.weight.shape
-    inputs, window = unit.reads.lanes, unit.window
+    inputs, window = unit.inputs, unit.window
+    words = 1 if window.along else window.words
     digits = planes(unit.weight, unit.encoding)  # (planes, out, h, w, in)
+    if window.at_once:
+        height, width, channels = 1, 1, height * width * channels
+        digits = digits.reshape(len(digits), out, height, width, channels)
     count = len(digits)
-    padded = np.zeros((count, window.tiles * unit.outputs, height, width, window.words * inputs), bool)
+    padded = np.zeros((count, window.tiles * unit.outputs, height, width, words * inputs), bool)
     padded[:, :out, :, :, :channels] = digits
-    split = padded.reshape(count, window.tiles, unit.outputs, height, width, window.words, inputs)
+    split = padded.reshape(count, window.tiles, unit.outputs, height, width, words, inputs)
     ordered = split.transpose(1, 3, 4, 5, 2, 0, 6)  # (tiles, h, w, words, outputs, planes, inputs)
     return hexadecimal(ordered.reshape(window.tiles * window.steps, -1))
 
@@ -156,6 +166,11 @@ def ranks(unit: Product, affine: Affine) -> NDArray[np.int64]:
     logits = sums.astype(np.int32).astype(np.float32) * affine.scale[:, None] + affine.offset[:, None]
     found: NDArray[np.int64] = np.unique(logits, return_inverse=True)[1].reshape(sums.shape).astype(np.int64)
     return found
+
+
+def address_bits(row: NDArray[np.int64]) -> int:
+    """Bits of the sums of which a row of ranks has one each; those above are 0."""
+    return max(1, (len(row) - 1).bit_length())
 
 
 def ranked(design: Design) -> bool:

@@ -7,7 +7,7 @@ is a convolution whose window is the whole image: both walk in the order height,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import gcd, prod
 from typing import Any
 
@@ -46,7 +46,12 @@ class Window:
     padding: tuple[Pair, Pair]
     places: Pair
     tiles: int
-    along: bool = False  # a tile is one word of each pixel: pooling
+    along: bool = False  # a tile is one word of each pixel: pooling, and layers of which each output sees few channels
+
+    @property
+    def at_once(self) -> bool:
+        """Whether all of it is there in one clock."""
+        return False
 
     @property
     def rows(self) -> int:
@@ -82,10 +87,21 @@ class Product:
     encoding: Encoding  # of the weights
     outputs: int  # in parallel
     makes: Stream | None
+    groups: int = field(default=1, kw_only=True)  # of the layer that a word holds
 
     @property
     def name(self) -> str:
         return self.op.name
+
+    @property
+    def inputs(self) -> int:
+        """Of each output, in parallel."""
+        return self.reads.lanes // self.groups
+
+    @property
+    def flows(self) -> bool:
+        """Whether it takes a vector in every clock, so that nobody before it ever waits for it."""
+        return False
 
     @property
     def channels(self) -> int:
@@ -102,6 +118,10 @@ class Pool:
     @property
     def name(self) -> str:
         return self.op.name
+
+    @property
+    def flows(self) -> bool:
+        return False
 
 
 Unit = Product | Pool
@@ -129,11 +149,29 @@ class Design:
         return [(stream, unit.reads.lanes) for stream, unit in zip(before, self.units, strict=True) if stream]
 
     @property
-    def interval(self) -> int:
-        """Clocks from one image to the next: those of the slowest part."""
+    def flows(self) -> bool:
+        """Whether every unit takes a word in every clock and classes one behind the other would be what all wait for:
+        then they go out side by side, and between input and classes nothing ever waits."""
+        words = all(gear(stream, lanes) == stream.lanes for stream, lanes in self.streams)
+        return words and all(unit.flows for unit in self.units) and self._slowest < self.last.channels
+
+    @property
+    def _slowest(self) -> int:
         parts = [unit.window.clocks for unit in self.units]
         parts += [stream.pixels * -(-stream.shape[2] // gear(stream, lanes)) for stream, lanes in self.streams]
-        return max(*parts, self.last.channels)
+        return max(parts)
+
+    @property
+    def interval(self) -> int:
+        """Clocks from one image to the next: those of the slowest part."""
+        return self._slowest if self.flows else max(self._slowest, self.last.channels)
+
+
+def groups_at_once(groups: int, outputs: int, inputs: int, fold: Pair) -> int:
+    """How many groups, of so many outputs and inputs each, a fold computes in parallel; 0 where not even one fits."""
+    if groups == 1 or outputs > fold[0] or inputs > fold[1]:
+        return 0
+    return max(n for n in range(1, fold[0] // outputs + 1) if groups % n == 0)
 
 
 def gear(stream: Stream, lanes: int) -> int:

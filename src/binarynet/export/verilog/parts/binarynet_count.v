@@ -22,6 +22,9 @@ module binarynet_count #(
 
     // For each state of six bits, how many are 1: its digits. Of fewer bits these are the tables' lower parts.
     localparam [191:0] TABLES = {64'hfee8e880e8808000, 64'h8117177e177e7ee8, 64'h6996966996696996};
+    // The same of three bits and a number of three digits (lowest).
+    localparam [255:0] MORE =
+        {64'he0c0c080c0808000, 64'h1e3c3c783c7878f0, 64'h99333366336666cc, 64'h55aaaa55aa5555aa};
 
     generate
         if (INPUTS == 1) begin : one
@@ -32,6 +35,15 @@ module binarynet_count #(
             for (d = 0; d < BITS; d = d + 1) begin : digit
                 localparam [(1<<INPUTS)-1:0] TABLE = TABLES[64*d+:(1<<INPUTS)];
                 assign count[d] = TABLE[bits];
+            end
+        end else if (LUT >= 6 && INPUTS <= 9) begin : few_more
+            wire [2:0] six;
+            wire [6:0] state_unused = {{(10 - INPUTS) {1'b0}}, bits[INPUTS-1:6], six};  // no more than six digits
+            genvar m;
+            binarynet_count #(.INPUTS(6), .LUT(LUT)) counter (.bits(bits[5:0]), .count(six));
+            for (m = 0; m < BITS; m = m + 1) begin : digit
+                localparam [63:0] TABLE = MORE[64*m+:64];
+                assign count[m] = TABLE[state_unused[5:0]];
             end
         end else if (LUT >= 6 && LEAVES > 4) begin : compressor
             wire [LEAVES-1:0] ones, twos, fours;

@@ -2,8 +2,8 @@
 //
 // Each operand is a number in binary digits. A product of two digits of +-1 is their XNOR, so what is added up is the
 // number of digits that agree, times the powers of two that they stand for; the rest is a constant per output, which
-// is already taken off the thresholds. Eight digits of a raw byte need the same eight counters that an adder of bytes
-// would need, so the first layer has no unit of its own.
+// is already taken off the thresholds. Codes of three digits and more are added as numbers where every word is full and
+// weights are +-1 digits: that is the same sum in fewer tables.
 //
 //     KIND 0: weights are +-1 digits         counted: x agrees with w
 //     KIND 1: weights are -1, 0, +1          plane 0 of w: is not 0; plane 1: is +1. Counted: not 0, and x agrees
@@ -37,18 +37,35 @@ module binarynet_lane #(
     localparam FACTORS = (KIND == 1) ? 1 : PLANES;  // digits of a weight
     localparam PLAIN = KIND == 0 && FULL != 0;  // every digit is counted, outside the image as one that agrees
     localparam [31:0] EVERY = INPUTS * ((1 << DIGITS) - 1) * ((1 << FACTORS) - 1);
-    localparam C = $clog2(INPUTS + 1);  // bits of a count
+    localparam TERMS = DIGITS * FACTORS;
+    // Codes of many digits and weights of one: a weight of -1 inverts the code, and codes are added, first four of them.
+    localparam CODES = PLAIN && FACTORS == 1 && DIGITS > 2;
+    localparam C = CODES ? DIGITS + 2 : $clog2(INPUTS + 1);  // bits of a count
+    localparam COUNTS = CODES ? (INPUTS + 3) / 4 : TERMS;
     localparam [31:0] BEGIN = START;
 
-    wire [DIGITS*FACTORS*C-1:0] made;
-    wire [DIGITS*FACTORS*C-1:0] counts;
+    wire [COUNTS*C-1:0] made;
+    wire [COUNTS*C-1:0] counts;
     wire away;  // outside, for the counts
     genvar n, j;
     generate
         if (PLAIN) begin : all_lanes
             wire unused = &{1'b0, lanes};
         end
-        for (n = 0; n < DIGITS; n = n + 1) begin : digit
+        if (CODES) begin : codes
+            wire [4*COUNTS*DIGITS-1:0] turned;  // value by value
+            for (j = 0; j < 4 * COUNTS; j = j + 1) begin : value
+                for (n = 0; n < DIGITS; n = n + 1) begin : digit
+                    if (j < INPUTS) assign turned[DIGITS*j+n] = x[INPUTS*n+j] ~^ w[j];
+                    else assign turned[DIGITS*j+n] = 1'b0;
+                end
+            end
+            for (j = 0; j < COUNTS; j = j + 1) begin : four
+                wire [DIGITS:0] low = {1'b0, turned[DIGITS*4*j+:DIGITS]} + {1'b0, turned[DIGITS*(4*j+1)+:DIGITS]};
+                wire [DIGITS:0] high = {1'b0, turned[DIGITS*(4*j+2)+:DIGITS]} + {1'b0, turned[DIGITS*(4*j+3)+:DIGITS]};
+                assign made[C*j+:C] = {1'b0, low} + {1'b0, high};
+            end
+        end else for (n = 0; n < DIGITS; n = n + 1) begin : digit
             for (j = 0; j < FACTORS; j = j + 1) begin : factor
                 wire [INPUTS-1:0] bits = x[INPUTS*n+:INPUTS];
                 wire [INPUTS-1:0] other = w[INPUTS*((KIND == 1) ? PLANES - 1 : j)+:INPUTS];
@@ -64,7 +81,7 @@ module binarynet_lane #(
             end
         end
         if (PIPE != 0) begin : kept
-            reg [DIGITS*FACTORS*C-1:0] held;
+            reg [COUNTS*C-1:0] held;
             reg held_outside;
             always @(posedge clk)
                 if (advance) begin
@@ -80,20 +97,21 @@ module binarynet_lane #(
     endgenerate
 
     // Each count times its power of two, and two of them each.
-    localparam TERMS = DIGITS * FACTORS;
-    localparam PAIRS = (TERMS + 1) / 2;
+    localparam PAIRS = CODES ? 1 : (TERMS + 1) / 2;
     reg [PAIRS*BITS-1:0] pairs_made;
     wire [PAIRS*BITS-1:0] pairs;
     wire gone;  // outside, for the pairs
+    localparam W = (C > BITS) ? BITS : C;  // no sum has more
     reg [BITS-1:0] one;
     integer d;
     always @* begin
         pairs_made = {PAIRS * BITS{1'b0}};
-        for (d = 0; d < TERMS; d = d + 1) begin
+        for (d = 0; d < COUNTS; d = d + 1) begin
             one = {BITS{1'b0}};
-            one[C-1:0] = counts[d*C+:C];
-            one = one << (d / FACTORS + d % FACTORS);
-            if (SIGNED != 0 && d % FACTORS == FACTORS - 1)
+            one[W-1:0] = counts[d*C+:W];
+            if (!CODES) one = one << (d / FACTORS + d % FACTORS);
+            if (CODES) pairs_made[BITS-1:0] = pairs_made[BITS-1:0] + one;
+            else if (SIGNED != 0 && d % FACTORS == FACTORS - 1)
                 pairs_made[(d/2)*BITS+:BITS] = pairs_made[(d/2)*BITS+:BITS] - one;
             else pairs_made[(d/2)*BITS+:BITS] = pairs_made[(d/2)*BITS+:BITS] + one;
         end

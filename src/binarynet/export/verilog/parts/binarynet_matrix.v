@@ -8,7 +8,9 @@
 //
 // When the reader is not ready, everything here stands still.
 module binarynet_matrix #(
-    parameter INPUTS = 8,
+    parameter INPUTS = 8,  // values of a word
+    parameter GROUPS = 1,  // in a word: an output reads the values of its own
+    parameter ALONG = 0,  // a tile reads one word of each pixel
     parameter OUTPUTS = 2,
     parameter DIGITS = 1,  // of an input
     parameter PLANES = 1,  // stored bits of a weight
@@ -51,6 +53,7 @@ module binarynet_matrix #(
     output wire [OUTPUTS*BITS-1:0] out_data
 );
     localparam [31:0] CODE = FILL;
+    localparam EACH = INPUTS / GROUPS;  // products of an output
 
     wire advance = !out_valid | out_ready;
 
@@ -60,15 +63,17 @@ module binarynet_matrix #(
         .WIDTH(INPUTS * DIGITS), .WORDS(WORDS), .HEIGHT(HEIGHT), .COLUMNS(COLUMNS), .KERNEL_Y(KERNEL_Y),
         .KERNEL_X(KERNEL_X), .STRIDE_Y(STRIDE_Y), .STRIDE_X(STRIDE_X), .DILATION_Y(DILATION_Y),
         .DILATION_X(DILATION_X), .TOP(TOP), .BOTTOM(BOTTOM), .LEFT(LEFT), .RIGHT(RIGHT), .OUT_HEIGHT(OUT_HEIGHT),
-        .OUT_COLUMNS(OUT_COLUMNS), .ROWS(ROWS), .TILES(TILES)
+        .OUT_COLUMNS(OUT_COLUMNS), .ROWS(ROWS), .TILES(TILES),
+        .ALONG(ALONG)
     ) window (
         .clk(clk), .reset(reset), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data), .advance(advance),
         .valid(valid), .data(data), .outside(outside), .first(first), .last(last), .tail(tail)
     );
 
-    wire [OUTPUTS*PLANES*INPUTS-1:0] weights;
+    localparam WIDTH = OUTPUTS * PLANES * EACH;
+    wire [WIDTH-1:0] weights;
     binarynet_sequence #(
-        .WIDTH(OUTPUTS * PLANES * INPUTS), .WORDS(TILES * KERNEL_Y * KERNEL_X * WORDS), .FILE(WEIGHTS)
+        .WIDTH(WIDTH), .WORDS(TILES * KERNEL_Y * KERNEL_X * (ALONG ? 1 : WORDS)), .FILE(WEIGHTS)
     ) rom (
         .clk(clk), .reset(reset), .step(valid & advance), .data(weights)
     );
@@ -76,23 +81,24 @@ module binarynet_matrix #(
     wire [INPUTS*DIGITS-1:0] x = (outside && HALVES == 0) ? {INPUTS{CODE[DIGITS-1:0]}} : data;
     wire [INPUTS-1:0] lanes = {INPUTS{1'b1}} >> (tail ? INPUTS - TAIL : 0);
 
-    // Digit by digit, for the lanes.
+    // Group by group and digit by digit, for the lanes.
     wire [INPUTS*DIGITS-1:0] planes;
-    genvar i, n, p;
+    genvar i, n, p, g;
     generate
         if (DIGITS == 1) begin : as_they_are
             assign planes = x;
         end else begin : apart
-            for (n = 0; n < DIGITS; n = n + 1) begin : digit
-                for (i = 0; i < INPUTS; i = i + 1) begin : value
-                    assign planes[INPUTS*n+i] = x[DIGITS*i+n];
+            for (g = 0; g < GROUPS; g = g + 1) begin : group
+                for (n = 0; n < DIGITS; n = n + 1) begin : digit
+                    for (i = 0; i < EACH; i = i + 1) begin : value
+                        assign planes[EACH*(DIGITS*g+n)+i] = x[DIGITS*(EACH*g+i)+n];
+                    end
                 end
             end
         end
     endgenerate
 
     // What the lanes count, and which step it is: valid, the first of a tile, the last.
-    localparam WIDTH = OUTPUTS * PLANES * INPUTS;
     localparam TERMS = DIGITS * ((KIND == 1) ? 1 : PLANES);  // that a lane adds up
     wire [INPUTS*DIGITS-1:0] lane_x;
     wire [WIDTH-1:0] lane_w;
@@ -152,12 +158,14 @@ module binarynet_matrix #(
 
     generate
         for (p = 0; p < OUTPUTS; p = p + 1) begin : output_
+            localparam OWN = p / (OUTPUTS / GROUPS);
             binarynet_lane #(
-                .INPUTS(INPUTS), .DIGITS(DIGITS), .PLANES(PLANES), .KIND(KIND), .SIGNED(SIGNED), .HALVES(HALVES),
+                .INPUTS(EACH), .DIGITS(DIGITS), .PLANES(PLANES), .KIND(KIND), .SIGNED(SIGNED), .HALVES(HALVES),
                 .BITS(BITS), .START(START), .FULL(TAIL == INPUTS), .LUT(LUT), .PIPE(PIPE)
             ) lane (
-                .clk(clk), .advance(advance), .valid(step[2]), .x(lane_x),
-                .w(lane_w[p*PLANES*INPUTS+:PLANES*INPUTS]), .lanes(lane_lanes), .outside(lane_outside),
+                .clk(clk), .advance(advance), .valid(step[2]), 
+                .x(lane_x[OWN*EACH*DIGITS+:EACH*DIGITS]), .w(lane_w[p*PLANES*EACH+:PLANES*EACH]),
+                .lanes(lane_lanes[OWN*EACH+:EACH]), .outside(lane_outside),
                 .first(part_first), .sum(out_data[BITS*p+:BITS])
             );
         end

@@ -6,6 +6,7 @@ module binarynet_threshold #(
     parameter LEVELS = 1,
     parameter DIGITS = 1,  // of a code
     parameter TILES = 1,
+    parameter PIPE = 0,  // 1: a register behind the ROM
     parameter FILE = ""  // per tile and output: thresholds, then one bit on top: falling
 ) (
     input wire clk,
@@ -24,7 +25,7 @@ module binarynet_threshold #(
 
     assign in_ready = !out_valid | out_ready;
 
-    binarynet_sequence #(.WIDTH(OUTPUTS * ENTRY), .WORDS(TILES), .FILE(FILE)) rom (
+    binarynet_sequence #(.WIDTH(OUTPUTS * ENTRY), .WORDS(TILES), .FILE(FILE), .KEPT(PIPE)) rom (
         .clk(clk), .reset(reset), .step(in_valid & in_ready), .data(entries));
 
     integer p, k;

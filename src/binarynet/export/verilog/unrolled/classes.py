@@ -100,6 +100,14 @@ def wanted(group: Group) -> tuple[list[frozenset[int]], bool]:
     return [one for g in range(count) for one in (group.plus(g), group.minus(g))], False
 
 
+def depth(group: Group) -> int:
+    """Additions, one behind the other, from the counts of a group to its sums."""
+    terms = [0] * len(group.classes)
+    for _, left, right in shared(len(terms), wanted(group)[0])[0]:
+        terms.append(max(terms[left], terms[right]) + 1)
+    return max(terms, default=0)
+
+
 def cost(rows: NDArray[Any], size: int, digits: int, lut: int) -> float:
     """About how many look-up tables the outputs take, in groups of ``size``."""
     total = 0.0

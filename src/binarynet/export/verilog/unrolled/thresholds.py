@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.export.verilog import tables
+from binarynet.export.verilog.units import Product
 from binarynet.export.verilog.unrolled.unit import Unrolled
 from binarynet.graph.ir import Conv2d
 
@@ -35,10 +36,10 @@ def _flags(places: int, stride: int, kernel: int, dilation: int, before: int, si
     return found
 
 
-def borders(unit: Unrolled) -> Borders:
+def borders(unit: Product) -> Borders:
     """The kinds of places of a unit; one, without flags, where thresholds are the same everywhere."""
     taps = unit.window.kernel[0] * unit.window.kernel[1]
-    if not isinstance(unit.op, Conv2d) or not tables.halves(unit):
+    if not isinstance(unit.op, Conv2d) or not tables.between(unit):
         return Borders((), (), ((),), np.ones((1, taps), bool))
     window = unit.window
     sides = [
@@ -54,7 +55,7 @@ def borders(unit: Unrolled) -> Borders:
     return Borders(rows, columns, tuple(keys), np.array(inside))
 
 
-def reached(unit: Unrolled, kinds: Borders) -> NDArray[np.int64]:
+def reached(unit: Product, kinds: Borders) -> NDArray[np.int64]:
     """(kinds, out, levels): the D from which on a threshold is reached. Behind no threshold there are no levels."""
     assert unit.threshold is not None
     low, step = unit.reads.encoding.low, unit.reads.encoding.step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -39,6 +39,10 @@ class Columns(Window):
     """A window of which every place is one clock (``parts/binarynet_columns.v``)."""
 
     @property
+    def at_once(self) -> bool:
+        return True
+
+    @property
     def feeds(self) -> int:
         """Columns that move in for a row of places: those of the image that a place looks at, or one a place."""
         (left, _), wide = self.padding[1], self.dilation[1] * (self.kernel[1] - 1)
@@ -66,12 +70,17 @@ class Unrolled(Product):
 
     window: Columns
     lut: int  # inputs of the family's look-up tables
+    deep: bool = False  # a register behind every addition
+
+    @property
+    def flows(self) -> bool:
+        return self.window.trivial
 
 
 def unrolled(
-    op: Linear | Conv2d, threshold: Threshold | None, x: Stream, values: Mapping[str, Value], lut: int
+    op: Linear | Conv2d, threshold: Threshold | None, x: Stream, values: Mapping[str, Value], lut: int, pixels: int = 1
 ) -> Unrolled:
-    """The unit of an unrolled layer that reads ``x``.
+    """The unit of an unrolled layer that reads ``x``, whose pixels may be ``pixels`` of the image side by side.
 
     Raises:
         ExportError: its weights are others than b1 and t2, or its padding is wider than its kernel.
@@ -79,7 +88,16 @@ def unrolled(
     encoding = Encoding.parse(op.weight_encoding)
     if str(encoding) not in ("b1", "t2"):
         raise unsupported("verilog", op, f"unrolls weights of b1 and t2, not of {encoding}; leave it folded")
-    if isinstance(op, Conv2d):
+    if pixels > 1:
+        if not isinstance(op, Conv2d) or not _pointwise(op):
+            raise unsupported("verilog", op, "reads words of several pixels as a 1x1 convolution only; fold input less")
+        weight = np.kron(np.eye(pixels, dtype=np.int8), spread(op)[:, 0, 0])[:, None, None]  # each pixel on its own
+        places = x.shape[:2]
+        window = Columns(1, places, (1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)), places, 1)
+        if threshold:
+            levels = np.tile(threshold.thresholds.astype(np.int32), (pixels, 1))
+            threshold = replace(threshold, thresholds=levels, rising=np.tile(threshold.rising, pixels))
+    elif isinstance(op, Conv2d):
         weight = spread(op)
         places = values[op.name].shape[0], values[op.name].shape[1]
         kernel = weight.shape[1], weight.shape[2]
@@ -94,6 +112,11 @@ def unrolled(
     reads = Stream(x.shape, x.shape[2], x.encoding)
     makes = Stream((*places, len(weight)), len(weight), Encoding.parse(threshold.encoding)) if threshold else None
     return Unrolled(op, threshold, reads, window, weight, encoding, len(weight), makes, lut)
+
+
+def _pointwise(op: Conv2d) -> bool:
+    sides = [side for pair in op.padding for side in pair]
+    return op.weight.shape[1:3] == (1, 1) and op.stride == (1, 1) and not any(sides)
 
 
 def spread(op: Conv2d) -> np.ndarray:
