@@ -81,7 +81,7 @@ size_t room(size_t count) {
 
 Lanes::Lanes(const Geometry& given, const Rounding& rounding, const float* gradient, const Input& x,
              bool long_rows, int threads)
-    : given_(given), rounding_(rounding), gradient_(gradient), g_(given), x_(x) {
+    : rounding_(rounding), gradient_(gradient), g_(given), x_(x) {
     numbers_ = numbers_in_step(rounding.unit);
     if (g_.groups == 1 && g_.taps() > 1 && g_.channels * g_.taps() <= kMostChannels) {
         windows_ = windows(g_, x_, threads);

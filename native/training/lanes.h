@@ -29,7 +29,6 @@ class Lanes {
     void input(size_t image_group, size_t pixel, size_t group, uint8_t* own, uint32_t* lanes) const;
 
  private:
-    const Geometry given_;
     const Rounding rounding_;
     const float* const gradient_;
     Geometry g_;
