@@ -79,8 +79,11 @@ def run(command: Sequence[str | Path], folder: Path) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def built(folder: Path, api: str, name: str) -> list[str | Path]:
-    """Compile the test bench in ``folder``; returns the command that runs it there."""
+FEW = 10  # images that take less time than an optimised compilation would
+
+
+def built(folder: Path, api: str, name: str, images: int = FEW) -> list[str | Path]:
+    """Compile the test bench in ``folder`` for so many images; returns the command that runs it there."""
     bench = f"{api}_tb"
     tool(name, PACKAGES[name])
     placed = f'ROM_PATH="{HERE}"' if takes_path((folder / f"{bench}.v").read_text(encoding="ascii")) else ""
@@ -88,13 +91,10 @@ def built(folder: Path, api: str, name: str) -> list[str | Path]:
         given = [f"-P{bench}.{placed}"] if placed else []
         run(["iverilog", "-g2005", *given, "-y", ".", "-s", bench, "-o", f"{bench}.vvp", f"{bench}.v"], folder)
         return ["vvp", "-n", f"{bench}.vvp"]
-    # Unoptimised C++ compiles in a third of the time, and runs ten times as long: -O1 lies between. Verilator's own -O3
-    # makes less C++ of large designs: 88 MB instead of 142 of mnist-small unrolled.
-    given = [f"-G{placed}"] if placed else []
-    run(
-        ["verilator", "--binary", "-O3", "-j", "0", "-CFLAGS", "-O1", *given, "--top-module", bench, f"{bench}.v"],
-        folder,
-    )
+    # Unoptimised C++ compiles in a third of the time, and runs ten times as long as -O1's. Verilator's own -O3 makes
+    # less C++ of large designs: 88 MB instead of 142 of mnist-small unrolled.
+    given = ["-CFLAGS", "-O1" if images >= FEW else "-O0", *([f"-G{placed}"] if placed else [])]
+    run(["verilator", "--binary", "-O3", "-j", "0", *given, "--top-module", bench, f"{bench}.v"], folder)
     return [folder.resolve() / "obj_dir" / f"V{bench}"]
 
 
@@ -109,7 +109,7 @@ def simulate(folder: Path, graph: Graph, options: Options, codes: NDArray[Any], 
     """
     api = options.api
     plan = planned(graph, options)
-    command = built(folder, api, name)
+    command = built(folder, api, name, len(codes))
     write_vectors(plan, folder, api, codes)
     text = run([*command, "+answers", *plus], folder)
     rows = [line.split()[1:] for line in text.splitlines() if line.startswith("ANSWER")]
