@@ -18,7 +18,7 @@ from binarynet.nn.quantizers import ScaledSign, TwnTernary
 pytestmark = pytest.mark.skipif(native.engine is None, reason="the extension binarynet._training is not built")
 
 
-SEEDS = 80
+SEEDS = 50
 
 
 @pytest.fixture(autouse=True)
