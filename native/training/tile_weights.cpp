@@ -1,4 +1,4 @@
-// compile (x86_64|AMD64): -mavx512vl -mavx512dq -mavx512bf16 -mavx512vnni -mbmi2 -mamx-bf16 -mamx-int8
+// compile (x86_64|AMD64): -mavx512vl -mavx512dq -mavx512bf16 -mavx512vnni -mamx-tile -mamx-bf16 -mamx-int8
 // -mamx-int8
 //
 // The gradient of the weights on tiles, of any geometry: filters × channels for each tap, and the depth is
