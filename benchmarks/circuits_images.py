@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +25,7 @@ from binarynet.errors import InputError, run_script
 from binarynet.export import write
 from binarynet.export.process import finished
 from binarynet.export.verilog.bench import write_vectors
-from binarynet.export.verilog.check import built
+from binarynet.export.verilog.check import built, lint
 from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.plan import planned
 from binarynet.export.verilog.report import interval
@@ -35,15 +34,6 @@ from binarynet.graph import Encoding
 from binarynet.runtime.images import adapt
 
 PIECE = 250
-
-
-def lint(folder: Path) -> None:
-    """Raises InputError with the first complaint of Verilator."""
-    command = ["verilator", "--lint-only", "-Wall", "--top-module", "net_axis", "net_axis.v"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.stderr:
-        raise InputError(f"not lint clean: {done.stderr.splitlines()[0]}")
-    print("verilator --lint-only -Wall: clean")
 
 
 def run(folder: Path, design: Design, codes: np.ndarray, number: int) -> tuple[int, int]:
@@ -77,17 +67,22 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--lint", action="store_true")
     given = parser.parse_args()
+    if given.images < 1 or given.first < 0 or given.processes < 1:
+        raise InputError("--images and --processes are 1 at least, --first is 0 at least")
+    images = load_split(given.data, "test").images[given.first : given.first + given.images]
+    if not len(images):
+        raise InputError(f"--first {given.first}: {given.data} has no test image so far behind")
     graph = load_graph(given.model)
     options = Options("net", fold=tuple(given.fold), unroll=tuple(given.unroll), target_clocks=given.target_clocks)
     start = time.monotonic()
     if given.first == 0:
         write(graph, "verilog", given.out, options)
         if given.lint:
-            lint(given.out)
+            lint(given.out, "net_axis")
+            print("verilator --lint-only -Wall: clean")
         built(given.out, "net", "verilator")
         print(f"built in {time.monotonic() - start:.0f} s", flush=True)
     design = planned(graph, options)
-    images = load_split(given.data, "test").images[given.first : given.first + given.images]
     codes = adapt(images, graph.input.shape, Encoding.parse(graph.input.encoding))
     start = time.monotonic()
     pieces = [(number, codes[at : at + PIECE]) for number, at in enumerate(range(0, len(codes), PIECE))]

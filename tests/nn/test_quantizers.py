@@ -321,3 +321,5 @@ def test_sigmoid_sign_is_drawn_with_a_sigmoid_and_its_adjustment_can_be_left_out
     assert draws[4] == 1
     assert quantizer.eval()(x).tolist() == [-1, -1, 1, 1, 1]
     assert gradient(SigmoidSign(adjusted=False), x).tolist() == [1] * 5
+    with pytest.raises(InputError, match="adjusted = 'no'"):
+        SigmoidSign(adjusted="no")  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ No vendor primitives. Everything streams: each layer is a unit that works while 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -32,23 +33,7 @@ from binarynet.graph import Encoding, Graph
 if TYPE_CHECKING:
     from binarynet.export import Answers
 
-_SOMETIMES = (
-    "admit",
-    "borders",
-    "columns",
-    "contest",
-    "narrow",
-    "pool",
-    "queue",
-    "ranks",
-    "scores",
-    "slice",
-    "tally",
-    "turn",
-    "whole",
-    "widen",
-)
-_OPTIONAL = tuple(f"binarynet_{name}.v" for name in _SOMETIMES)
+_UNIT = re.compile(r"\bbinarynet_\w+")
 _EXAMPLES = 8  # images of noise that the test bench comes with
 
 
@@ -57,6 +42,16 @@ def parts() -> dict[str, str]:
     folder = files(__package__) / "parts"
     found = sorted(part.name for part in folder.iterdir() if part.name.startswith("binarynet_"))
     return {name: (folder / name).read_text(encoding="utf-8") for name in found}
+
+
+def _needed(text: str) -> dict[str, str]:
+    """The units that a text has instances of, and those that these have."""
+    there, found, new = parts(), dict[str, str](), set(_UNIT.findall(text))
+    while new:
+        names = [name for name in sorted(f"{unit}.v" for unit in new) if name in there and name not in found]
+        found |= {name: there[name] for name in names}
+        new = {unit for name in names for unit in _UNIT.findall(there[name])}
+    return dict(sorted(found.items()))
 
 
 def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
@@ -75,12 +70,12 @@ def export(graph: Graph, folder: Path, options: Options) -> list[Path]:
     if not top.roms:  # then no module has a use for their folder
         options = replace(options, rom_path="")
     text = top.text(options)
-    whole = "".join([text, *top.modules.values()])
-    whole += "binarynet_columns" if "binarynet_whole" in whole else ""
-    used = {name: part for name, part in parts().items() if name not in _OPTIONAL or name.removesuffix(".v") in whole}
-    used["binarynet_rom.v"] = styled(used["binarynet_rom.v"], options.rom_style)
-    written = [put(folder, f"{options.api}.v", text), put(folder, f"{options.api}_tb.v", bench(plan, options))]
-    written += [put(folder, f"{options.api}_axis.v", axis(plan, options))]
+    wrapper, tests = axis(plan, options), bench(plan, options)
+    used = _needed("".join([text, wrapper, tests, *top.modules.values()]))
+    if "binarynet_rom.v" in used:
+        used["binarynet_rom.v"] = styled(used["binarynet_rom.v"], options.rom_style)
+    written = [put(folder, f"{options.api}.v", text), put(folder, f"{options.api}_tb.v", tests)]
+    written += [put(folder, f"{options.api}_axis.v", wrapper)]
     sources = [f"{options.api}.v", *(f"{module}.v" for module in top.modules), *used]
     written += [put(folder, f"{options.api}.core", core(plan, options, sources, list(top.roms)))]
     written += [put(folder, f"{options.api}_cocotb.py", cocotb_test(plan, options, sources))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,19 @@ def built(folder: Path, api: str, name: str, images: int = FEW) -> list[str | Pa
     given = ["-CFLAGS", "-O1" if images >= FEW else "-O0", *([f"-G{placed}"] if placed else [])]
     run(["verilator", "--binary", "-O3", "-j", "0", *given, "--top-module", bench, f"{bench}.v"], folder)
     return [folder.resolve() / "obj_dir" / f"V{bench}"]
+
+
+def lint(folder: Path, module: str) -> None:
+    """All that Verilator warns of.
+
+    Raises:
+        ExportError: it is missing, or warns; the text is its first warning.
+    """
+    tool("verilator", PACKAGES["verilator"])
+    command = ["verilator", "--lint-only", "-Wall", "--top-module", module, f"{module}.v"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode or done.stderr:
+        raise ExportError(f"{module} is not lint clean: {''.join(done.stderr.splitlines()[:1])}")
 
 
 def simulate(folder: Path, graph: Graph, options: Options, codes: NDArray[Any], name: str, *plus: str) -> Simulation:

@@ -107,10 +107,12 @@ def placer(family: str) -> str | None:
 
 @dataclass(frozen=True)
 class Placed:
-    """A design on a chip: the clock that nextpnr finds, and how many logic cells it takes, of how many."""
+    """A design on a chip: the clock that nextpnr finds, and how many logic cells of a kind it takes, of how many."""
 
     mhz: float
-    cells: str
+    used: int
+    there: int
+    kind: str
 
 
 def placed(folder: Path, top: str, family: str = "ice40") -> Placed:
@@ -136,12 +138,7 @@ def placed(folder: Path, top: str, family: str = "ice40") -> Placed:
     if not found or not cells:
         raise ExportError(f"{Path(program).name} names no clock, or no cells")
     kind, used, there = cells[-1]
-    return Placed(float(found[-1]), f"{int(used):,} of {int(there):,} {kind}")
-
-
-def clock(folder: Path, top: str, family: str = "ice40") -> float:
-    """MHz alone. Raises as `placed`."""
-    return placed(folder, top, family).mhz
+    return Placed(float(found[-1]), int(used), int(there), kind)
 
 
 def primitives(family: str) -> tuple[Area, Area]:
@@ -181,7 +178,8 @@ def report(folder: Path, api: str) -> list[str]:
         try:
             found = placed(folder, api, family)
             rate = f"{found.mhz * 1e6 / clocks:,.0f} images a second"
-            lines.append(f"{found.mhz:.1f} MHz on {chip} (nextpnr, seed 1; {found.cells}): {rate}")
+            cells = f"{found.used:,} of {found.there:,} {found.kind}"
+            lines.append(f"{found.mhz:.1f} MHz on {chip} (nextpnr, seed 1; {cells}): {rate}")
         except ExportError as error:
             lines.append(f"no clock on {chip}: {error}")
     lines += ["", "| family | LUTs of a float32 multiplier | LUTs of an XNOR |", "|---|---|---|"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules import module as every
 
 from binarynet.nn.quantizers import Quantizer
 
@@ -60,10 +61,25 @@ def enter(module: nn.Module) -> None:
         hook(module, ())
 
 
-def hears_alone(module: nn.Module) -> bool:
-    """Whether nobody but this file listens to the calls of `module`."""
-    others = module._forward_hooks or module._backward_hooks or module._backward_pre_hooks
-    return not others and all(hook in _naming_hooks for hook in module._forward_pre_hooks.values())
+def as_typed(module: nn.Module) -> bool:
+    """Whether a call of `module` does what its type says, so that something else may stand in for the call.
+
+    No method is replaced on the object, and nobody but this file listens to its calls, or to those of all modules.
+    """
+    listening = (
+        every._global_forward_hooks,
+        every._global_forward_pre_hooks,
+        every._global_backward_hooks,
+        every._global_backward_pre_hooks,
+        module._forward_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
+    )
+    return (
+        not any(listening)
+        and all(hook in _naming_hooks for hook in module._forward_pre_hooks.values())
+        and not any(callable(value) and hasattr(type(module), name) for name, value in vars(module).items())
+    )
 
 
 def _naming(name: str) -> Callable[[Any, Any], None]:

@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as every
 
 from binarynet.nn import native
 from binarynet.nn.conv import BinaryConv2d
@@ -77,24 +76,8 @@ def fused(x: Tensor, *layers: nn.Module) -> Tensor:
 
 
 def _is_plain(layer: nn.Module, *kinds: type[nn.Module]) -> bool:
-    """Whether it is in training, of exactly such a type, with that type's methods, and nobody listens to its calls."""
-    return (
-        type(layer) in kinds
-        and layer.training
-        and _as_its_type(layer)
-        and not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
-    )
-
-
-def _as_its_type(layer: nn.Module) -> bool:
-    """Whether a call does what the type says: no method is replaced on the object, and no hook sees all modules."""
-    everywhere = (
-        every._global_forward_hooks,
-        every._global_forward_pre_hooks,
-        every._global_backward_hooks,
-        every._global_backward_pre_hooks,
-    )
-    return not any(map(callable, vars(layer).values())) and not any(everywhere)
+    """Whether it is in training, of exactly such a type, and a call of it does what that type says."""
+    return type(layer) in kinds and layer.training and record.as_typed(layer)
 
 
 def _channels_last(x: Tensor) -> bool:
@@ -118,9 +101,7 @@ def _takes_norm(layer: nn.Module, x: Tensor) -> bool:
 
 def _room(reader: nn.Module | None, x: Tensor) -> Input | None:
     """Where the sign of a tensor like x goes as bits, if `reader` reads nothing else of it."""
-    if reader is None or type(reader) not in (BinaryLinear, BinaryConv2d) or not reader.training:
-        return None
-    if not record.hears_alone(reader) or not _as_its_type(reader):
+    if reader is None or not _is_plain(reader, BinaryLinear, BinaryConv2d):
         return None
     return reader.room_before(x.shape) if isinstance(reader, BinaryLayer) else None
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from binarynet.errors import InputError
+from binarynet.nn.fused import record
 from binarynet.nn.fused.sequential import Sequential
 from binarynet.nn.linear import BinaryLinear
 from binarynet.nn.papers.expectation_backprop import ExpectationLinear
@@ -49,11 +50,11 @@ def sampled(net: nn.Sequential, count: int, seed: int = 0) -> SampledNetworks:
     """
     if count < 1:
         raise InputError(f"count={count}; draw one network at least.")
-    if type(net) not in (nn.Sequential, Sequential) or _listened(net):
+    if type(net) not in (nn.Sequential, Sequential) or not record.as_typed(net):
         raise InputError(f"sampled() draws from a plain Sequential, not from a {type(net).__name__} of its own.")
     layers = list(net._modules.items())  # named_children() leaves out what stands there twice
     for name, layer in layers:
-        if type(layer) not in READ or _listened(layer):
+        if type(layer) not in READ or not record.as_typed(layer):
             raise InputError(
                 f"{name} ({type(layer).__name__}) is no plain layer of expectation backpropagation: sampled() reads "
                 f"{', '.join(kind.__name__ for kind in READ)}, without hooks."
@@ -70,11 +71,6 @@ def sampled(net: nn.Sequential, count: int, seed: int = 0) -> SampledNetworks:
         networks.append(nn.Sequential(OrderedDict((name, layer) for name, (layer, _) in drawn)))
         bias += drawn[-1][1][1]
     return SampledNetworks(networks, bias).eval()
-
-
-def _listened(module: nn.Module) -> bool:
-    """Whether something else than its class says what it answers."""
-    return bool(module._forward_hooks or module._forward_pre_hooks) or "forward" in vars(module)
 
 
 def _drawn(layer: nn.Module, generator: torch.Generator, last: bool) -> tuple[nn.Module, Tensor]:

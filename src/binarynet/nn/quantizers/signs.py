@@ -19,6 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from binarynet.errors import InputError
 from binarynet.nn import native
 from binarynet.nn.quantizers.error_decay import ErrorDecay
 from binarynet.nn.quantizers.quantizer import Quantizer, positive, sign
@@ -100,6 +101,8 @@ class SigmoidSign(Quantizer):
 
     def __init__(self, adjusted: bool = True) -> None:
         super().__init__()
+        if not isinstance(adjusted, bool):
+            raise InputError(f"SigmoidSign: adjusted = {adjusted!r}; give True or False.")
         self.adjusted = adjusted
 
     def training_value(self, x: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ module binarynet_borders #(
 
     wire [OUTPUTS*ENTRY-1:0] entries;
     reg [OUTPUTS*BITS-1:0] sums;
-    reg [OUTPUTS*DIGITS-1:0] codes;
+    wire [OUTPUTS*DIGITS-1:0] codes;
     reg there;
     reg [A-1:0] start;  // of the tile
     wire last;
@@ -39,17 +39,8 @@ module binarynet_borders #(
     binarynet_rom #(.WIDTH(OUTPUTS * ENTRY), .WORDS(STATES), .FILE(FILE)) rom (
         .clk(clk), .read(in_ready), .address(address), .data(entries));
 
-    integer p, k;
-    reg reached;
-    always @* begin
-        codes = {OUTPUTS * DIGITS{1'b0}};
-        for (p = 0; p < OUTPUTS; p = p + 1)
-            for (k = 0; k < LEVELS; k = k + 1) begin
-                reached = sums[BITS*p+:BITS] >= entries[ENTRY*p+BITS*k+:BITS];
-                if (reached != entries[ENTRY*(p+1)-1])
-                    codes[DIGITS*p+:DIGITS] = codes[DIGITS*p+:DIGITS] + 1'b1;
-            end
-    end
+    binarynet_codes #(.OUTPUTS(OUTPUTS), .BITS(BITS), .LEVELS(LEVELS), .DIGITS(DIGITS)) compare (
+        .sums(sums), .entries(entries), .codes(codes));
 
     always @(posedge clk) begin
         if (in_ready) begin

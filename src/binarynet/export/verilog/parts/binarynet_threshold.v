@@ -21,24 +21,15 @@ module binarynet_threshold #(
     localparam ENTRY = LEVELS * BITS + 1;
 
     wire [OUTPUTS*ENTRY-1:0] entries;
-    reg [OUTPUTS*DIGITS-1:0] codes;
+    wire [OUTPUTS*DIGITS-1:0] codes;
 
     assign in_ready = !out_valid | out_ready;
 
     binarynet_sequence #(.WIDTH(OUTPUTS * ENTRY), .WORDS(TILES), .FILE(FILE), .KEPT(PIPE)) rom (
         .clk(clk), .reset(reset), .step(in_valid & in_ready), .data(entries));
 
-    integer p, k;
-    reg reached;
-    always @* begin
-        codes = {OUTPUTS * DIGITS{1'b0}};
-        for (p = 0; p < OUTPUTS; p = p + 1)
-            for (k = 0; k < LEVELS; k = k + 1) begin
-                reached = in_data[BITS*p+:BITS] >= entries[ENTRY*p+BITS*k+:BITS];
-                if (reached != entries[ENTRY*(p+1)-1])
-                    codes[DIGITS*p+:DIGITS] = codes[DIGITS*p+:DIGITS] + 1'b1;
-            end
-    end
+    binarynet_codes #(.OUTPUTS(OUTPUTS), .BITS(BITS), .LEVELS(LEVELS), .DIGITS(DIGITS)) compare (
+        .sums(in_data), .entries(entries), .codes(codes));
 
     always @(posedge clk) begin
         if (in_ready) out_data <= codes;
