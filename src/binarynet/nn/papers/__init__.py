@@ -6,6 +6,7 @@
 | few_multiplications  | layers whose weight gradients are shifts                                      |
 | k_map                | XNOR-Net's K                                                                  |
 | gradient             | DoReFa-Net's and XNOR-Net's gradients of few bits                             |
+| rewards              | the unbiased gradient of neurons that are drawn                               |
 | shift_norm           | batch normalisation by shifts                                                 |
 | connections          | neurons of few inputs, and thermometers; no paper's                           |
 """
