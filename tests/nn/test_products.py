@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import weakref
 from collections.abc import Callable
@@ -14,7 +15,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from binarynet.nn import BinaryConv1d, BinaryConv2d, BinaryLinear, StochasticSign, native
+from binarynet.nn import (
+    QUANTIZERS,
+    BinaryConv1d,
+    BinaryConv2d,
+    BinaryLinear,
+    Sequential,
+    SteSign,
+    StochasticSign,
+    native,
+)
 from binarynet.nn.fused import products, record
 from binarynet.nn.quantizers import BinaryConnect, DorefaWeight, ScaledSign, TtqTernary, TwnTernary, sign
 
@@ -183,6 +193,31 @@ def test_weights_that_are_drawn_are_multiplied_as_they_were_drawn(kernel: str) -
     torch.manual_seed(1)
     with native.off():
         assert torch.equal(ours, layer(x))
+
+
+WEIGHTS = [name for name, quantizer in QUANTIZERS.items() if "input" not in name]
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_inference_mode_answers_what_no_grad_answers(name: str, kernel: str) -> None:
+    layers: list[tuple[nn.Module, tuple[int, ...]]] = [
+        (BinaryConv2d(32, 33, 3, padding=1, bias=False, weight_quantizer=name), (2, 32, 5, 6)),
+        (BinaryConv2d(32, 33, 1, stride=2, bias=False, weight_quantizer=name), (2, 32, 5, 6)),
+        (BinaryLinear(65, 33, bias=False, weight_quantizer=name), (3, 65)),
+    ]
+    with torch.inference_mode():  # whose tensors count no changes: torch refuses to say how often they were changed
+        layers.append((BinaryLinear(65, 33, bias=False, weight_quantizer=name), (3, 65)))
+    for layer, shape in layers:
+        norm = nn.BatchNorm2d(shape[1]) if len(shape) == 4 else nn.BatchNorm1d(shape[1])
+        x = sign(torch.randn(shape))
+        for net, training in itertools.product((layer, Sequential(norm, SteSign(), layer)), (False, True)):
+            net.train(training)
+            torch.manual_seed(7)
+            with torch.inference_mode():
+                answer = net(x)
+            torch.manual_seed(7)
+            with torch.no_grad():
+                assert torch.equal(answer, net(x))
 
 
 def test_one_dimension_is_an_image_of_one_row(kernel: str) -> None:

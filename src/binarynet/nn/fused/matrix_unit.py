@@ -19,7 +19,7 @@ from torch import Tensor
 
 from binarynet.nn import native
 from binarynet.nn.fused import record
-from binarynet.nn.fused.packed_input import Input, check_unchanged, geometry_of, keeping, pack_signs
+from binarynet.nn.fused.packed_input import Input, check_unchanged, geometry_of, keeping, pack_signs, version
 from binarynet.nn.quantizers import Quantizer
 
 _conv2d_input: Any = torch.nn.grad.conv2d_input  # type: ignore[attr-defined]
@@ -84,7 +84,7 @@ class _Saved:
     """What a backward pass needs. Only where it is differentiated again are x and weight asked of autograd."""
 
     def __init__(self, x: Tensor, weight: Tensor, quantizer: Quantizer, operand: Input | None) -> None:
-        self.shape, self.weight, self.version = x.shape, weight.detach(), weight._version
+        self.shape, self.weight, self.version = x.shape, weight.detach(), version(weight)
         self.operand, self.quantizer, self.layer = operand, quantizer, record.layer()
         self.multiplications = prod(x.shape[:1] + x.shape[2:]) * weight.numel()
         if weight.ndim == 2:

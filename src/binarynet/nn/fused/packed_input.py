@@ -88,9 +88,15 @@ def keeping(x: Tensor, operand: Input) -> AbstractContextManager[None]:
     return saved_tensors_hooks(kept, again)
 
 
-def check_unchanged(weight: Tensor, version: int) -> None:
+def version(weight: Tensor) -> int:
+    """How often the tensor was changed in place. Tensors of inference mode do not count that, nor have a backward
+    pass."""
+    return -1 if weight.is_inference() else weight._version
+
+
+def check_unchanged(weight: Tensor, seen: int) -> None:
     """Torch's error for weights that are no longer those of the forward pass; hooks put it out of torch's sight."""
-    if weight._version != version:
+    if version(weight) != seen:
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace operation: the "
             f"weights {list(weight.shape)} of a binary layer, between its forward and its backward pass."

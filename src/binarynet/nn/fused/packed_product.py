@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from binarynet.nn import native
 from binarynet.nn.fused import record
-from binarynet.nn.fused.packed_input import Input, Window, check_unchanged, geometry_of, keeping, pack
+from binarynet.nn.fused.packed_input import Input, Window, check_unchanged, geometry_of, keeping, pack, version
 from binarynet.nn.quantizers import Quantizer
 
 _conv2d_input: Any = torch.nn.grad.conv2d_input  # type: ignore[attr-defined]
@@ -93,7 +93,7 @@ class _Task:
     ) -> None:
         self.geometry, self.operand, self.weights = geometry, operand, weights
         self.values, self.latent = values, latent  # latent weights and their quantizer; else quantized ones and None
-        self.window, self.groups, self.version = window, groups, values._version
+        self.window, self.groups, self.version = window, groups, version(values)
         places = prod(output_sizes(operand.shape[2:], values.shape[2:], window))
         self.multiplications = operand.shape[0] * places * values.numel()
         self.kernel, self.mode, self.layer = native.kernel(), native.gradients(), record.layer()
