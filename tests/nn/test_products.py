@@ -220,6 +220,13 @@ def test_inference_mode_answers_what_no_grad_answers(name: str, kernel: str) -> 
                 assert torch.equal(answer, net(x))
 
 
+def test_an_empty_batch_has_empty_answers_and_no_gradient(kernel: str) -> None:
+    for layer, shape in ((BinaryConv2d(32, 33, 3, padding=1), (0, 32, 5, 6)), (BinaryLinear(65, 33), (0, 65))):
+        x = torch.zeros(shape)
+        assert run(layer, x)[0].shape == by_torch(layer, x)[0].shape
+        assert not run(layer, x)[2].any()
+
+
 def test_one_dimension_is_an_image_of_one_row(kernel: str) -> None:
     layer = BinaryConv1d(33, 40, 5, 2, 2, 2, bias=True, pad_value=-1)
     nn.init.normal_(layer.bias)

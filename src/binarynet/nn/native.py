@@ -93,7 +93,7 @@ def takes(*tensors: Tensor) -> bool:
 
 def multiplies(products: int) -> bool:
     """Whether a product of that many multiplications is worth a call."""
-    return _on and products >= PRODUCTS
+    return _on and products >= max(PRODUCTS, 1)  # an empty batch has none
 
 
 def has_matrix_unit() -> bool:
