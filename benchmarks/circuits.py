@@ -75,10 +75,10 @@ def graph_of(model: Path) -> tuple[Graph, str]:
     from binarynet.train.folder import RunFolder
 
     folder = RunFolder(model)
-    shape = folder.read_config()["data"]["shape"]
-    epoch = read_best(folder.best)["epoch"]
-    recipe, net = load_run(model)
-    return lower(net, tuple(shape), allow_real=True), f"{recipe.name}, epoch {epoch}, the best so far"
+    config, best = folder.read_config(), read_best(folder.best)
+    net = load_run(model)[1]
+    said = f"{config['recipe']}, epoch {best['epoch']}, {best['validation_error']:.1f} % validation errors"
+    return lower(net, tuple(config["data"]["shape"]), allow_real=True), said
 
 
 def built(text: str, family: str) -> Area:
@@ -120,7 +120,7 @@ def kernels_shared(weight: np.ndarray, lut: int) -> str:
 
 
 def counts(graph: Graph) -> list[str]:
-    """Lines of Markdown: how often the 2-D kernels of each binary convolution repeat, and how often random ones would."""
+    """Lines of Markdown: how often 2-D kernels of each binary convolution repeat, and how often random ones would."""
     lines = ["| layer | 2-D kernels | unique in the layer | unique on their channel | the same of random ones |"]
     lines += ["|---|---|---|---|---|"]
     random = np.random.default_rng(0)
@@ -149,7 +149,10 @@ def tables(graph: Graph, layer: str, outputs: int, family: str) -> list[str]:
         made.size = size or made.size
         rows[f"{name}, groups of {made.size}"] = built(made.text(), family)
     inputs = unit.weight[0].size
-    lines = [f"| {layer}, {len(unit.weight)} outputs, {inputs} inputs each, {family} | LUTs | flip-flops |", "|---|---|---|"]
+    lines = [
+        f"| {layer}, {len(unit.weight)} outputs, {inputs} inputs each, {family} | LUTs | flip-flops |",
+        "|---|---|---|",
+    ]
     return lines + [f"| {name} | {one.luts:,} | {one.flipflops:,} |" for name, one in rows.items()]
 
 
