@@ -18,6 +18,6 @@ def energy_line(graph: Graph) -> str:
         for pj in (cost.energy_pj, cost.operations_pj, cost.accesses_pj)
     )
     return (
-        f"{total} nJ an image ({operations} arithmetic, {accesses} memory) by the model of 45 nm prices (Horowitz 2014): "
-        "of the net, not of this chip, of which nothing was measured"
+        f"{total} nJ an image ({operations} arithmetic, {accesses} memory) by the model of 45 nm prices "
+        "(Horowitz 2014): of the net, not of this chip, of which nothing was measured"
     )
