@@ -119,6 +119,10 @@ def kernels_shared(weight: np.ndarray, lut: int) -> str:
     return f"module net ({ports});\n" + "\n".join(lines) + "\nendmodule\n"
 
 
+def percent(share: float) -> str:
+    return f"{share:.1%}" if share < 0.01 else f"{share:.0%}"
+
+
 def counts(graph: Graph) -> list[str]:
     """Lines of Markdown: how often 2-D kernels of each binary convolution repeat, and how often random ones would."""
     lines = ["| layer | 2-D kernels | unique in the layer | unique on their channel | the same of random ones |"]
@@ -129,7 +133,8 @@ def counts(graph: Graph) -> list[str]:
             there, here = repeated(op.weight)
             chance = repeated(random.choice([-1, 1], op.weight.shape).astype(np.int8))
             kernels = op.weight.shape[0] * op.weight.shape[3]
-            lines.append(f"| {op.name} | {kernels:,} | {there:.0%} | {here:.0%} | {chance[0]:.0%}, {chance[1]:.0%} |")
+            by_chance = ", ".join(map(percent, chance))
+            lines.append(f"| {op.name} | {kernels:,} | {percent(there)} | {percent(here)} | {by_chance} |")
     return lines
 
 
