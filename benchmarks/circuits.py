@@ -1,6 +1,10 @@
 """What constant weights allow in a circuit: how often 2-D kernels repeat, and look-up tables with and without sharing.
 
-    python benchmarks/circuits.py [MODEL.bnn] [--layer conv3] [--outputs 16] [--family xilinx]
+    python benchmarks/circuits.py [MODEL.bnn|RUN] [--layer conv3] [--outputs 16] [--family xilinx]
+    python benchmarks/circuits.py [MODEL.bnn|RUN] --counts        how often kernels repeat, alone: no yosys
+    python benchmarks/circuits.py RUN --save MODEL.bnn            keeps what was lowered
+
+RUN is the folder of a training, also of one that goes on: its best epoch so far is lowered.
 
 BinaryNet (Courbariaux et al., 2016) says that 42 % of the 2-D filters of its CIFAR net are unique, and that dedicated
 hardware could skip the rest. Here each way is built and synthesised by yosys: counters alone, kernels that
@@ -24,7 +28,7 @@ from binarynet.export.verilog.report import Area, area
 from binarynet.export.verilog.unrolled.literals import added
 from binarynet.export.verilog.unrolled.text import Layer
 from binarynet.export.verilog.unrolled.unit import Unrolled
-from binarynet.format import load
+from binarynet.format import load, save
 from binarynet.graph import Graph
 from binarynet.graph.ir import Conv2d
 
@@ -54,6 +58,27 @@ def first(unit: Unrolled, outputs: int) -> Unrolled:
     )
     makes = replace(unit.makes, shape=(*unit.makes.shape[:2], outputs), lanes=outputs)
     return replace(unit, weight=unit.weight[:outputs], threshold=few, outputs=outputs, makes=makes)
+
+
+def graph_of(model: Path) -> tuple[Graph, str]:
+    """The graph of a file or of a run folder, and what to say of it.
+
+    Raises:
+        TrainingError: the folder holds no finished epoch.
+        FormatError: the file is no model.
+    """
+    if not model.is_dir():
+        return load(model), model.name
+    from binarynet.lower import lower  # torch, for run folders alone
+    from binarynet.train import load_run
+    from binarynet.train.checkpoint import read_best
+    from binarynet.train.folder import RunFolder
+
+    folder = RunFolder(model)
+    config, best = folder.read_config(), read_best(folder.best)
+    net = load_run(model)[1]
+    said = f"{config['recipe']}, epoch {best['epoch']}, {best['validation_error']:.1f} % validation errors"
+    return lower(net, tuple(config["data"]["shape"]), allow_real=True), said
 
 
 def built(text: str, family: str) -> Area:
@@ -94,8 +119,12 @@ def kernels_shared(weight: np.ndarray, lut: int) -> str:
     return f"module net ({ports});\n" + "\n".join(lines) + "\nendmodule\n"
 
 
-def tables(graph: Graph, layer: str, outputs: int, family: str) -> list[str]:
-    """Lines of Markdown."""
+def percent(share: float) -> str:
+    return f"{share:.1%}" if share < 0.01 else f"{share:.0%}"
+
+
+def counts(graph: Graph) -> list[str]:
+    """Lines of Markdown: how often 2-D kernels of each binary convolution repeat, and how often random ones would."""
     lines = ["| layer | 2-D kernels | unique in the layer | unique on their channel | the same of random ones |"]
     lines += ["|---|---|---|---|---|"]
     random = np.random.default_rng(0)
@@ -104,7 +133,13 @@ def tables(graph: Graph, layer: str, outputs: int, family: str) -> list[str]:
             there, here = repeated(op.weight)
             chance = repeated(random.choice([-1, 1], op.weight.shape).astype(np.int8))
             kernels = op.weight.shape[0] * op.weight.shape[3]
-            lines.append(f"| {op.name} | {kernels:,} | {there:.0%} | {here:.0%} | {chance[0]:.0%}, {chance[1]:.0%} |")
+            by_chance = ", ".join(map(percent, chance))
+            lines.append(f"| {op.name} | {kernels:,} | {percent(there)} | {percent(here)} | {by_chance} |")
+    return lines
+
+
+def tables(graph: Graph, layer: str, outputs: int, family: str) -> list[str]:
+    """Lines of Markdown: one layer, or the first outputs of it, synthesised in each of the ways."""
     options = Options("net", unroll=(layer,), family=family)
     unit = next(unit for unit in planned(graph, options).units if unit.name == layer)
     assert isinstance(unit, Unrolled)
@@ -118,7 +153,11 @@ def tables(graph: Graph, layer: str, outputs: int, family: str) -> list[str]:
         made = Layer(unit, "net")
         made.size = size or made.size
         rows[f"{name}, groups of {made.size}"] = built(made.text(), family)
-    lines += ["", f"| {layer}, {len(unit.weight)} outputs, {family} | LUTs | flip-flops |", "|---|---|---|"]
+    inputs = unit.weight[0].size
+    lines = [
+        f"| {layer}, {len(unit.weight)} outputs, {inputs} inputs each, {family} | LUTs | flip-flops |",
+        "|---|---|---|",
+    ]
     return lines + [f"| {name} | {one.luts:,} | {one.flipflops:,} |" for name, one in rows.items()]
 
 
@@ -128,8 +167,15 @@ def main() -> None:
     parser.add_argument("--layer", default="conv3")
     parser.add_argument("--outputs", type=int, default=16)
     parser.add_argument("--family", default="xilinx")
+    parser.add_argument("--counts", action="store_true")
+    parser.add_argument("--save", type=Path)
     given = parser.parse_args()
-    print("\n".join(tables(load(given.model), given.layer, given.outputs, given.family)))
+    graph, said = graph_of(given.model)
+    if given.save:
+        save(graph, given.save)
+    print("\n".join([f"{said}:", "", *counts(graph)]))
+    if not given.counts:
+        print("\n".join(["", *tables(graph, given.layer, given.outputs, given.family)]))
 
 
 if __name__ == "__main__":

@@ -27,16 +27,25 @@ from binarynet.report.analysis import analyse
 ROWS = Path(__file__).parent / "results" / "circuits.csv"
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "circuits.png"
 
+_ROWS: dict[str, tuple[str, ...]] = {"unroll": ("thermometer",)}  # a row of pixels a clock, compared as they come
+_INPUT = ("input=28x1",)
 # Name → the model and how it is built. Errors are those of its card.
 DESIGNS = {
     "small-chip, ULX3S": ("small-chip", {}),  # an ECP5-25F with a serial line: from `make boards`
-    "small-chip, smallest": ("small-chip", {"fold": ("2x16", "conv1=4x1")}),
-    "small-chip": ("small-chip", {"fold": ("auto",)}),
+    "small-chip, 2x16": ("small-chip", {"fold": ("2x16", "conv1=4x1")}),
+    "small-chip, 8x32": ("small-chip", {"fold": ("8x32",)}),
+    "small-chip, 16x64": ("small-chip", {"fold": ("16x64", "conv1=64x1")}),
     "mnist-small, 8x32": ("mnist-small", {"fold": ("8x32",)}),
     "mnist-small, auto": ("mnist-small", {"fold": ("auto",)}),
-    "sparse-small, 8x32": ("sparse-small", {"fold": ("8x32",)}),
-    "sparse-small, auto": ("sparse-small", {"fold": ("auto",)}),
-    "sparse-small, unrolled": ("sparse-small", {"unroll": ("all",)}),
+    "sparse-small, 4x28": (
+        "sparse-small",
+        {**_ROWS, "fold": (*_INPUT, "linear1=4x28", "linear2=2x60", "classes=1x12")},
+    ),
+    "sparse-small, 16x28": (
+        "sparse-small",
+        {**_ROWS, "fold": (*_INPUT, "linear1=16x28", "linear2=8x60", "classes=1x12")},
+    ),
+    "sparse-small, a clock": ("sparse-small", {"unroll": ("all",), "fold": ("input=784x1",)}),
 }
 
 

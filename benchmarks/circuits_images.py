@@ -25,7 +25,7 @@ from binarynet.errors import InputError, run_script
 from binarynet.export import write
 from binarynet.export.process import finished
 from binarynet.export.verilog.bench import write_vectors
-from binarynet.export.verilog.check import built, lint
+from binarynet.export.verilog.check import built, lanes_apart, lint
 from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.plan import planned
 from binarynet.export.verilog.report import interval
@@ -36,8 +36,9 @@ from binarynet.runtime.images import adapt
 PIECE = 250
 
 
-def run(folder: Path, design: Design, codes: np.ndarray, number: int) -> tuple[int, int]:
-    """Images of one piece, and those of them that are equal. ROMs are read from beside the vectors."""
+def run(folder: Path, design: Design, codes: np.ndarray, number: int) -> tuple[int, int, int]:
+    """Images of one piece, those of them that are equal, and clocks from one image to the next as the bench counts
+    them (0 of one image). ROMs are read from beside the vectors."""
     piece = folder / f"piece-{number}"
     piece.mkdir(exist_ok=True)
     for rom in folder.glob("net_*.hex"):
@@ -51,7 +52,8 @@ def run(folder: Path, design: Design, codes: np.ndarray, number: int) -> tuple[i
     passed = re.search(r"^PASS (\d+) images$", said, re.MULTILINE)
     failed = re.search(r"^FAIL (\d+) of", said, re.MULTILINE)
     equal = int(passed[1]) if passed else len(codes) - int(failed[1]) if failed else 0
-    return len(codes), equal
+    clocks = re.search(r"^CLOCKS \d+ to the first class, (\d+) from", said, re.MULTILINE)
+    return len(codes), equal, int(clocks[1]) if clocks else 0
 
 
 def main() -> None:
@@ -74,15 +76,15 @@ def main() -> None:
         raise InputError(f"--first {given.first}: {given.data} has no test image so far behind")
     graph = load_graph(given.model)
     options = Options("net", fold=tuple(given.fold), unroll=tuple(given.unroll), target_clocks=given.target_clocks)
+    design = planned(graph, options)
     start = time.monotonic()
     if given.first == 0:
         write(graph, "verilog", given.out, options)
         if given.lint:
             lint(given.out, "net_axis")
             print("verilator --lint-only -Wall: clean")
-        built(given.out, "net", "verilator")
+        built(given.out, "net", "verilator", given.images * design.interval, lanes_apart(design))
         print(f"built in {time.monotonic() - start:.0f} s", flush=True)
-    design = planned(graph, options)
     codes = adapt(images, graph.input.shape, Encoding.parse(graph.input.encoding))
     start = time.monotonic()
     pieces = [(number, codes[at : at + PIECE]) for number, at in enumerate(range(0, len(codes), PIECE))]
@@ -90,13 +92,15 @@ def main() -> None:
         counts = []
         for counted in pool.map(lambda one: run(given.out, design, one[1], one[0]), pieces):
             counts.append(counted)
-            at = given.first + sum(total for total, _ in counts)
+            at = given.first + sum(total for total, _, _ in counts)
             print(f"images up to {at - 1}: {counted[1]} of {counted[0]} equal", flush=True)
-    total, equal = (sum(column) for column in zip(*counts, strict=True))
+    total, equal = (sum(column) for column in list(zip(*counts, strict=True))[:2])
     clocks = interval((given.out / "net.v").read_text(encoding="ascii"))
+    counted = max(clocks for _, _, clocks in counts)
     seconds = time.monotonic() - start
     which = f"images {given.first} to {given.first + total - 1}"
-    print(f"{which}: {equal:,} of {total:,} equal, {clocks:,} clocks each; {seconds:.0f} s")
+    told = f"{clocks:,} clocks each by its head, {counted:,} counted"
+    print(f"{which}: {equal:,} of {total:,} equal; {told}; {seconds:.0f} s")
     raise SystemExit(equal != total)
 
 

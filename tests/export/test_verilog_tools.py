@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 import binarynet.export.verilog as verilog
+from binarynet import load_graph
 from binarynet.errors import ExportError
 from binarynet.export import write
-from binarynet.export.verilog import report
+from binarynet.export.verilog import check, report
 from binarynet.export.verilog.check import lint, simulate
 from binarynet.export.verilog.options import Options
+from binarynet.export.verilog.plan import planned
 from binarynet.export.verilog.roms import STYLES, styled
 from binarynet.graph import Graph
 from tests.export.building import need
@@ -105,6 +107,19 @@ def test_a_style_says_what_roms_are_made_of(tmp_path):
         found[style] = "SB_RAM40_4K" in (tmp_path / "cells").read_text()
     assert found == {"auto": False, "block": True, "distributed": False, "M20K": True}
     assert all(styled(part, style).replace(STYLES[style], "").count("rom_style") <= 1 for style in STYLES)
+
+
+def test_lanes_that_are_compiled_apart_answer_the_same(tmp_path, monkeypatch):
+    """A net of two shapes of lanes, and one that is large enough to be compiled so."""
+    need("verilator")
+    graph, codes, options = made(tmp_path)
+    assert not check.lanes_apart(planned(graph, options))
+    assert check.lanes_apart(planned(load_graph("mnist-small"), Options("net", fold=("auto",))))
+    monkeypatch.setattr(check, "MANY", 1)
+    found = check.simulate(tmp_path, graph, options, codes, "verilator")
+    assert "hier_block" in (tmp_path / "net_tb.vlt").read_text()
+    assert found.passed
+    assert len(found.classes) == len(codes)
 
 
 def test_the_report_finds_roms_that_will_lie_elsewhere(tmp_path):

@@ -107,6 +107,10 @@ def export(
     if check is not None:
         agreement, said = _check(graph, to, folder, options, check, split, limit, data_dir)
     lines = module.says(folder, options) if hasattr(module, "says") else []
+    if getattr(options, "report", False):  # what a design costs: energy is of the net, so no target need know of it
+        from binarynet.report.energy import energy_line
+
+        lines = [*lines, "", energy_line(graph)]
     if as_json:
         document: dict[str, Any] = {"target": to, "files": [str(path) for path in files]}
         document |= {"check": vars(agreement)} if agreement else {}

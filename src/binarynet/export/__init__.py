@@ -8,7 +8,8 @@ else has to be told: the command line, the tests and `TARGETS` find it. It may a
   weights, or the codes that it makes), or None if it does. The table of docs/export.md is made of it.
 * ``answers(graph, folder, options, codes)``: what the written thing answers to a batch, for ``--check``: the answers,
   or `Answers` if there is more to say; and ``CHECKED``, how many images that takes at most.
-* ``says(folder, options)``: lines to print behind the files, as the options ask for.
+* ``says(folder, options)``: lines to print behind the files, as the options ask for. With an option ``report`` that is
+  set, the command line adds the energy of `binarynet.report.energy` to them.
 
 Another package adds such a module by an entry point of the group ``binarynet.exports``.
 """

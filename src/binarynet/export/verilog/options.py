@@ -32,7 +32,9 @@ class Options(options.Options):
     simulator: str | None = choice(
         None, "What --check runs, verilator or iverilog; default: what is there.", changes_files=False
     )
-    report: bool = choice(False, "LUTs, flip-flops and memories by yosys, the clock by nextpnr.", changes_files=False)
+    report: bool = choice(
+        False, "LUTs, flip-flops, memories by yosys, clock by nextpnr, energy by a model.", changes_files=False
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
