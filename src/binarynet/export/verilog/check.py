@@ -104,7 +104,7 @@ int main(int argc, char** argv) {
 
 def lanes_apart(design: Design) -> bool:
     """Whether Verilator is to compile a lane once for each of its shapes, not once for each lane: mnist-small at 784
-    clocks an image is 5 MB of C++ so, and 110 MB otherwise."""
+    clocks an image is 10 MB of C++ so, and 110 MB otherwise."""
     folded = [unit for unit in design.units if isinstance(unit, Product) and not isinstance(unit, Unrolled)]
     return sum(unit.outputs * unit.inputs * unit.reads.digits for unit in folded) >= MANY
 
