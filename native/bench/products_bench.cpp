@@ -111,11 +111,11 @@ int main(int argc, char** argv) {
             Layer& l = layers[i];
             if (i)  // the images need no gradient
                 timed(l, 1, [&] {
-                    conv_input_gradient(l.shape, l.dy.as<float>(), 1, l.signs.as<uint32_t>(), nullptr,
+                    conv_input_gradient(l.shape, {l.dy.as<float>()}, 1, l.signs.as<uint32_t>(), nullptr,
                                         dx[i].as<float>(), threads);
                 });
             timed(l, 2, [&] {
-                conv_weight_gradient(l.shape, l.dy.as<float>(), 1, {x[i].as<float>()}, 1, l.dw.as<float>(),
+                conv_weight_gradient(l.shape, {l.dy.as<float>()}, 1, {x[i].as<float>()}, 1, l.dw.as<float>(),
                                      threads);
             });
         }

@@ -1,6 +1,7 @@
 // The Python module binarynet._training. Its typed face is src/binarynet/_training.pyi. Tensors come as
 // addresses: binarynet.nn.native is the one caller, and has looked at their types, shapes and strides.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -42,7 +43,7 @@ Product product_named(const std::string& name) {
 
 // No pieces: x are bits.
 Operand operand(Address x, int pieces) {
-    return pieces ? Operand{at<float>(x), nullptr} : Operand{nullptr, at<uint32_t>(x)};
+    return pieces ? Operand{at<float>(x)} : Operand{nullptr, at<uint32_t>(x)};
 }
 
 }  // namespace
@@ -220,19 +221,20 @@ NB_MODULE(_training, m) {
     m.def("conv_sign_words", &conv_sign_words, "shape"_a);
     m.def(
         "conv_input_gradient",
-        [](const ConvShape& shape, Address g, int pieces, Address signs, Address dx, int threads) {
-            conv_input_gradient(shape, at<float>(g), pieces, at<uint32_t>(signs), nullptr, at<float>(dx),
-                                threads);
+        [](const ConvShape& shape, Address g, Address from, int pieces, Address signs, Address dx,
+           int threads) {
+            conv_input_gradient(shape, {at<float>(g), nullptr, at<uint8_t>(from)}, pieces,
+                                at<uint32_t>(signs), nullptr, at<float>(dx), threads);
         },
-        "shape"_a, "g"_a, "pieces"_a, "signs"_a, "dx"_a, "threads"_a, unlocked);
+        "shape"_a, "g"_a, "from_"_a, "pieces"_a, "signs"_a, "dx"_a, "threads"_a, unlocked);
     m.def(
         "conv_weight_gradient",
-        [](const ConvShape& shape, Address g, int g_pieces, Address x, int x_pieces, Address dw,
+        [](const ConvShape& shape, Address g, Address from, int g_pieces, Address x, int x_pieces, Address dw,
            int threads) {
-            conv_weight_gradient(shape, at<float>(g), g_pieces, operand(x, x_pieces), std::max(x_pieces, 1),
-                                 at<float>(dw), threads);
+            conv_weight_gradient(shape, {at<float>(g), nullptr, at<uint8_t>(from)}, g_pieces,
+                                 operand(x, x_pieces), std::max(x_pieces, 1), at<float>(dw), threads);
         },
-        "shape"_a, "g"_a, "g_pieces"_a, "x"_a, "x_pieces"_a, "dw"_a, "threads"_a, unlocked);
+        "shape"_a, "g"_a, "from_"_a, "g_pieces"_a, "x"_a, "x_pieces"_a, "dw"_a, "threads"_a, unlocked);
 #endif
     m.def(
         "adam",
@@ -300,39 +302,44 @@ NB_MODULE(_training, m) {
     m.def(
         "norm_forward",
         [](const NormShape& shape, Address x, Address scale, Address shift, bool sign, Address y,
-           int threads) {
-            norm_forward(shape, at<float>(x), at<float>(scale), at<float>(shift), sign, at<float>(y),
+           Address narrow, int threads) {
+            Narrow kept{at<int16_t>(narrow)};
+            norm_forward(shape, at<float>(x), at<float>(scale), at<float>(shift), sign, at<float>(y), kept,
                          threads);
+            return kept.to && kept.fits;
         },
-        "shape"_a, "x"_a, "scale"_a, "shift"_a, "sign"_a, "y"_a, "threads"_a, unlocked);
+        "shape"_a, "x"_a, "scale"_a, "shift"_a, "sign"_a, "y"_a, "narrow"_a, "threads"_a, unlocked);
     m.def(
         "norm_signs",
         [](const std::string& kernel, const NormShape& shape, Address x, Address scale, Address shift,
-           Address bits, int threads) {
-            return norm_signs(kernel_named(kernel), shape, at<float>(x), at<float>(scale), at<float>(shift),
-                              at<uint32_t>(bits), threads);
+           Address bits, Address narrow, int threads) {
+            Narrow kept{at<int16_t>(narrow)};
+            const bool all = norm_signs(kernel_named(kernel), shape, at<float>(x), at<float>(scale),
+                                        at<float>(shift), at<uint32_t>(bits), kept, threads);
+            return std::pair<bool, bool>(all, kept.to && kept.fits);
         },
-        "kernel"_a, "shape"_a, "x"_a, "scale"_a, "shift"_a, "bits"_a, "threads"_a, unlocked);
+        "kernel"_a, "shape"_a, "x"_a, "scale"_a, "shift"_a, "bits"_a, "narrow"_a, "threads"_a, unlocked);
     m.def(
         "norm_sums",
-        [](const NormShape& shape, Address g, Address x, Address mean, bool sign, float window, Address scale,
-           Address shift, Address sum, Address product, int threads) {
-            norm_sums(shape, at<float>(g), at<float>(x), at<float>(mean),
+        [](const NormShape& shape, Address g, Address x, Address integers, Address mean, bool sign,
+           float window, Address scale, Address shift, Address sum, Address product, int threads) {
+            norm_sums(shape, at<float>(g), {at<float>(x), at<int16_t>(integers)}, at<float>(mean),
                       {sign, window, at<float>(scale), at<float>(shift)}, at<float>(sum), at<float>(product),
                       threads);
         },
-        "shape"_a, "g"_a, "x"_a, "mean"_a, "sign"_a, "window"_a, "scale"_a, "shift"_a, "sum"_a, "product"_a,
-        "threads"_a, unlocked);
+        "shape"_a, "g"_a, "x"_a, "integers"_a, "mean"_a, "sign"_a, "window"_a, "scale"_a, "shift"_a, "sum"_a,
+        "product"_a, "threads"_a, unlocked);
     m.def(
         "norm_gradient",
-        [](const NormShape& shape, Address g, Address x, Address mean, bool sign, float window, Address scale,
-           Address shift, Address slope, Address level, Address dx, int threads) {
-            norm_gradient(shape, at<float>(g), at<float>(x), at<float>(mean),
+        [](const NormShape& shape, Address g, Address x, Address integers, Address mean, bool sign,
+           float window, Address scale, Address shift, Address slope, Address level, Address dx,
+           int threads) {
+            norm_gradient(shape, at<float>(g), {at<float>(x), at<int16_t>(integers)}, at<float>(mean),
                           {sign, window, at<float>(scale), at<float>(shift)}, at<float>(slope),
                           at<float>(level), at<float>(dx), threads);
         },
-        "shape"_a, "g"_a, "x"_a, "mean"_a, "sign"_a, "window"_a, "scale"_a, "shift"_a, "slope"_a, "level"_a,
-        "dx"_a, "threads"_a, unlocked);
+        "shape"_a, "g"_a, "x"_a, "integers"_a, "mean"_a, "sign"_a, "window"_a, "scale"_a, "shift"_a,
+        "slope"_a, "level"_a, "dx"_a, "threads"_a, unlocked);
     nb::class_<PoolShape>(m, "PoolShape")
         .def(nb::init<size_t, size_t, size_t, size_t>(), "images"_a, "height"_a, "width"_a, "channels"_a);
     m.def(

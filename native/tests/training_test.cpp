@@ -170,6 +170,24 @@ void products() {
 }
 
 #if defined(__x86_64__)
+// The gradients of a convolution and a pool behind it are those of the one, then of the other, to the bit.
+void behind_a_pool(const ConvShape& s, const std::vector<uint32_t>& signs, const Operand& x) {
+    const PoolShape pool{s.images, s.height / 2, s.width / 2, s.filters};
+    std::vector<float> g(s.images * s.height / 2 * s.width / 2 * s.filters), whole(4 * g.size());
+    std::vector<uint8_t> from(g.size());
+    for (float& one : g) one = real();
+    for (uint8_t& one : from) one = static_cast<uint8_t>(any(0, 3));
+    max_pool_gradient(pool, g.data(), from.data(), whole.data(), 2);
+    std::vector<float> dx[2], dw[2];
+    for (size_t i = 0; i < 2; ++i) {
+        const Operand gradient = i ? Operand{g.data(), nullptr, from.data()} : Operand{whole.data()};
+        dx[i].resize(s.images * s.height * s.width * s.channels), dw[i].resize(s.filters * s.channels * 9);
+        conv_input_gradient(s, gradient, 1, signs.data(), nullptr, dx[i].data(), 2);
+        conv_weight_gradient(s, gradient, 1, x, 1, dw[i].data(), 2);
+    }
+    SAME(dx[0] == dx[1] && dw[0] == dw[1], "behind a pool, %zu pixels", s.height);
+}
+
 // The products on the matrix unit: ±1 as bits and as numbers are one, and sums of integers are those of plain
 // loops. What real gradients become is compared with torch's in tests/nn; here they only run.
 void matrix_unit() {
@@ -200,8 +218,9 @@ void matrix_unit() {
                 std::vector<uint32_t> signs(conv_sign_words(shape));
                 SAME(conv_takes_signs(shape), "%zu channels", channels);
                 SAME(conv(shape, operand, 1, w.data(), y[as_bits].data(), signs.data(), 2) == 1, "conv");
-                conv_input_gradient(shape, gradient.data(), 1, signs.data(), nullptr, dx.data(), 2);
-                conv_weight_gradient(shape, gradient.data(), 1, operand, 1, dw[as_bits].data(), 2);
+                conv_input_gradient(shape, {gradient.data()}, 1, signs.data(), nullptr, dx.data(), 2);
+                conv_weight_gradient(shape, {gradient.data()}, 1, operand, 1, dw[as_bits].data(), 2);
+                if (size % 2 == 0) behind_a_pool(shape, signs, operand);
             } else {
                 const LinearShape shape{images, channels, filters};
                 std::vector<uint32_t> signs(linear_sign_words(shape));
@@ -259,24 +278,54 @@ void passes() {
     same("norm", [&](std::vector<float>& y, int threads) {
         std::vector<float> mean(300), variance(300), scale(300, 2), shift(300, 0.1f), sum(300), product(300);
         norm_statistics(shape, x.data(), mean.data(), variance.data(), threads);
-        norm_forward(shape, x.data(), scale.data(), shift.data(), true, y.data(), threads);
+        Narrow unwanted;
+        norm_forward(shape, x.data(), scale.data(), shift.data(), true, y.data(), unwanted, threads);
         const NormWindow open{true, 1, scale.data(), shift.data()};
-        norm_sums(shape, g.data(), x.data(), mean.data(), open, sum.data(), product.data(), threads);
-        norm_gradient(shape, g.data(), x.data(), mean.data(), open, sum.data(), product.data(), y.data(),
+        norm_sums(shape, g.data(), {x.data()}, mean.data(), open, sum.data(), product.data(), threads);
+        norm_gradient(shape, g.data(), {x.data()}, mean.data(), open, sum.data(), product.data(), y.data(),
                       threads);
     });
+    std::vector<float> integers(257 * 300);
+    for (float& one : integers) one = static_cast<float>(any(-32767, 32767));
+    std::vector<int16_t> narrow(integers.size());
     for (const Kernel* kernel : kernels()) {
         if (!kernel->runs()) continue;
         std::vector<float> scale(300, 2), shift(300, 0.1f), y(count);
         std::vector<uint32_t> bits(257 * 10);
-        norm_forward(shape, x.data(), scale.data(), shift.data(), true, y.data(), 2);
-        SAME(norm_signs(*kernel, shape, x.data(), scale.data(), shift.data(), bits.data(), 2), "a NaN");
+        Narrow unwanted, refused{narrow.data()}, kept{narrow.data()};
+        norm_forward(shape, x.data(), scale.data(), shift.data(), true, y.data(), refused, 2);
+        SAME(!refused.fits, "numbers that are no integers");
+        SAME(norm_signs(*kernel, shape, x.data(), scale.data(), shift.data(), bits.data(), unwanted, 2),
+             "a NaN");
         for (size_t i = 0; i < 257 * 300; ++i)
             SAME((bits[i / 300 * 10 + i % 300 / 32] >> i % 300 % 32 & 1) == (y[i] > 0), "bit %zu", i);
         std::vector<float> with_nan(x);
         with_nan[299] = NAN;
-        SAME(!norm_signs(*kernel, shape, with_nan.data(), scale.data(), shift.data(), bits.data(), 2),
+        SAME(!norm_signs(*kernel, shape, with_nan.data(), scale.data(), shift.data(), bits.data(), unwanted,
+                         2),
              "a NaN of %s", kernel->name);
+        norm_signs(*kernel, shape, integers.data(), scale.data(), shift.data(), bits.data(), kept, 2);
+        SAME(kept.fits && std::equal(integers.begin(), integers.end(), narrow.begin()), "integers");
+    }
+    // The gradient by integers has the bits of that by numbers, in place too; one number too large is found.
+    for (const bool sign : {false, true}) {
+        std::copy(integers.begin(), integers.end(), narrow.begin());
+        std::vector<float> mean(300, 3), scale(300, 2), shift(300, 0.1f), sums[2], dx[2];
+        const NormWindow open{sign, 1000, scale.data(), shift.data()};
+        for (size_t i = 0; i < 2; ++i) {
+            const NormInput input = i ? NormInput{nullptr, narrow.data()} : NormInput{integers.data()};
+            sums[i].resize(600), dx[i].assign(g.begin(), g.begin() + 257 * 300);
+            norm_sums(shape, g.data(), input, mean.data(), open, sums[i].data(), sums[i].data() + 300, 2);
+            norm_gradient(shape, i ? dx[i].data() : g.data(), input, mean.data(), open, sums[i].data(),
+                          sums[i].data() + 300, dx[i].data(), 2);
+        }
+        SAME(sums[0] == sums[1] && dx[0] == dx[1], "integers of 16 bits, sign %d", sign);
+        std::vector<float> y(257 * 300);
+        integers[257 * 300 - 1] = 32768;
+        Narrow refused{narrow.data()};
+        norm_forward(shape, integers.data(), scale.data(), shift.data(), sign, y.data(), refused, 2);
+        SAME(!refused.fits, "a number of more than 16 bits");
+        integers[257 * 300 - 1] = -32767;
     }
     same("pool", [&](std::vector<float>& y, int threads) {
         const PoolShape pooled{3, 5, 4, 33};

@@ -59,6 +59,22 @@ struct Bands {
         if (image >= shape.images) return nullptr;
         return images + ((image * shape.height + y) * shape.width + (position >> shift_together)) * channels;
     }
+    // The same of a gradient, which may be a pool's: `room` holds its channels, up to a multiple of 16, then.
+    const float* gradient_at(const Operand& g, size_t channels, size_t first_image, size_t y, size_t position,
+                             float* room) const {
+        if (!g.from) return at(g.numbers, channels, first_image, y, position);
+        const size_t image = first_image + (position & (together - 1)), x = position >> shift_together;
+        if (image >= shape.images) return nullptr;
+        const size_t pixel = ((image * (shape.height / 2) + y / 2) * (shape.width / 2) + x / 2) * channels;
+        const __m128i which = _mm_set1_epi8(static_cast<char>(y % 2 * 2 + x % 2));
+        for (size_t c = 0; c < channels; c += kHalf) {
+            const __mmask16 there = first(channels - c);
+            const __mmask16 here =
+                _mm_cmpeq_epi8_mask(_mm_maskz_loadu_epi8(there, g.from + pixel + c), which) & there;
+            _mm512_storeu_ps(room + c, _mm512_maskz_loadu_ps(here, g.numbers + pixel + c));
+        }
+        return room;
+    }
 };
 
 // The line of memory `count` numbers on. It need not be there.

@@ -118,28 +118,29 @@ bool convolve(const Bands& g, const Operand& x, int pieces, const uint32_t* sign
         };
         std::vector<Place> places;
         bool fit_all = true;
+        std::vector<float> room(x.from ? round_up(depth, kHalf) : 0);  // for the channels of a pixel
         for (size_t band = begin; band < end; ++band) {
             uint8_t* const to = packed + (band - begin) * band_bytes;
-            pack_band(g, band, g.rows(band), 1, static_cast<size_t>(pieces) * steps, to,
-                      [&](size_t y, size_t q, uint8_t* line) {
-                          if constexpr (Unit::kBytes)
-                              if (x.signs) {
-                                  const uint32_t* const bits =
-                                      g.at(x.signs, words, g.first_image(band), y, q);
-                                  for (size_t c = 0; c < depth; c += Unit::kDepth, line += plane)
-                                      pack_bytes(bits ? bits + c / kBlock : nullptr, depth - c, line);
-                                  return;
-                              }
-                          const float* const from = g.at(x.numbers, depth, g.first_image(band), y, q);
-                          for (size_t c = 0; c < depth; c += Unit::kDepth, line += plane) {
-                              const float* const channels = from ? from + c : nullptr;
-                              if constexpr (Unit::kBytes)
-                                  fit_all &= pack_bytes(channels, depth - c, line);
-                              else
-                                  pack_pieces(channels, scales && !forward ? scales + c : nullptr, depth - c,
-                                              pieces, steps * plane, line);
-                          }
-                      });
+            pack_band(
+                g, band, g.rows(band), 1, static_cast<size_t>(pieces) * steps, to,
+                [&](size_t y, size_t q, uint8_t* line) {
+                    if constexpr (Unit::kBytes)
+                        if (x.signs) {
+                            const uint32_t* const bits = g.at(x.signs, words, g.first_image(band), y, q);
+                            for (size_t c = 0; c < depth; c += Unit::kDepth, line += plane)
+                                pack_bytes(bits ? bits + c / kBlock : nullptr, depth - c, line);
+                            return;
+                        }
+                    const float* const from = g.gradient_at(x, depth, g.first_image(band), y, q, room.data());
+                    for (size_t c = 0; c < depth; c += Unit::kDepth, line += plane) {
+                        const float* const channels = from ? from + c : nullptr;
+                        if constexpr (Unit::kBytes)
+                            fit_all &= pack_bytes(channels, depth - c, line);
+                        else
+                            pack_pieces(channels, scales && !forward ? scales + c : nullptr, depth - c,
+                                        pieces, steps * plane, line);
+                    }
+                });
             for (size_t r = 0; r < g.rows(band); ++r)
                 for (size_t t = 0; t < tiles_per_row; ++t)
                     places.push_back({to + (r * g.row + t * tile_rows) * kLine, g.first_image(band),
@@ -248,10 +249,10 @@ void conv_of_signs(const ConvShape& shape, const uint32_t* x, const uint32_t* si
     convolve<Bytes>(geometry, {nullptr, x}, 1, signs, scales, true, y, threads);
 }
 
-void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs,
+void conv_input_gradient(const ConvShape& shape, const Operand& g, int pieces, const uint32_t* signs,
                          const float* scales, float* dx, int threads) {
     const Bands geometry(shape, static_cast<size_t>(pieces) * blocks(shape.filters) * kLine);
-    convolve<Bfloat16>(geometry, {g}, pieces, signs, scales, false, dx, threads);
+    convolve<Bfloat16>(geometry, g, pieces, signs, scales, false, dx, threads);
 }
 
 }  // namespace binarynet::training

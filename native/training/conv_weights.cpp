@@ -54,20 +54,24 @@ void pack_sign_pairs(const Bands& g, size_t band, const uint32_t* signs, size_t 
 }
 
 // Rows of a band → left tiles (piece, 16 filters, step of 32 positions, filter, 64 bytes).
-void pack_transposed(const Bands& g, size_t band, size_t from_row, size_t to_row, const float* x,
+void pack_transposed(const Bands& g, size_t band, size_t from_row, size_t to_row, const Operand& x,
                      size_t filters, int pieces, uint8_t* packed) {
     const size_t steps_per_row = divide_up(g.width(), kBlock), tiles = blocks(filters) * 2;
     const size_t plane = g.height * steps_per_row * kTile, apart = tiles * plane;
     // Lines of 32 rows, one of each: no prefetcher sees a pattern in that. The next 32 take half the time.
     const size_t ahead = kBlock / g.together * filters;
+    const size_t apart_rooms = round_up(filters, kHalf);
+    std::vector<float> room(x.from ? kBlock * apart_rooms : 0);
     for (size_t r = from_row; r < to_row; ++r)
         for (size_t k = 0; k < steps_per_row; ++k) {
             const float* from[kBlock];
             const size_t y = g.first_row(band) + r;
             for (size_t i = 0; i < kBlock; ++i) {
                 const size_t q = k * kBlock + i;
-                from[i] = q < g.width() && y < g.shape.height ? g.at(x, filters, g.first_image(band), y, q)
-                                                              : nullptr;
+                from[i] = q < g.width() && y < g.shape.height
+                              ? g.gradient_at(x, filters, g.first_image(band), y, q,
+                                              room.data() + (x.from ? i * apart_rooms : 0))
+                              : nullptr;
             }
             for (size_t f = 0; f < tiles * kHalf; f += kHalf) {
                 const __mmask16 mask = f < filters ? first(filters - f) : __mmask16{0};
@@ -119,7 +123,7 @@ void store_weights(const ConvShape& s, size_t filter, size_t channel, const floa
 
 }  // namespace
 
-void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const Operand& x,
+void conv_weight_gradient(const ConvShape& shape, const Operand& g, int g_pieces, const Operand& x,
                           int x_pieces, float* dw, int threads) {
     if (few_channels(shape))
         return conv_weight_gradient(of_windows(shape), g, g_pieces,

@@ -115,7 +115,7 @@ void input_gradient(const Kernel& given, const Geometry& g, const Rounding& roun
     const Kernel& kernel = multiplier(given, g, Product::kInputGradient, unit);
 #if defined(__x86_64__)
     if (ConvShape shape; unit == Unit::kBfloat16 && w.form == Form::kBits && as_bands(kernel, g, shape))
-        return conv_input_gradient(shape, gradient, 1, in_blocks(shape, w.numbers).data(), w.scales, dx,
+        return conv_input_gradient(shape, {gradient}, 1, in_blocks(shape, w.numbers).data(), w.scales, dx,
                                    threads);
 #endif
     const size_t each = g.filters_each(), steps = divide_up(each, numbers_in_step(unit)),

@@ -49,8 +49,8 @@ void weight_gradient(const Kernel& given_kernel, const Geometry& given, const Ro
 #if defined(__x86_64__)
     if (ConvShape shape;
         unit == Unit::kBfloat16 && x.codes.form == Form::kBits && as_bands(kernel, given, shape))
-        return conv_weight_gradient(shape, gradient, 1, {nullptr, static_cast<const uint32_t*>(x.numbers)}, 1,
-                                    dw, threads);
+        return conv_weight_gradient(shape, {gradient}, 1, {nullptr, static_cast<const uint32_t*>(x.numbers)},
+                                    1, dw, threads);
 #endif
     const Lanes lanes(given, rounding, gradient, x, kernel.other, threads);
 #if defined(__x86_64__)

@@ -87,21 +87,22 @@ inline __attribute__((always_inline)) float passed(const NormWindow& w, float g,
     return std::fabs(x * scale + shift) <= w.window ? g : 0.0f;
 }
 
-EACH_LENGTH void sums_part(const float* g, const float* x, size_t rows, size_t stride, size_t count,
-                           const float* mean, float* __restrict sum, float* __restrict product) {
+EACH_LENGTH void sums_part(const float* g, const float* x, size_t rows, size_t stride, size_t x_stride,
+                           size_t count, const float* mean, float* __restrict sum,
+                           float* __restrict product) {
     for (size_t c = 0; c < count; ++c) sum[c] = 0, product[c] = 0;
-    for (size_t r = 0; r < rows; ++r, g += stride, x += stride)
+    for (size_t r = 0; r < rows; ++r, g += stride, x += x_stride)
         for (size_t c = 0; c < count; ++c) {
             sum[c] += g[c];
             product[c] += g[c] * (x[c] - mean[c]);
         }
 }
 
-EACH_LENGTH void sums_part_in_window(const float* g, const float* x, size_t rows, size_t stride, size_t count,
-                                     const float* mean, NormWindow w, float* __restrict sum,
-                                     float* __restrict product) {
+EACH_LENGTH void sums_part_in_window(const float* g, const float* x, size_t rows, size_t stride,
+                                     size_t x_stride, size_t count, const float* mean, NormWindow w,
+                                     float* __restrict sum, float* __restrict product) {
     for (size_t c = 0; c < count; ++c) sum[c] = 0, product[c] = 0;
-    for (size_t r = 0; r < rows; ++r, g += stride, x += stride)
+    for (size_t r = 0; r < rows; ++r, g += stride, x += x_stride)
         for (size_t c = 0; c < count; ++c) {
             const float h = passed(w, g[c], x[c], w.scale[c], w.shift[c]);
             sum[c] += h;
@@ -128,6 +129,30 @@ EACH_LENGTH void gradient_part_in_window(const float* g, const float* x, size_t 
             to[c] = w.scale[c] * h + (slope[c] * (x[c] - mean[c]) + level[c]);
         }
     }
+}
+
+// Whether x are integers that fit; they are in `to` then. In the order of memory, of any rows.
+EACH_LENGTH bool narrow_part(const float* x, size_t count, int16_t* __restrict to) {
+    int32_t other = 0;
+    for (size_t c = 0; c < count; ++c) {
+        // Beyond 16 bits, and NaN, before it is converted: that would be undefined.
+        const bool small = std::fabs(x[c]) <= 32767.0f;
+        const int32_t integer = static_cast<int32_t>(small ? x[c] : 0.0f);
+        to[c] = static_cast<int16_t>(integer);
+        other |= static_cast<float>(integer) != x[c];
+    }
+    return !other;
+}
+
+EACH_LENGTH void widen_part(const int16_t* x, size_t count, float* __restrict to) {
+    for (size_t c = 0; c < count; ++c) to[c] = static_cast<float>(x[c]);
+}
+
+// Of `count` numbers from `at` on.
+void narrow_some(Narrow& narrow, const float* x, size_t at, size_t count) {
+    if (narrow.to && narrow.fits.load(std::memory_order_relaxed) &&
+        !narrow_part(x + at, count, narrow.to + at))
+        narrow.fits = false;
 }
 
 // The window's vectors from `channel` on.
@@ -162,16 +187,17 @@ void norm_statistics(const NormShape& s, const float* x, float* mean, float* var
 }
 
 void norm_forward(const NormShape& s, const float* x, const float* scale, const float* shift, bool sign,
-                  float* y, int threads) {
+                  float* y, Narrow& narrow, int threads) {
     const auto rule = sign ? sign_part : scale_part;
     in_parts(s, threads, [&](size_t row, size_t rows, size_t channel, size_t count, size_t) {
         const size_t at = row * s.channels + channel;
         rule(x + at, rows, s.channels, count, scale + channel, shift + channel, y + at);
+        for (size_t r = 0; r < rows; ++r) narrow_some(narrow, x, at + r * s.channels, count);
     });
 }
 
 bool norm_signs(const Kernel& kernel, const NormShape& s, const float* x, const float* scale,
-                const float* shift, uint32_t* bits, int threads) {
+                const float* shift, uint32_t* bits, Narrow& narrow, int threads) {
     static_assert(kChannels % 32 == 0);
     const size_t words = (s.channels + 31) / 32;
     std::atomic<bool> all{true};
@@ -180,23 +206,29 @@ bool norm_signs(const Kernel& kernel, const NormShape& s, const float* x, const 
         for (size_t r = row; r < row + rows; ++r) {
             const float* const from = x + r * s.channels + channel;
             scale_part(from, 1, count, count, scale + channel, shift + channel, answers);
+            narrow_some(narrow, x, r * s.channels + channel, count);
             if (!kernel.signs(answers, count, bits + r * words + channel / 32)) all = false;
         }
     });
     return all;
 }
 
-void norm_sums(const NormShape& s, const float* g, const float* x, const float* mean,
+void norm_sums(const NormShape& s, const float* g, const NormInput& x, const float* mean,
                const NormWindow& window, float* sum, float* product, int threads) {
     Partial partial(s);
     in_parts(s, threads, [&](size_t row, size_t rows, size_t channel, size_t count, size_t part) {
         const size_t at = row * s.channels + channel;
         float *const first = partial.first(part) + channel, *const second = partial.second(part) + channel;
+        std::vector<float> wide(x.integers ? rows * count : 0);  // stays in L2
+        for (size_t r = 0; r < rows && x.integers; ++r)
+            widen_part(x.integers + at + r * s.channels, count, wide.data() + r * count);
+        const float* const numbers = x.integers ? wide.data() : x.numbers + at;
+        const size_t x_stride = x.integers ? count : s.channels;
         if (window.sign)
-            sums_part_in_window(g + at, x + at, rows, s.channels, count, mean + channel,
+            sums_part_in_window(g + at, numbers, rows, s.channels, x_stride, count, mean + channel,
                                 from(window, channel), first, second);
         else
-            sums_part(g + at, x + at, rows, s.channels, count, mean + channel, first, second);
+            sums_part(g + at, numbers, rows, s.channels, x_stride, count, mean + channel, first, second);
     });
     std::vector<double> sums(2 * s.channels);
     for (size_t part = 0; part < partial.parts(); ++part)
@@ -207,17 +239,19 @@ void norm_sums(const NormShape& s, const float* g, const float* x, const float* 
     }
 }
 
-void norm_gradient(const NormShape& s, const float* g, const float* x, const float* mean,
+void norm_gradient(const NormShape& s, const float* g, const NormInput& x, const float* mean,
                    const NormWindow& window, const float* slope, const float* level, float* dx, int threads) {
     in_parts(s, threads, [&](size_t row, size_t rows, size_t channel, size_t count, size_t) {
-        alignas(64) float answers[kChannels];
+        alignas(64) float answers[kChannels], wide[kChannels];
         for (size_t r = row; r < row + rows; ++r) {
             const size_t at = r * s.channels + channel;
+            if (x.integers) widen_part(x.integers + at, count, wide);
+            const float* const numbers = x.integers ? wide : x.numbers + at;
             if (window.sign)
-                gradient_part_in_window(g + at, x + at, 1, count, count, mean + channel,
+                gradient_part_in_window(g + at, numbers, 1, count, count, mean + channel,
                                         from(window, channel), slope + channel, level + channel, answers);
             else
-                gradient_part(g + at, x + at, 1, count, count, mean + channel, window.scale + channel,
+                gradient_part(g + at, numbers, 1, count, count, mean + channel, window.scale + channel,
                               slope + channel, level + channel, answers);
             store_past_cache(answers, count, dx + at);
         }

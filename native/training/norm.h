@@ -12,6 +12,9 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
+
+#include <atomic>
 
 #include "strip.h"
 
@@ -24,13 +27,25 @@ struct NormShape {
 // mean, variance (channels,): of each channel, the variance divided by rows.
 void norm_statistics(const NormShape& shape, const float* x, float* mean, float* variance, int threads);
 
+// x once more, for the backward pass: behind a product of ±1 it is integers, and 16 bits hold each of them.
+struct Narrow {
+    int16_t* to = nullptr;         // null: not wanted
+    std::atomic<bool> fits{true};  // false: some x is no integer of 16 bits, and `to` is nothing
+};
+
 // y = x scale + shift, or its sign (+1 at 0, NaN stays).
 void norm_forward(const NormShape& shape, const float* x, const float* scale, const float* shift, bool sign,
-                  float* y, int threads);
+                  float* y, Narrow& narrow, int threads);
 
 // The sign alone, as bits: (rows, words), 32 channels a word. False: a NaN has none, and bits are nothing.
 bool norm_signs(const Kernel& kernel, const NormShape& shape, const float* x, const float* scale,
-                const float* shift, uint32_t* bits, int threads);
+                const float* shift, uint32_t* bits, Narrow& narrow, int threads);
+
+// x as it was, or narrow: one of the two is null.
+struct NormInput {
+    const float* numbers = nullptr;
+    const int16_t* integers = nullptr;
+};
 
 // What tells the gradient that passes: all of it, or behind a sign what has |x scale + shift| ≤ window.
 struct NormWindow {
@@ -40,11 +55,11 @@ struct NormWindow {
 };
 
 // sum = Σ h, product = Σ h (x − mean), (channels,).
-void norm_sums(const NormShape& shape, const float* g, const float* x, const float* mean,
+void norm_sums(const NormShape& shape, const float* g, const NormInput& x, const float* mean,
                const NormWindow& window, float* sum, float* product, int threads);
 
-// dx = scale h + slope (x − mean) + level.
-void norm_gradient(const NormShape& shape, const float* g, const float* x, const float* mean,
+// dx = scale h + slope (x − mean) + level. It may be g itself.
+void norm_gradient(const NormShape& shape, const float* g, const NormInput& x, const float* mean,
                    const NormWindow& window, const float* slope, const float* level, float* dx, int threads);
 
 }  // namespace binarynet::training

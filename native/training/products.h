@@ -20,11 +20,14 @@ bool products_supported();
 // The fewest pieces that hold each of x: 1, 2, or 3 (which is "any").
 int pieces_of(const float* x, size_t count, int threads);
 
-// The input of a layer: numbers, or ±1 as bits, 32 channels of a row or pixel in a word and zeros beyond, as
+// What is multiplied: numbers, or ±1 as bits, 32 channels of a row or pixel in a word and zeros beyond, as
 // codes.h packs them. One of the two is null; bits are one piece.
+// The gradient of a convolution behind which a pool stands may be that of the pool (pool.h): `numbers` are
+// (images, height / 2, width / 2, filters) then, and `from` says which of its four pixels each belongs to.
 struct Operand {
     const float* numbers = nullptr;
     const uint32_t* signs = nullptr;
+    const uint8_t* from = nullptr;
 };
 
 struct LinearShape {
@@ -61,9 +64,9 @@ int conv(const ConvShape& shape, const Operand& x, int most_pieces, const float*
 void conv_of_signs(const ConvShape& shape, const uint32_t* x, const uint32_t* signs, const float* scales,
                    float* y, int threads);
 // `scales`: as above.
-void conv_input_gradient(const ConvShape& shape, const float* g, int pieces, const uint32_t* signs,
+void conv_input_gradient(const ConvShape& shape, const Operand& g, int pieces, const uint32_t* signs,
                          const float* scales, float* dx, int threads);
-void conv_weight_gradient(const ConvShape& shape, const float* g, int g_pieces, const Operand& x,
+void conv_weight_gradient(const ConvShape& shape, const Operand& g, int g_pieces, const Operand& x,
                           int x_pieces, float* dw, int threads);
 
 }  // namespace binarynet::training

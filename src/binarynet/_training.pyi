@@ -103,9 +103,11 @@ def conv(shape: ConvShape, x: int, most_pieces: int, w: int, y: int, signs: int,
     0: more than `most_pieces`, or the latent weights hold NaN, and y is nothing.
     """
 
-def conv_input_gradient(shape: ConvShape, g: int, pieces: int, signs: int, dx: int, threads: int) -> None: ...
+def conv_input_gradient(
+    shape: ConvShape, g: int, from_: int, pieces: int, signs: int, dx: int, threads: int
+) -> None: ...
 def conv_weight_gradient(
-    shape: ConvShape, g: int, g_pieces: int, x: int, x_pieces: int, dw: int, threads: int
+    shape: ConvShape, g: int, from_: int, g_pieces: int, x: int, x_pieces: int, dw: int, threads: int
 ) -> None: ...
 def adam(
     w: int,
@@ -169,14 +171,21 @@ class PoolShape:
     def __init__(self, images: int, height: int, width: int, channels: int) -> None: ...
 
 def norm_statistics(shape: NormShape, x: int, mean: int, variance: int, threads: int) -> None: ...
-def norm_forward(shape: NormShape, x: int, scale: int, shift: int, sign: bool, y: int, threads: int) -> None: ...
-def norm_signs(kernel: str, shape: NormShape, x: int, scale: int, shift: int, bits: int, threads: int) -> bool:
-    """The sign as bits. False: a NaN has none, and bits are nothing."""
+def norm_forward(
+    shape: NormShape, x: int, scale: int, shift: int, sign: bool, y: int, narrow: int, threads: int
+) -> bool:
+    """Whether x are integers of 16 bits each, and `narrow`, which may be 0, holds them."""
+
+def norm_signs(
+    kernel: str, shape: NormShape, x: int, scale: int, shift: int, bits: int, narrow: int, threads: int
+) -> tuple[bool, bool]:
+    """The sign as bits. False: a NaN has none, and bits are nothing. Then `narrow`, as above."""
 
 def norm_sums(
     shape: NormShape,
     g: int,
     x: int,
+    integers: int,
     mean: int,
     sign: bool,
     window: float,
@@ -190,6 +199,7 @@ def norm_gradient(
     shape: NormShape,
     g: int,
     x: int,
+    integers: int,
     mean: int,
     sign: bool,
     window: float,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import weakref
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -228,3 +231,88 @@ def test_the_branch_of_a_block_is_taken_together_as_a_sequence_is() -> None:
     with native.off():
         block.norm.reset_running_stats()
         assert torch.equal(ours.sign(), block(x).sign())
+
+
+def of_integers(shape: tuple[int, ...]) -> Tensor:
+    """What a product of ±1 makes."""
+    x = 2 * torch.randint(-300, 300, shape).float()
+    return x if x.ndim == 2 else x.contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("sign", [True, False])
+@pytest.mark.parametrize("shape", [(300, 257), (5, 33, 8, 8)], ids=str)
+def test_a_norm_of_integers_keeps_sixteen_bits_and_gives_the_bits_of_one_that_does_not(
+    shape: tuple[int, ...], sign: bool
+) -> None:
+    torch.manual_seed(5)
+    layers = [norm(shape), SteSign()] if sign else [norm(shape)]
+    with torch.no_grad():
+        layers[0].weight.mul_(0.01)  # so that some of it is inside the window
+    x, kept = of_integers(shape), []
+    whole = Sequential(*copy.deepcopy(layers))
+
+    def saved(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    too_large = x.clone(memory_format=torch.preserve_format)
+    too_large[1, 1] = 70000.0  # more than 16 bits hold
+    ours, theirs = both(layers, x)
+    assert_near(ours, theirs, relative=2**-14)
+    with torch.autograd.graph.saved_tensors_hooks(saved, lambda tensor: tensor):
+        whole(x.requires_grad_())
+        assert not any(tensor.dtype == torch.float32 and tensor.numel() == x.numel() for tensor in kept)
+        whole(too_large)
+        assert any(tensor.dtype == torch.float32 and tensor.numel() == x.numel() for tensor in kept)
+
+
+def test_the_input_of_a_norm_of_integers_is_freed() -> None:
+    layers = Sequential(nn.Identity(), norm((300, 64)))
+    inputs: list[Any] = []
+    layers[0].register_forward_hook(lambda layer, given, answer: inputs.append(weakref.ref(answer)))
+    y = layers(of_integers((300, 64)).requires_grad_() * 1)
+    assert inputs[0]() is None
+    y.sum().backward()
+
+
+def test_a_gradient_that_somebody_holds_is_not_overwritten() -> None:
+    """Where nobody does, a norm writes its gradient in its place."""
+    x, g = of_integers((300, 64)), torch.randn(300, 64)
+    layers = Sequential(norm((300, 64)))
+    held: list[Tensor] = []
+
+    def found(listen: Callable[[Tensor], object]) -> Tensor:
+        leaf = x.clone().requires_grad_()
+        y = layers(leaf)
+        listen(y)
+        (y * 1).backward(g)
+        assert leaf.grad is not None
+        return leaf.grad
+
+    def by_node(y: Tensor) -> None:
+        y.grad_fn.register_prehook(lambda grads: held.append(grads[0]))
+
+    def view_by_node(y: Tensor) -> None:
+        y.grad_fn.register_prehook(lambda grads: held.append(grads[0].view(-1)))
+
+    expected = found(lambda y: None)
+    listening: list[Callable[[Tensor], object]] = [
+        lambda y: y.register_hook(held.append),
+        lambda y: (y.retain_grad(), held.append(y)),
+        by_node,
+        view_by_node,
+    ]
+    for listen in listening:
+        assert torch.equal(found(listen), expected)
+    answers = [tensor.grad if tensor.requires_grad else tensor for tensor in held]
+    assert len(answers) == 4
+    assert all(torch.equal(answer.view(300, 64), g) for answer in answers if answer is not None)
+
+
+def test_a_norm_whose_weight_was_stepped_before_the_backward_pass_is_an_error() -> None:
+    layers = Sequential(norm((300, 64)))
+    y = layers(of_integers((300, 64)).requires_grad_())
+    with torch.no_grad():
+        layers[0].weight.neg_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()

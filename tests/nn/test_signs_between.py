@@ -160,3 +160,31 @@ def test_a_hook_on_all_modules_sees_the_numbers(reader: str) -> None:
     finally:
         hook.remove()
     assert (seen[type(layers[2])].abs() == 1).all()
+
+
+@pytest.mark.skipif("amx" not in native.RUNS, reason="this CPU has no matrix unit")
+@pytest.mark.parametrize("shape", [(4, 40, 8, 6), (3, 33, 2, 2), (2, 64, 32, 32)], ids=str)
+def test_a_pool_behind_a_convolution_on_the_matrix_unit_gives_the_bits_of_one_that_runs_alone(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "_kernel", "amx")
+    torch.manual_seed(6)
+    convolution = BinaryConv2d(shape[1], 33, 3, padding=1, bias=False)
+    layers = Sequential(nn.BatchNorm2d(shape[1]), SteSign(), convolution, nn.MaxPool2d(2))
+    x = (3 * torch.randn(shape)).contiguous(memory_format=torch.channels_last)
+    alone = copy.deepcopy(layers)
+    alone[3].register_forward_hook(lambda layer, inputs, output: None)
+    together = layers(x.requires_grad_()).grad_fn
+    assert together.name() == "_Conv2dBackward"
+    for mine, other in zip(trained(layers, x.detach()), trained(alone, x.detach()), strict=True):
+        assert torch.equal(mine, other)
+
+    def second(layers: Sequential) -> Tensor:
+        leaf = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+        (dx,) = torch.autograd.grad(layers(leaf).square().sum(), leaf, create_graph=True)
+        return torch.autograd.grad(dx.square().sum(), leaf)[0]
+
+    assert torch.equal(second(layers), second(alone))
+    with torch.no_grad():
+        convolution.weight[0, 0, 0, 0] = torch.nan
+    assert layers(x.detach()).shape == (shape[0], 33, shape[2] // 2, shape[3] // 2)

@@ -71,9 +71,13 @@ class _BinaryConv(BinaryLayer):
         window = self.stride, tuple(before for before, _ in widths), self.dilation
         return products.room_before(shape, self.weight, self.weight_quantizer, window)
 
-    def of_signs(self, x: Tensor, signs: Input) -> Tensor:
+    def pools_too(self, shape: torch.Size) -> bool:
         window = self.stride, tuple(before for before, _ in self.pad_widths), self.dilation
-        return products.convolution(x, self.weight, self.weight_quantizer, self.bias, window, 1, signs)
+        return self.bias is None and products.pools_too(shape, self.weight, window)
+
+    def of_signs(self, x: Tensor, signs: Input, pooled: bool = False) -> Tensor:
+        window = self.stride, tuple(before for before, _ in self.pad_widths), self.dilation
+        return products.convolution(x, self.weight, self.weight_quantizer, self.bias, window, 1, signs, pooled)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, pad_value={self.pad_value:g}"

@@ -58,8 +58,12 @@ class BinaryLayer(nn.Module):
         """Where a sign before this layer may write its answer of that shape as bits; None: it has to be numbers."""
         return None
 
-    def of_signs(self, x: Tensor, signs: Input) -> Tensor:
-        """`forward` of a tensor that stands in for `signs`, which `room_before` gave room for."""
+    def pools_too(self, shape: torch.Size) -> bool:
+        """Whether `of_signs` of that shape may take a pool of 2 × 2 behind it along."""
+        return False
+
+    def of_signs(self, x: Tensor, signs: Input, pooled: bool = False) -> Tensor:
+        """`forward` of a tensor that stands in for `signs`, which `room_before` gave room for; and its pool."""
         raise NotImplementedError
 
     def _quantized_input(self, x: Tensor) -> Tensor:

@@ -44,5 +44,5 @@ class BinaryLinear(BinaryLayer, nn.Linear):
             return None
         return products.room_before(shape, self.weight, self.weight_quantizer, products.ONE_BY_ONE)
 
-    def of_signs(self, x: Tensor, signs: Input) -> Tensor:
+    def of_signs(self, x: Tensor, signs: Input, pooled: bool = False) -> Tensor:
         return products.linear(x, self.weight, self.weight_quantizer, self.bias, signs)

@@ -115,6 +115,11 @@ def dense(tensor: Tensor) -> bool:
     )
 
 
+def channels_last(x: Tensor) -> bool:
+    """Whether the channels, its second dimension, lie next to each other."""
+    return (x.ndim == 2 and x.is_contiguous()) or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last))
+
+
 def gradients() -> str:
     """How gradients enter a product: one of `GRADIENTS`.
 

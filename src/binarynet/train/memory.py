@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 from pathlib import Path
 
+from binarynet.nn.fused import arena
+
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # of mallopt(3)
 
 
@@ -12,8 +14,10 @@ def keep_freed() -> bool:
     """Tell glibc to keep what tensors give back for the next tensors; False on another C library.
 
     By default it returns blocks above 32 MB to the system at once, and every step of a wide net faults its gradients
-    in again, page by page: longer than computing them takes.
+    in again, page by page: longer than computing them takes. What lives no longer than a step lies in a place of its
+    own (`nn/fused/arena.py`), so that it is not scattered between what stays.
     """
+    arena.keep()
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):

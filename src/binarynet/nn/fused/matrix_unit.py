@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from binarynet.nn import native
-from binarynet.nn.fused import record
+from binarynet.nn.fused import arena, pool, record
 from binarynet.nn.fused.packed_input import Input, check_unchanged, geometry_of, keeping, pack_signs, version
 from binarynet.nn.quantizers import Quantizer
 
@@ -54,15 +54,22 @@ def takes_signs(images: Any, weight: Any) -> bool:
     return taken
 
 
-def conv2d(x: Tensor, weight: Tensor, quantizer: Quantizer, operand: Input | None = None) -> Tensor | None:
-    """x (n, c, h, w) with the channels last, stride 1, sizes kept; `operand` and None as above."""
+def conv2d(
+    x: Tensor, weight: Tensor, quantizer: Quantizer, operand: Input | None = None, pooled: bool = False
+) -> Tensor | None:
+    """x (n, c, h, w) with the channels last, stride 1, sizes kept; `operand` and None as above.
+
+    `pooled`: the answer is the largest of each 2 × 2. Its gradient is spread only where it is multiplied then.
+    """
     start = record.clock()
     if operand is None and takes_signs(x.shape, weight.shape):
         window = (1, 1), (weight.shape[2] // 2, weight.shape[3] // 2), (1, 1)
         operand = pack_signs(geometry_of(x.shape, weight.shape, window, 1), x.detach())
     pieces = _most_pieces() if operand is None else 0
     with keeping(x, operand) if operand is not None else nullcontext():
-        y: Tensor | None = _Conv2d.apply(x, weight, quantizer, operand, pieces, start)  # type: ignore[no-untyped-call]
+        y: Tensor | None = _Conv2d.apply(  # type: ignore[no-untyped-call]
+            x, weight, quantizer, operand, pieces, start, pooled
+        )
     return y
 
 
@@ -158,10 +165,11 @@ class _Conv2d(torch.autograd.Function):
         operand: Input | None,
         most_pieces: int,
         start: float,
+        pooled: bool,
     ) -> Tensor | None:
         images, _, height, width = x.shape
         ctx.shape, ctx.saved = _conv_shape(x.shape, weight.shape), _Saved(x, weight, quantizer, operand)
-        y = torch.empty((images, weight.shape[0], height, width), memory_format=torch.channels_last)
+        y = arena.images(images, weight.shape[0], height, width)
         ctx.signs = torch.empty(native.engine.conv_sign_words(ctx.shape), dtype=torch.int32)
         numbers = x if operand is None else operand.numbers
         addresses = weight.data_ptr(), y.data_ptr(), ctx.signs.data_ptr()
@@ -172,6 +180,9 @@ class _Conv2d(torch.autograd.Function):
         by = "amx bytes" if operand is not None else _in_pieces(pieces)
         record.note(ctx.saved.layer, "forward", by, ctx.saved.multiplications, start)
         ctx.save_for_backward(x, weight)
+        ctx.origin = None
+        if pooled:
+            y, ctx.origin = pool.largest(y)
         return y
 
     @staticmethod
@@ -180,31 +191,33 @@ class _Conv2d(torch.autograd.Function):
         if torch.is_grad_enabled():
             x, weight = ctx.saved_tensors
             padding = tuple(size // 2 for size in weight.shape[2:])
+            whole = grads[0] if ctx.origin is None else pool.spread(grads[0], ctx.origin)
             found = _again(
                 ctx,
-                lambda: _conv2d_input(x.shape, saved.quantizer(weight), grads[0], padding=padding),
-                lambda: _conv2d_weight(x, weight.shape, grads[0], padding=padding),
+                lambda: _conv2d_input(x.shape, saved.quantizer(weight), whole, padding=padding),
+                lambda: _conv2d_weight(x, weight.shape, whole, padding=padding),
                 weight,
             )
-            return *found, None
+            return *found, None, None
         x = _numbers(ctx)
         gradient = grads[0].contiguous(memory_format=torch.channels_last)
+        origin = 0 if ctx.origin is None else ctx.origin.data_ptr()
         pieces, threads = saved.gradient_pieces(), torch.get_num_threads()
         dx = dw = None
         if ctx.needs_input_grad[0]:
-            dx = torch.empty(saved.shape, memory_format=torch.channels_last)
+            dx = arena.images(*saved.shape)
             with saved.timed("input"):
                 native.engine.conv_input_gradient(
-                    ctx.shape, gradient.data_ptr(), pieces, ctx.signs.data_ptr(), dx.data_ptr(), threads
+                    ctx.shape, gradient.data_ptr(), origin, pieces, ctx.signs.data_ptr(), dx.data_ptr(), threads
                 )
         if ctx.needs_input_grad[1]:
             dw = torch.empty_like(saved.weight)
             with saved.timed("weights"):
                 native.engine.conv_weight_gradient(
-                    ctx.shape, gradient.data_ptr(), pieces, x.data_ptr(), ctx.pieces, dw.data_ptr(), threads
+                    ctx.shape, gradient.data_ptr(), origin, pieces, x.data_ptr(), ctx.pieces, dw.data_ptr(), threads
                 )
             dw = saved.quantizer.propagate(dw, saved.weight)
-        return dx, dw, None, None, None, None
+        return dx, dw, None, None, None, None, None
 
 
 def _numbers(ctx: Any) -> Tensor:

@@ -76,15 +76,16 @@ def pack(geometry: Any, x: Tensor) -> Input:
 def keeping(x: Tensor, operand: Input) -> AbstractContextManager[None]:
     """Inside, autograd keeps `operand` in place of x, and makes x of it again if that is asked for."""
 
+    address, shape = x.data_ptr(), x.shape  # not x: torch keeps the two functions, and what they hold
+
     def kept(saved: Tensor) -> Any:
-        same = saved.data_ptr() == x.data_ptr() and saved.shape == x.shape
+        same = saved.data_ptr() == address and saved.shape == shape
         return operand if same and operand.form != native.engine.Form.real else saved
 
     def again(saved: Any) -> Tensor:
-        values: Tensor = saved.values().view(x_shape) if isinstance(saved, Input) else saved
+        values: Tensor = saved.values().view(shape) if isinstance(saved, Input) else saved
         return values
 
-    x_shape = x.shape
     return saved_tensors_hooks(kept, again)
 
 

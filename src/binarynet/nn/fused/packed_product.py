@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from binarynet.nn import native
-from binarynet.nn.fused import record
+from binarynet.nn.fused import arena, record
 from binarynet.nn.fused.packed_input import Input, Window, check_unchanged, geometry_of, keeping, pack, version
 from binarynet.nn.quantizers import Quantizer
 
@@ -122,7 +122,8 @@ class _Product(torch.autograd.Function):
             with record.timed(task.layer, "forward", "torch float32: its input is real", task.multiplications):
                 return F.conv2d(x, quantized, None, *task.window, task.groups)
         sizes = output_sizes(x.shape[2:], weight.shape[2:], task.window)
-        y = torch.empty((x.shape[0], weight.shape[0], *sizes), memory_format=torch.channels_last)
+        height, width = sizes
+        y = arena.images(x.shape[0], weight.shape[0], height, width)
         with record.timed(task.layer, "forward", task.by("forward", "bytes"), task.multiplications):
             native.engine.forward(
                 task.kernel,
@@ -180,7 +181,7 @@ class _Gradient:
 
     def of_input(self) -> Tensor:
         task = self.task
-        dx = torch.empty(task.operand.shape, memory_format=torch.channels_last)
+        dx = arena.images(*task.operand.shape)
         unit = self._unit(True)
         with record.timed(task.layer, "gradient of the input", task.by("input", unit), task.multiplications):
             native.engine.input_gradient(

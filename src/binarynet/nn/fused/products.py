@@ -75,8 +75,12 @@ def convolution(
     window: Window,
     groups: int,
     operand: Input | None = None,
+    pooled: bool = False,
 ) -> Tensor:
-    """`torch.nn.functional.conv1d` or `conv2d` of x (n, c, ..) or (c, ..) with quantizer(weight); `operand` too."""
+    """`torch.nn.functional.conv1d` or `conv2d` of x (n, c, ..) or (c, ..) with quantizer(weight); `operand` too.
+
+    `pooled`: and the largest of each 2 × 2 of that, where `pools_too`.
+    """
     sides = weight.ndim - 2
     places = output_sizes(x.shape[-sides:], weight.shape[2:], window)
     products = (x.shape[0] if x.ndim == sides + 2 else 1) * prod(places) * weight.numel()
@@ -95,7 +99,9 @@ def convolution(
         if operand is None:
             last = last.contiguous(memory_format=torch.channels_last)
         if latent is not None and _suits_matrix_unit(weight, window, groups):
-            y = matrix_unit.conv2d(last, weight, latent, operand)
+            y = matrix_unit.conv2d(last, weight, latent, operand, pooled)
+            if y is not None and pooled:
+                return y
         if y is None:
             found = product(last, filters, latent, wide, groups, operand)
             if isinstance(found, str):
@@ -108,10 +114,22 @@ def convolution(
         rule: Any = F.conv2d if sides == 2 else F.conv1d
         if sides == 2 and x.ndim == 4 and torch.is_grad_enabled() and native.takes(x, weight):
             x = x.contiguous(memory_format=torch.channels_last)  # as all that is native takes and gives images
-        return _by_torch(
+        y = _by_torch(
             lambda: rule(x, values if latent is None else latent(weight), bias, *window, groups), why, products
         )
-    return y if bias is None else y + bias.view(-1, *(1,) * sides)
+    elif bias is not None:
+        y = y + bias.view(-1, *(1,) * sides)
+    return F.max_pool2d(y, 2) if pooled else y
+
+
+def pools_too(shape: torch.Size, weight: Tensor, window: Window) -> bool:
+    """Whether the product of signs (n, c, h, w) is one that takes a pool of 2 × 2 along, and it is worth it."""
+    images, _, height, width = shape
+    return (
+        _suits_matrix_unit(weight, window, 1)
+        and height % 2 == width % 2 == 0
+        and images * weight.shape[0] * height * width >= native.ELEMENTS
+    )
 
 
 def _suits_matrix_unit(weight: Tensor, window: Window, groups: int) -> bool:

@@ -82,6 +82,11 @@ def as_typed(module: nn.Module) -> bool:
     )
 
 
+def is_plain(layer: nn.Module, *kinds: type[nn.Module]) -> bool:
+    """Whether it is in training, of exactly such a type, and a call of it does what that type says."""
+    return type(layer) in kinds and layer.training and as_typed(layer)
+
+
 def _naming(name: str) -> Callable[[Any, Any], None]:
     def hook(module: Any, inputs: Any) -> None:
         global _layer
