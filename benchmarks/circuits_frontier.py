@@ -41,10 +41,6 @@ DESIGNS = {
         "sparse-small",
         {**_ROWS, "fold": (*_INPUT, "linear1=4x28", "linear2=2x60", "classes=1x12")},
     ),
-    "sparse-small, 16x28": (
-        "sparse-small",
-        {**_ROWS, "fold": (*_INPUT, "linear1=16x28", "linear2=8x60", "classes=1x12")},
-    ),
     "sparse-small, a clock": ("sparse-small", {"unroll": ("all",), "fold": ("input=784x1",)}),
 }
 
