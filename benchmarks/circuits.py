@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from binarynet.errors import run_script
+from binarynet.errors import InputError, run_script
 from binarynet.export.verilog import parts
 from binarynet.export.verilog.options import Options
 from binarynet.export.verilog.plan import planned
@@ -150,8 +150,7 @@ def tables(graph: Graph, layer: str, outputs: int, family: str) -> list[str]:
         )
     }
     for size, name in ((1, "counters alone"), (None, "sign classes")):
-        made = Layer(unit, "net")
-        made.size = size or made.size
+        made = Layer(unit, "net", size)
         rows[f"{name}, groups of {made.size}"] = built(made.text(), family)
     inputs = unit.weight[0].size
     lines = [
@@ -170,6 +169,8 @@ def main() -> None:
     parser.add_argument("--counts", action="store_true")
     parser.add_argument("--save", type=Path)
     given = parser.parse_args()
+    if given.outputs < 1:
+        raise InputError(f"--outputs {given.outputs}: one at least")
     graph, said = graph_of(given.model)
     if given.save:
         save(graph, given.save)

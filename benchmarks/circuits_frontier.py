@@ -27,8 +27,6 @@ from binarynet.report.analysis import analyse
 ROWS = Path(__file__).parent / "results" / "circuits.csv"
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "circuits.png"
 
-_ROWS: dict[str, tuple[str, ...]] = {"unroll": ("thermometer",)}  # a row of pixels a clock, compared as they come
-_INPUT = ("input=28x1",)
 # Name → the model and how it is built. Errors are those of its card.
 DESIGNS = {
     "small-chip, ULX3S": ("small-chip", {}),  # an ECP5-25F with a serial line: from `make boards`
@@ -37,9 +35,9 @@ DESIGNS = {
     "small-chip, 16x64": ("small-chip", {"fold": ("16x64", "conv1=64x1")}),
     "mnist-small, 8x32": ("mnist-small", {"fold": ("8x32",)}),
     "mnist-small, auto": ("mnist-small", {"fold": ("auto",)}),
-    "sparse-small, 4x28": (
+    "sparse-small, 4x28": (  # a row of pixels a clock, compared as they come
         "sparse-small",
-        {**_ROWS, "fold": (*_INPUT, "linear1=4x28", "linear2=2x60", "classes=1x12")},
+        {"unroll": ("thermometer",), "fold": ("input=28x1", "linear1=4x28", "linear2=2x60", "classes=1x12")},
     ),
     "sparse-small, a clock": ("sparse-small", {"unroll": ("all",), "fold": ("input=784x1",)}),
 }

@@ -2,10 +2,10 @@
 // of threads.
 #include <cmath>
 #include <cstring>
-#include <random>
 #include <vector>
 
 #include "numbers.h"
+#include "random.h"
 #include "training/multiply.h"
 #include "training/norm.h"
 #include "training/pool.h"
@@ -15,15 +15,7 @@ using namespace binarynet::training;
 
 namespace {
 
-std::mt19937 engine(11);
-int any(int least, int most) {
-    return std::uniform_int_distribution<int>(least, most)(engine);
-}
-float real() {
-    return std::normal_distribution<float>()(engine);
-}
-
-// Every pass on a count that ends inside a vector, with one thread and with three: the same bits.
+// The count ends inside a vector.
 void passes() {
     const size_t count = 3 * 32768 + 13;
     std::vector<float> x(count), g(count);

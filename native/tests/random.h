@@ -1,4 +1,4 @@
-// Random contents of the kernel tests, the same in every run.
+// Random contents of the native tests, the same in every run.
 #pragma once
 
 #include <cstdint>
@@ -21,4 +21,11 @@ inline std::vector<uint64_t> packed_rows(size_t rows, size_t depth) {
 
 inline bool bit(const uint64_t* row, size_t i) {
     return row[i / binarynet::kWord] >> i % binarynet::kWord & 1;
+}
+
+inline int any(int least, int most) {
+    return std::uniform_int_distribution<int>(least, most)(generator);
+}
+inline float real() {
+    return std::normal_distribution<float>()(generator);
 }

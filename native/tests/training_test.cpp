@@ -3,11 +3,11 @@
 // for itself: tests/nn compares with torch.
 #include <cmath>
 #include <cstring>
-#include <random>
 #include <thread>
 #include <vector>
 
 #include "numbers.h"
+#include "random.h"
 #include "training/multiply.h"
 #include "training/pool.h"
 #include "training/products.h"
@@ -16,14 +16,6 @@
 using namespace binarynet::training;
 
 namespace {
-
-std::mt19937 engine(7);
-int any(int least, int most) {
-    return std::uniform_int_distribution<int>(least, most)(engine);
-}
-float real() {
-    return std::normal_distribution<float>()(engine);
-}
 
 struct Case {
     Geometry g;

@@ -145,11 +145,15 @@ def takes(**kinds: tuple[type | UnionType, str]) -> Callable[[Callable[_P, _R]],
 def run_script(main: Callable[[], int | None]) -> NoReturn:
     """The last line of a program outside the package: run ``main`` and end the process with its answer, or 0.
 
-    A `BinarynetError` ends it in one line on standard error, with exit code 2, as it ends the command line.
+    A `BinarynetError`, and a file that cannot be read or written, ends it in one line on standard error, with exit code
+    2, as it ends the command line.
     """
     try:
         code = main()
-    except BinarynetError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+    except (BinarynetError, OSError) as error:
+        said = str(error)
+        if isinstance(error, OSError):
+            said = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+        print(f"{Path(sys.argv[0]).name}: {said}", file=sys.stderr)
         code = 2
     raise SystemExit(code or 0)

@@ -111,3 +111,29 @@ def test_wrong_use_is_refused_in_one_line() -> None:
         model.train()(torch.ones(3, 2))
     with pytest.raises(InputError, match="one loss an image"):
         rewards(torch.ones(()))
+
+
+class Eager(RewardSign):
+    """Fires with another probability than the estimate takes it to have."""
+
+    def training_value(self, x: Tensor) -> Tensor:
+        return super().training_value(2 * x)
+
+
+def test_what_draws_otherwise_is_refused_by_its_name() -> None:
+    with pytest.raises(InputError, match=r"1 \(Eager\) may draw"):
+        Rewards(nn.Sequential(nn.Linear(2, 2), Eager()))
+    listened = nn.Sequential(nn.Linear(2, 2), RewardSign())
+    listened[1].register_forward_hook(lambda *_: None)
+    with pytest.raises(InputError, match="without hooks"):
+        Rewards(listened)
+    replaced = RewardSign()
+    replaced.training_value = lambda x: x  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="the model"):
+        Rewards(replaced)
+
+
+def test_drawn_weights_are_refused() -> None:
+    layer = BinaryLinear(3, 3, weight_quantizer=RewardSign())  # as many rows as images: no shape tells them apart
+    with pytest.raises(InputError, match="weight_quantizer draws weights"), Rewards(layer):
+        layer(torch.ones(3, 3))

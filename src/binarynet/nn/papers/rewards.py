@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from binarynet.errors import InputError, expect
+from binarynet.nn.fused import record
 from binarynet.nn.quantizers import Quantizer, SigmoidSign, watched
 
 
@@ -58,13 +59,22 @@ class RewardSign(SigmoidSign):
 class Rewards:
     """Inside ``with Rewards(model) as rewards``, notes what every `RewardSign` of ``model`` draws in training.
 
+    One batch goes through the model inside: all that is drawn there is held to the losses of that batch.
+
     Raises:
-        InputError: ``model`` is no module, or has no `RewardSign`.
+        ArgumentError: ``model`` is no module.
+        InputError: it has no `RewardSign`, or one whose draws are not the class's own: of a subclass, or with hooks.
     """
 
     def __init__(self, model: nn.Module) -> None:
         expect("Rewards: model", model, nn.Module, "a torch module")
-        self._neurons = {module for module in model.modules() if isinstance(module, RewardSign)}
+        self._neurons = {module: name for name, module in model.named_modules() if isinstance(module, RewardSign)}
+        for neuron, name in self._neurons.items():
+            if type(neuron) is not RewardSign or not record.as_typed(neuron):
+                raise InputError(
+                    f"Rewards: {name or 'the model'} ({type(neuron).__name__}) may draw or answer otherwise than "
+                    "RewardSign, whose probabilities the estimate needs. Give RewardSign itself, without hooks."
+                )
         if not self._neurons:
             raise InputError(f"Rewards: {type(model).__name__} has no RewardSign, so nothing of it learns by rewards.")
         self._draws: list[tuple[Tensor, Tensor]] = []  # what a neuron saw, with its gradient's way; its value
@@ -81,14 +91,21 @@ class Rewards:
         self._stack.close()
 
     def _note(self, quantizer: Quantizer, x: Tensor, value: Tensor) -> None:
-        if quantizer in self._neurons and quantizer.training:
-            self._draws.append((x, value.detach().clone()))  # whoever reads the value may change it in place
+        if quantizer not in self._neurons or not quantizer.training:
+            return
+        if isinstance(x, nn.Parameter):
+            raise InputError(
+                f"Rewards: {self._neurons[quantizer]} draws weights, which have no loss of an image each. RewardSign "
+                "is for activations; `stochastic_sign` draws weights."
+            )
+        self._draws.append((x, value.detach().clone()))  # whoever reads the value may change it in place
 
     def __call__(self, losses: Tensor) -> Tensor:
         """A scalar of value 0 whose gradient is the estimator's of the mean of ``losses`` (n,), one an image.
 
         Raises:
-            InputError: ``losses`` are not one an image, or nothing was drawn (the model was in evaluation mode).
+            ArgumentError: ``losses`` are no tensor.
+            InputError: they are not one an image, or nothing was drawn (the model was in evaluation mode).
         """
         expect("Rewards: losses", losses, Tensor, "a tensor (n,), one loss an image")
         if not self._draws:

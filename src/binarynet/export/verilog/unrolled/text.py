@@ -18,9 +18,9 @@ TABLE_INPUTS = 6  # bits that an output may look at to become one look-up table
 
 class Layer:
     """Collects the module's text. Counts, sums and comparisons stand behind a register each; in a deep layer so does
-    every addition."""
+    every addition. ``size`` outputs share sign classes; None: as many as are cheapest."""
 
-    def __init__(self, unit: Unrolled, name: str) -> None:
+    def __init__(self, unit: Unrolled, name: str, size: int | None = None) -> None:
         self.unit, self.name = unit, name
         self.digits = unit.reads.digits
         self.high = (1 << self.digits) - 1
@@ -34,7 +34,8 @@ class Layer:
         small = (looks * self.digits <= TABLE_INPUTS) | (looks == 1)
         small &= self.levels is not None and len(self.kinds.keys) == 1
         self.small, self.large = np.flatnonzero(small).tolist(), np.flatnonzero(~small).tolist()
-        self.size = best(self.rows[self.large], self.digits, unit.lut) if self.large else 1
+        cheapest = best(self.rows[self.large], self.digits, unit.lut) if self.large and size is None else 1
+        self.size = cheapest if size is None else size
         self.groups = groups(self.rows, self.large, self.size, self.high)
         self.counting, self.adding, self.apart = 1, 1, 0  # clocks: of a count, of sums of counts, of a difference
         if unit.deep and self.large:
