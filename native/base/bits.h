@@ -37,12 +37,22 @@ inline uint64_t read_bits(const uint64_t* row, size_t first, size_t count) {
     return bits & low_bits(count);
 }
 
+// The set bits of a word. Where the compiler may not use an instruction for it, its own way is a call.
+inline size_t popcount(uint64_t bits) {
+#if defined(__x86_64__) && !defined(__POPCNT__)
+    bits -= bits >> 1 & 0x5555555555555555;
+    bits = (bits & 0x3333333333333333) + (bits >> 2 & 0x3333333333333333);
+    return ((bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101 >> 56;
+#else
+    return static_cast<size_t>(__builtin_popcountll(bits));
+#endif
+}
+
 // The set bits among `count` that begin at bit `first`.
 inline size_t popcount(const uint64_t* row, size_t first, size_t count) {
     size_t ones = 0;
-    for (; count > kWord; first += kWord, count -= kWord)
-        ones += static_cast<size_t>(__builtin_popcountll(read_bits(row, first, kWord)));
-    return ones + static_cast<size_t>(__builtin_popcountll(read_bits(row, first, count)));
+    for (; count > kWord; first += kWord, count -= kWord) ones += popcount(read_bits(row, first, kWord));
+    return ones + popcount(read_bits(row, first, count));
 }
 
 // Appends bits to a packed row, one store per word. finish() writes the last, partial word with its tail 0.

@@ -153,9 +153,8 @@ void BitslicedMatmul::list_weights(const std::vector<uint64_t>& rows) {
         size_t most = 0;
         for (size_t c = 0; c < shape_.channels; ++c) {
             size_t ones = 0;
-            each_word(region, 0, kernel_rows(), [&](size_t ky, size_t kx, size_t word) {
-                ones += static_cast<size_t>(__builtin_popcountll(read(c, ky, kx, word)));
-            });
+            each_word(region, 0, kernel_rows(),
+                      [&](size_t ky, size_t kx, size_t word) { ones += popcount(read(c, ky, kx, word)); });
             most = std::max(most, ones);
         }
         const size_t step = most <= kSlicedCount ? kernel_rows() : 1;

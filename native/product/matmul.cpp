@@ -77,7 +77,7 @@ void Matmul::lay_out_vertical(const Kernels& kernels) {
     std::vector<std::vector<bool>> outside;
     std::vector<uint32_t> classes;
     find_padding(&outside, &classes);
-    vertical_->seal(weight_, finish_, outside, std::move(classes));
+    vertical_->seal(weight_, finish_, outside, std::move(classes), kernels);
 }
 
 // Answers that are not bits would have to be turned back digit by digit.

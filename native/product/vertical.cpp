@@ -101,7 +101,8 @@ bool VerticalMatmul::takes(const Shape& shape, const Code& weight) {
 }
 
 // Word i of a chunk: bit i of the weights of all outputs. Part j of a tap's group is the tap j further right.
-void VerticalMatmul::lay_out(const PackedWeights& weight) {
+// 64 outputs × 64 inputs are turned at a time: a net is ready when its weights have been read once.
+void VerticalMatmul::lay_out(const PackedWeights& weight, const Kernels& kernels) {
     weights_ = Buffer(checked_product(blocks_, block_bytes_));
     const size_t per_block = outputs(), channels = shape_.from.channels;
     // Copied only where pixels have tails.
@@ -110,8 +111,11 @@ void VerticalMatmul::lay_out(const PackedWeights& weight) {
         tails ? order_.lay_out(weight, 0, shape_.depth) : std::vector<uint64_t>();
     const uint64_t* const rows = tails ? copy.data() : weight.words.data();
     const size_t row_words = tails ? order_.words() : words_for(shape_.depth);
-    for (size_t c = 0; c < shape_.channels; ++c) {
-        const uint64_t* row = &rows[c * row_words];
+    const size_t left = direct_ ? pixel_inputs() : channels;
+    static_assert(kWord == 64, "what is turned");
+    uint64_t from[kWord], turned[kWord];
+    for (size_t c = 0; c < shape_.channels; c += kWord) {
+        const size_t count = std::min(kWord, shape_.channels - c);
         uint8_t* const block = weights_.as<uint8_t>() + c / per_block * block_bytes_;
         for (size_t k = 0; k < chunks_.size(); ++k) {
             const Chunk& chunk = chunks_[k];
@@ -120,16 +124,18 @@ void VerticalMatmul::lay_out(const PackedWeights& weight) {
                     const size_t ky = (chunk.tap + tap) / groups_;
                     const size_t kx = (chunk.tap + tap) % groups_ * parts_ + part;
                     if (!direct_ && kx >= shape_.window->kernel_width) continue;
+                    // A part has whole words of 64 outputs.
                     const size_t lane = part * per_block + c % per_block;
                     uint8_t* to = block + offsets_[k] + tap * chunk.words * kWord * wide_ + lane / 8;
                     const size_t origin = direct_ ? 0 : (ky * shape_.window->kernel_width + kx) * channels;
-                    const size_t left = direct_ ? pixel_inputs() : channels;
-                    for (size_t w = chunk.word; w < chunk.word + chunk.words; ++w, to += kWord * wide_) {
-                        uint64_t bits = read_bits(row, origin + w * kWord, std::min(kWord, left - w * kWord));
-                        for (; bits; bits &= bits - 1) {
-                            uint8_t& byte = to[static_cast<size_t>(__builtin_ctzll(bits)) * wide_];
-                            byte = static_cast<uint8_t>(byte | 1 << lane % 8);
-                        }
+                    for (size_t w = chunk.word; w < chunk.word + chunk.words; ++w) {
+                        const size_t inputs = std::min(kWord, left - w * kWord);
+                        for (size_t i = 0; i < count; ++i)
+                            from[i] = read_bits(&rows[(c + i) * row_words], origin + w * kWord, inputs);
+                        std::fill(from + count, from + kWord, 0);
+                        kernels.transpose(from, turned);
+                        for (size_t i = 0; i < kWord; ++i, to += wide_)
+                            std::memcpy(to, &turned[i], sizeof turned[i]);
                     }
                 }
         }
@@ -137,8 +143,9 @@ void VerticalMatmul::lay_out(const PackedWeights& weight) {
 }
 
 void VerticalMatmul::seal(const PackedWeights& weight, const Finish& finish,
-                          const std::vector<std::vector<bool>>& outside, std::vector<uint32_t> classes) {
-    lay_out(weight);
+                          const std::vector<std::vector<bool>>& outside, std::vector<uint32_t> classes,
+                          const Kernels& kernels) {
+    lay_out(weight, kernels);
     classes_ = std::move(classes);
     const size_t channels = shape_.channels, tap_depth = shape_.depth / shape_.taps();
     bases_.resize(outside.size() * channels);

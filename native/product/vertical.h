@@ -28,7 +28,8 @@ class VerticalMatmul {
                                               const Kernels& kernels, bool forced);
     // Lays out weights, and the limits of what is compared.
     void seal(const PackedWeights& weight, const Finish& finish,
-              const std::vector<std::vector<bool>>& outside, std::vector<uint32_t> classes);
+              const std::vector<std::vector<bool>>& outside, std::vector<uint32_t> classes,
+              const Kernels& kernels);
 
     Work work(const Frame& frame, const Finish& finish) const;
     void run(const Frame& frame, int source, int target, const Finish& finish) const;
@@ -87,7 +88,7 @@ class VerticalMatmul {
     bool ones_are_rarer(const uint64_t* source, const Part& part) const;
     void run_part(const Frame& frame, int source, int target, const Finish& finish, const Part& part,
                   size_t block_begin, size_t block_end, int slot) const;
-    void lay_out(const PackedWeights& weight);
+    void lay_out(const PackedWeights& weight, const Kernels& kernels);
 
     Shape shape_;
     Outside outside_;
