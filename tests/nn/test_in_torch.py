@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,3 +185,10 @@ def test_distributed_data_parallel_gives_the_same_gradients(quantizer: str, proc
     together = loss_and_gradients(model, wrapped, x)
     for ours, theirs in zip(together, alone, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_layers_recipes_and_lowering_do_without_the_compiler_which_takes_longer_to_load_than_torch() -> None:
+    loaded = "import sys, binarynet.nn, binarynet.lower, binarynet.recipes as recipes; recipes.names()"
+    code = f"{loaded}; print('torch._dynamo' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False", ran.stdout

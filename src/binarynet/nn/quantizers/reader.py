@@ -55,7 +55,10 @@ class ByteReader:
         said = None if real and self.normal is None else "normalised" if real else "bytes"
         known = self._meant.get((real, training)) or said
         if torch.compiler.is_compiling():
-            return known or _look_outside_of_the_compiler(self, x, training)
+            # Its decorator loads torch's compiler, which takes longer than all of torch: only where that is there.
+            from binarynet.nn.uncompiled import look_outside_of_the_compiler
+
+            return known or look_outside_of_the_compiler(self, x, training)
         if _is_hidden(x) and known is not None:
             return known
         if (real, training) in self._meant and training and x.device.type != "cpu":
@@ -95,12 +98,6 @@ class ByteReader:
                 "is not (byte / 255 − mean) / std of any byte. Normalise last, after crops and noise, or pass uint8",
             )
         return "normalised"
-
-
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _look_outside_of_the_compiler(reader: ByteReader, x: Tensor, training: bool) -> str:
-    """In a whole-graph compilation torch reports this name: compile after one batch, or pass uint8."""
-    return reader.look(x, training)
 
 
 def per_channel(mean: float | Sequence[float], std: float | Sequence[float]) -> Normal:
