@@ -14,11 +14,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from binarynet import _native
 from binarynet.errors import ExportError, LoweringError
 from binarynet.export import TARGETS, Options, write
 from binarynet.export.c.check import answers, compiled
 from binarynet.format.container import from_bytes, to_bytes
 from binarynet.graph import Graph, interpret
+from binarynet.graph.functions import FUNCTIONS
 from binarynet.graph.ir import Apply, Unflatten
 from binarynet.lower import lower
 from binarynet.nn import BinaryConv2d, GlobalContrastNorm, LocalContrastNorm, Sequential, SteSign, Whitening
@@ -204,3 +206,20 @@ def test_divisions_by_values_lower(how: str) -> None:
 def test_vectors_that_become_images_are_the_same_bits_on_every_instruction_set() -> None:
     made = pictured()
     assert_engines_agree(made.graph(), made.codes(9), (1,))
+
+
+@pytest.mark.parametrize("factor", [1.0001, float("inf")])
+@pytest.mark.parametrize("function", ["sqrt", "reciprocal"])
+def test_the_proof_sees_a_wrong_root(function: str, factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = FUNCTIONS[function]
+    monkeypatch.setitem(FUNCTIONS, function, lambda on, x: on.multiply(right(on, x), on.number(factor)))
+    with pytest.raises(LoweringError, match=r"^0 \(GlobalContrastNorm\): the graph answers .* the two part here"):
+        lower(Sequential(GlobalContrastNorm(), nn.Flatten()), (3, 4, 4))
+
+
+@pytest.mark.parametrize("shape", [(23,), (2, 3, 4, 1), (2, 3), (0, 4, 6), (25, 1, 1), (2**32, 2**32, 24)])
+def test_the_engine_refuses_shapes_that_no_reader_would_let_pass(shape: tuple[int, ...]) -> None:
+    network = _native.Network("portable", 1, "")
+    source = network.add_input((24,), "f32")
+    with pytest.raises(ValueError, match="makes an image of as many numbers as the vector has"):
+        network.add_unflatten("image", source, shape)
