@@ -31,7 +31,9 @@ def made(layer: nn.Module, x: np.ndarray) -> np.ndarray:
     return answer.detach().numpy()
 
 
-@pytest.mark.parametrize("settings", [(55.0, 0.0, False), (1.0, 10.0, True), (3.0, 7.0, False), (2.0, 0.0, True)])
+@pytest.mark.parametrize(
+    "settings", [(55.0, 0.0, False), (1.0, 10.0, True), (3.0, 7.0, False), (2.0, 0.0, True), (1.0, 1e-60, False)]
+)
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 28, 28), (3, 104, 105), (5,), (1,)])
 def test_global_contrast_is_the_rule_of_the_data_package(
     settings: tuple[float, float, bool], shape: tuple[int, ...]
@@ -154,4 +156,7 @@ def test_mixed_precision_does_not_reach_them() -> None:
         np.testing.assert_array_equal(made(net, x), plain)
     double = copy.deepcopy(net).double()(torch.from_numpy(x))
     assert double.dtype == torch.float64
+    half = copy.deepcopy(net).bfloat16()(torch.from_numpy(x))
+    assert half.dtype == torch.bfloat16
+    assert half.isfinite().all()
     np.testing.assert_allclose(plain, double.numpy(), atol=2e-4)  # whitened differences of neighbours, in float32

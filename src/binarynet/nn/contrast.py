@@ -24,7 +24,7 @@ class GlobalContrastNorm(nn.Module):
 
     With ``use_std`` the sum is divided by the number of values less one. An image of one colour becomes 0. It reads
     images (n, channels, height, width) or vectors (n, features) as `ByteInput` does, which is its first step, and makes
-    float32 of the same shape. Nothing is learnt, and no gradient passes to bytes.
+    numbers of the same shape, of the type that `ByteInput` makes. Nothing is learnt, and no gradient passes to bytes.
 
     n times a value less the sum of all n is a whole number, which float32 holds: what rounds is the root of the sum of
     its squares, and the division. `InputError` for images of more than 32,896 values, where it would not be, and for
@@ -41,15 +41,16 @@ class GlobalContrastNorm(nn.Module):
         self.bytes = ByteInput()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = _full(self.bytes(x))
+        read = self.bytes(x)
+        x = full(read)
         n = prod(x.shape[1:])
         if n > _MOST:
             raise InputError(f"GlobalContrastNorm: images of {n:,} values; sums of more than {_MOST:,} are not exact.")
         away = x * n - _sum(x)  # 2n (byte − mean): whole numbers
         over = max(n - 1, 1) if self.use_std else 1
         bias = 4 * n**2 * over * self.bias
-        root = torch.rsqrt(_sum(away * away) + (bias or _NOTHING))
-        return away * (root * (self.scale * sqrt(over)))
+        root = torch.rsqrt(_sum(away * away) + max(bias, _NOTHING))
+        return (away * (root * (self.scale * sqrt(over)))).to(read.dtype)
 
     def extra_repr(self) -> str:
         return f"scale={self.scale:g}, bias={self.bias:g}, use_std={self.use_std}"
@@ -59,8 +60,8 @@ class LocalContrastNorm(nn.Module):
     """Each pixel by its neighbours, each channel by itself: y = v / max(s, mean(s), threshold), with v = x − g ⋆ x and
     s = sqrt(g ⋆ v²); g is a Gaussian of ``size`` × ``size`` and standard deviation ``sigma`` with the sum 1, 0 outside.
 
-    Shapes: (n, channels, height, width) → the same, float32. It has no state. `InputError` for an even size, settings
-    that are not positive, and what is no image.
+    Shapes: (n, channels, height, width) → the same, of x's type. It has no state. `InputError` for an even size,
+    settings that are not positive, and what is no image.
 
     References: Jarrett, Kavukcuoglu, Ranzato, LeCun, "What is the best multi-stage architecture for object
     recognition?", ICCV 2009, with channels apart and the Gaussian of the authors of BinaryNet's Torch7 code.
@@ -84,25 +85,25 @@ class LocalContrastNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4:
             raise InputError(f"LocalContrastNorm: got a tensor of {x.ndim} dimensions; it reads images (n, c, h, w).")
-        x = _full(x)
+        given, x = x.dtype, full(x)
         with torch.autocast(x.device.type, enabled=False):
             centred = x - self._blurred(x)
             deviation = self._blurred(centred * centred).sqrt()
         mean = deviation.mean(3, keepdim=True).mean(2, keepdim=True)  # (n, c, h, w) → (n, c, 1, 1)
         largest = torch.relu(deviation - mean) + mean
-        return centred / largest.clamp(min=self.threshold)
+        return (centred / largest.clamp(min=self.threshold)).to(given)
 
     def _blurred(self, x: Tensor) -> Tensor:
         """Each channel with the Gaussian, as large as it was."""
-        kernel = _full(self.gaussian).expand(x.shape[1], 1, -1, -1)
+        kernel = full(self.gaussian).expand(x.shape[1], 1, -1, -1)
         return nn.functional.conv2d(x, kernel, padding=self.size // 2, groups=x.shape[1])
 
     def extra_repr(self) -> str:
         return f"size={self.size}, sigma={self.sigma:g}, threshold={self.threshold:g}"
 
 
-def _full(x: Tensor) -> Tensor:
-    """At least float32."""
+def full(x: Tensor) -> Tensor:
+    """In float32, or float64: what these layers compute in, whatever the network's type."""
     return x if x.dtype == torch.float64 else x.float()
 
 

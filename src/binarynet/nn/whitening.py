@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from binarynet.errors import InputError
+from binarynet.nn.contrast import full
 
 
 class Whitening(nn.Module):
     """y = (x − mean) · whitener, with x an image as one vector in the order (channels, height, width).
 
-    Shapes: (n, c, h, w) or (n, features) with c · h · w = ``features`` → the same, float32. Nothing is learnt:
+    Shapes: (n, c, h, w) or (n, features) with c · h · w = ``features`` → the same, of x's type. Nothing is learnt:
     ``mean`` (features,) and ``whitener`` (features, features) are buffers, which `fill` is given once, such as those
     of `binarynet.data.Zca`, and a state dict holds. Until then `forward` raises `InputError`, as for other sizes.
 
@@ -54,7 +55,8 @@ class Whitening(nn.Module):
         if flat.shape[1] != self.features:
             raise InputError(f"Whitening is for {self.features} values, not for images of {tuple(x.shape[1:])}.")
         with torch.autocast(x.device.type, enabled=False):
-            return ((flat.to(self.mean.dtype) - self.mean) @ self.whitener).reshape(x.shape)
+            white = (full(flat) - full(self.mean)) @ full(self.whitener)
+        return white.to(x.dtype).reshape(x.shape)
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
