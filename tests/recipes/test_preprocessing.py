@@ -19,6 +19,7 @@ from binarynet.recipes.few_multiplications import FewMultiplicationsConvNet
 from binarynet.train import fit, load_run
 from binarynet.train.checkpoint import read_best
 from binarynet.train.folder import RunFolder
+from binarynet.train.pretrained import Pretrained
 from tests.nn.test_preprocessing import images
 
 SHAPES = {BinaryConnectConvNet: (3, 8, 8), BnnTorch7ConvNet: (3, 8, 8), FewMultiplicationsConvNet: (1, 32, 32)}
@@ -112,3 +113,12 @@ def test_a_network_that_no_run_has_prepared_refuses_images() -> None:
     model = tiny("bnn-torch7-cifar10", "gcn_zca").model((3, 8, 8), 10)
     with pytest.raises(InputError, match="has seen no images yet"):
         model(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+
+
+def test_a_net_to_keep_holds_what_it_has_seen(tmp_path: Path) -> None:
+    sets = data()
+    fit(tiny("bnn-torch7-cifar10", "gcn_zca"), sets, tmp_path / "run", progress=False, threads=1, precision="bf16")
+    kept = Pretrained.of_run(tmp_path / "run")
+    again = Pretrained.from_pretrained(kept.save_pretrained(tmp_path / "net"))
+    x = torch.from_numpy(sets.test.images)
+    assert torch.equal(again.model(x), kept.model(x))
