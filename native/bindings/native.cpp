@@ -260,6 +260,7 @@ NB_MODULE(_native, m) {
             "name"_a, "source"_a, "rows"_a, "columns"_a, "channels"_a)
         .def("add_concat", &Network::add_concat, "name"_a, "sources"_a)
         .def("add_flatten", &Network::add_flatten, "name"_a, "source"_a)
+        .def("add_unflatten", &Network::add_unflatten, "name"_a, "source"_a, "shape"_a)
         .def("finish", &Network::finish, "output"_a)
         .def(
             "run", [](Network& n, Input input, Output output) { return run(n, input, output, nullptr); },

@@ -131,6 +131,11 @@ int add_flatten(Network& network, const Op& op, const Numbers& reads) {
     return network.add_flatten(op.name, reads[0]);
 }
 
+int add_unflatten(Network& network, const Op& op, const Numbers& reads) {
+    return network.add_unflatten(op.name, reads[0],
+                                 {size(op.shape[0]), size(op.shape[1]), size(op.shape[2])});
+}
+
 void build(Network& network, const Graph& graph) {
     std::map<std::string, int> made;
     for (const Op& op : graph.ops) {

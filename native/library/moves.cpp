@@ -1,5 +1,6 @@
 // The rules of the ops that move numbers or bend them one by one, as src/binarynet/graph/types.py has them.
 #include <algorithm>
+#include <set>
 
 #include "library/ops.h"
 #include "library/text.h"
@@ -32,8 +33,10 @@ bool same_places(const Sizes& a, const Sizes& b) {
 }  // namespace
 
 ValueType verify_apply(const Op& op, const Types& reads, const Fail& fail) {
-    if (op.function != "sigmoid" && op.function != "tanh" && op.function != "erf")
-        fail("function " + in_quotes(op.function) + " is unknown; known: sigmoid, tanh, erf");
+    static const std::set<std::string> known{"sigmoid", "tanh", "erf", "sqrt", "reciprocal"};
+    if (!known.count(op.function))
+        fail("function " + in_quotes(op.function) +
+             " is unknown; known: sigmoid, tanh, erf, sqrt, reciprocal");
     if (reads[0]->encoding != kF32) fail("reads " + reads[0]->encoding.name() + ", needs f32");
     return *reads[0];
 }
@@ -45,6 +48,15 @@ ValueType verify_take(const Op& op, const Types& reads, const Fail& fail) {
                      taken(op.channels, size[2], "channels", x, fail)};
     const bool vector = x.shape.size() == 1 && made[0] == 1 && made[1] == 1;
     return {vector ? Sizes{made[2]} : Sizes{made.begin(), made.end()}, x.encoding, x.bound};
+}
+
+ValueType verify_unflatten(const Op& op, const Types& reads, const Fail& fail) {
+    const ValueType& x = *reads[0];
+    const bool image = op.shape.size() == 3 && *std::min_element(op.shape.begin(), op.shape.end()) >= 1;
+    if (!image || x.shape.size() != 1 || product(op.shape) != static_cast<uint64_t>(x.shape[0]))
+        fail("makes no image (height, width, channels) of as many numbers as " + x.text() + " has");
+    if (x.encoding != kI32 && x.encoding != kF32) fail("reads " + x.encoding.name() + ", needs i32 or f32");
+    return {op.shape, x.encoding, x.bound};
 }
 
 ValueType verify_concat(const Op&, const Types& reads, const Fail& fail) {

@@ -75,6 +75,7 @@ const std::vector<OpKind>& op_kinds() {
          add_take},
         {"Concat", kSeveral, {}, verify_concat, one, add_concat},
         {"Flatten", 1, {}, verify_flatten, one, add_flatten},
+        {"Unflatten", 1, {{"shape", &Op::shape}}, verify_unflatten, one, add_unflatten},
     };
     return kinds;
 }

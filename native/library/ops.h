@@ -59,6 +59,7 @@ ValueType verify_apply(const Op&, const Types&, const Fail&);
 ValueType verify_take(const Op&, const Types&, const Fail&);
 ValueType verify_concat(const Op&, const Types&, const Fail&);
 ValueType verify_flatten(const Op&, const Types&, const Fail&);
+ValueType verify_unflatten(const Op&, const Types&, const Fail&);
 
 // How the engine is given each (build.cpp).
 int add_input(Network&, const Op&, const Numbers&);
@@ -76,5 +77,6 @@ int add_apply(Network&, const Op&, const Numbers&);
 int add_take(Network&, const Op&, const Numbers&);
 int add_concat(Network&, const Op&, const Numbers&);
 int add_flatten(Network&, const Op&, const Numbers&);
+int add_unflatten(Network&, const Op&, const Numbers&);
 
 }  // namespace binarynet

@@ -332,4 +332,18 @@ int Network::add_flatten(const std::string&, int source) {
     return make(to, source);
 }
 
+int Network::add_unflatten(const std::string& name, int source, const std::vector<size_t>& shape) {
+    Value to = value(source);
+    const size_t numbers = to.numbers();
+    if (!to.is_number() || to.pixels() != 1) refuse(name, "reads a vector of int32 or float32");
+    bool fits = shape.size() == 3;
+    for (const size_t side : shape) fits &= side >= 1 && side <= numbers;
+    if (!fits || shape[0] * shape[1] > numbers || shape[0] * shape[1] * shape[2] != numbers)
+        refuse(name, "makes an image of as many numbers as the vector has");
+    to.height = shape[0];
+    to.width = shape[1];
+    to.channels = shape[2];
+    return make(to, source);
+}
+
 }  // namespace binarynet

@@ -27,9 +27,12 @@ void Network::fuse() {
         const std::vector<int> reading = readers(product->writes());
         if (reading.size() != 1) continue;
         const auto next = steps_.begin() + reading[0];
-        // Per-channel tables belong to the product's channels; those of a flattened image belong to other
-        // ones.
-        if ((*next)->reads()[0] != product->writes() && product->positions() > 1) continue;
+        // Per-channel tables belong to the product's channels; those of an image that is flattened, or of a
+        // vector that is made one, belong to other ones.
+        const int read = (*next)->reads()[0];
+        if (read != product->writes() &&
+            (product->positions() > 1 || value(read).channels != value(product->writes()).channels))
+            continue;
         bool done = false;
         if (const auto* threshold = dynamic_cast<ThresholdStep*>(next->get()))
             done = product->fuse(*threshold, kernels_);

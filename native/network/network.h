@@ -52,6 +52,8 @@ class Network {
                  const std::vector<int32_t>& columns, const std::vector<int32_t>& channels);
     int add_concat(const std::string& name, const std::vector<int>& sources);
     int add_flatten(const std::string& name, int source);
+    // A vector of numbers as an image: height, width, channels.
+    int add_unflatten(const std::string& name, int source, const std::vector<size_t>& shape);
 
     // Fuse, lay out the weights, plan the memory. The value is the answer: int32 numbers, or float32.
     void finish(int output);

@@ -37,7 +37,12 @@ std::unique_ptr<Step> make_apply(std::string op, int source, int target, const V
     if (function == Tanh::name)
         return std::make_unique<ApplyStep<Tanh>>(std::move(op), source, target, value);
     if (function == Erf::name) return std::make_unique<ApplyStep<Erf>>(std::move(op), source, target, value);
-    throw std::invalid_argument(op + ": the function " + function + " is none of sigmoid, tanh, erf");
+    if (function == Sqrt::name)
+        return std::make_unique<ApplyStep<Sqrt>>(std::move(op), source, target, value);
+    if (function == Reciprocal::name)
+        return std::make_unique<ApplyStep<Reciprocal>>(std::move(op), source, target, value);
+    throw std::invalid_argument(op + ": the function " + function +
+                                " is none of sigmoid, tanh, erf, sqrt, reciprocal");
 }
 
 }  // namespace binarynet

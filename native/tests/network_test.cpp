@@ -256,6 +256,10 @@ void test_wrong_networks_are_refused() {
                          Wrong);
     CHECK_THROWS_WITH_AS(network.add_affine("a", x, {{1}, {1}}), doctest::Contains("per channel"), Wrong);
     CHECK_THROWS_WITH_AS(network.add_add("s", x, x), doctest::Contains("int32 or both float32"), Wrong);
+    CHECK_THROWS_WITH_AS(network.add_unflatten("u", x, {4, 4, 3}), doctest::Contains("vector"), Wrong);
+    const int vector = network.add_flatten("f", network.add_affine("r", x, {{1, 1, 1}, {0, 0, 0}}));
+    CHECK_THROWS_WITH_AS(network.add_unflatten("u", vector, {4, 4, 4}), doctest::Contains("as many"), Wrong);
+    CHECK_THROWS_WITH_AS(network.add_unflatten("u", vector, {48, 1}), doctest::Contains("as many"), Wrong);
     CHECK_THROWS_WITH_AS(network.run(nullptr, 1, nullptr), doctest::Contains("finish()"), Wrong);
     CHECK_THROWS_WITH_AS(Network("sse9", 1), doctest::Contains("unknown instruction set"), Wrong);
 }

@@ -132,11 +132,14 @@ def test_more_than_ten_steps_keep_their_order() -> None:
 
 
 def test_an_unknown_step_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"unknown pre-processing step 'lcn'. Known: gcn, zca"):
-        Preprocessing.fit(["lcn"], correlated_images(5))
+    with pytest.raises(DataError, match=r"unknown pre-processing step 'pca'. Known: gcn, zca, lcn"):
+        Preprocessing.fit(["pca"], correlated_images(5))
 
 
-@pytest.mark.parametrize("key", ["preprocessing.0.lcn.kernel", "preprocessing.0.zca.mean", "preprocessing.zca"])
+@pytest.mark.parametrize(
+    "key",
+    ["preprocessing.0.pca.kernel", "preprocessing.0.lcn.kernel", "preprocessing.0.zca.mean", "preprocessing.zca"],
+)
 def test_saved_arrays_of_an_unknown_or_incomplete_step_are_an_error(key: str) -> None:
     with pytest.raises(DataError, match="saved pre-processing"):
         Preprocessing.from_arrays({key: np.zeros(3)})

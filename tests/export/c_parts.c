@@ -21,10 +21,12 @@
 #include "pool_bits.c"
 #include "pool_row.c"
 #include "put_bit.c"
+#include "reciprocal_of.c"
 #include "set_bit.c"
 #include "set_bits.c"
 #include "sigmoid_of.c"
 #include "split.c"
+#include "sqrt_of.c"
 #include "tanh_of.c"
 #include "xor_count.c"
 #include "xor_count_where.c"
@@ -235,7 +237,11 @@ static void functions(void)
         CHECK(near(sigmoid_of(at), 1 / (1 + exp(-real))));
         CHECK(near(tanh_of(at), tanh(real)));
         CHECK(near(erf_of(at), erf(real)));
+        CHECK(k < 0 ? isnan(sqrt_of(at)) : near(sqrt_of(at), sqrt(real)));
+        CHECK(reciprocal_of(at) == 1.0f / at);
     }
+    CHECK(sqrt_of(INFINITY) == INFINITY && sqrt_of(1e-40f) == 0.0f && isnan(sqrt_of(NAN)) && isnan(sqrt_of(-1e-40f)));
+    CHECK(sqrt_of(16777216.0f) == 4096.0f && near(sqrt_of(3e38f), sqrt(3e38)) && near(sqrt_of(2e-38f), sqrt(2e-38)));
     CHECK(exponential(88.0f) == INFINITY && exponential(-1000.0f) > 0.0f && exponential(-1000.0f) < 1e-37f);
     CHECK(sigmoid_of(-INFINITY) == 0.0f && sigmoid_of(INFINITY) == 1.0f);
     CHECK(tanh_of(-INFINITY) == -1.0f && erf_of(INFINITY) == 1.0f);

@@ -163,6 +163,26 @@ def pixels_within_words() -> Maker:
     return make
 
 
+def pictured() -> Whole:
+    """Vectors that become images, of accumulators and of reals; roots and reciprocals."""
+    make = Whole((3, 4, 2), "u3", seed=12)
+    flat = make.flatten()
+    make.linear(24, source=flat)
+    make.unflatten(2, 3, 4)
+    make.threshold(encoding="u2")
+    make.conv(4, padding=SAME)
+    whole = make.affine()
+    make.linear(24, source=flat, encoding="f32")
+    make.unflatten(2, 3, 4)
+    image = make.affine()
+    make.mul(image, image)
+    make.apply("sqrt")
+    make.mul(image, make.apply("reciprocal"))
+    make.add(whole, make.last)
+    make.sum_pool((1, 2), (1, 1))
+    return make
+
+
 def bits_as_answer() -> Maker:
     make = Maker((9,), "b1", seed=7)
     make.linear(70)
@@ -178,7 +198,7 @@ def real_input() -> Maker:
     return make
 
 
-MAKERS = (mlp, convnet, residual, ternary, reals, factors, gates, moved, pixels_within_words)
+MAKERS = (mlp, convnet, residual, ternary, reals, factors, gates, moved, pictured, pixels_within_words)
 MAKERS += (bits_as_answer, real_input)
 
 

@@ -75,6 +75,7 @@ def test_a_function_makes_the_same_bits(function, tmp_path):
     graph = Graph((Input("x", (), (2000,), "f32"), Apply("y", ("x",), function)))
     spread = np.random.default_rng(1)
     x = (spread.normal(size=(9, 2000)) * 10.0 ** spread.uniform(-6, 2.5, (9, 2000))).astype(np.float32)
+    x = np.abs(x) if function == "sqrt" else x
     assert_c_equals_the_oracle(graph, x, tmp_path, flags=("-O3", "-march=native", "-ffp-contract=fast"))
 
 

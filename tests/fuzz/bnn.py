@@ -17,7 +17,7 @@ from binarynet.errors import ExportError, FormatError
 from binarynet.export import TARGETS, Options, write
 from binarynet.format import from_bytes, to_bytes
 from binarynet.graph import OPS, Graph, interpret
-from binarynet.graph.ir import Concat, Conv2d, Flatten, Input, Linear, MaxPool2d, Relu, Take
+from binarynet.graph.ir import Concat, Conv2d, Flatten, Input, Linear, MaxPool2d, Relu, Take, Unflatten
 from binarynet.graph.verify import verify
 from binarynet.report import has_real_products, summarise
 from binarynet.report.agreement import together
@@ -159,7 +159,7 @@ def _reads_whole_numbers(graph: Graph) -> bool:
     """Does the only product read the input's own numbers, and hold whole weights?"""
     products = [op for op in graph.ops if isinstance(op, Linear | Conv2d)]
     before = graph.ops[: graph.ops.index(products[0])]
-    whole = all(isinstance(op, Input | MaxPool2d | Take | Concat | Flatten | Relu) for op in before)
+    whole = all(isinstance(op, Input | MaxPool2d | Take | Concat | Flatten | Unflatten | Relu) for op in before)
     return len(products) == 1 and products[0].weight_encoding != "f32" and whole
 
 

@@ -10,7 +10,7 @@ from binarynet.errors import RuntimeUnavailable
 from binarynet.gpu import Network
 from binarynet.graph import Encoding, Graph
 from binarynet.graph.ir import Linear, MaxPool2d, SumPool2d, Threshold
-from tests.export.graphs import gates, moved, pixels_within_words
+from tests.export.graphs import gates, moved, pictured, pixels_within_words
 from tests.gpu.checks import ALL, DEVICE, assert_gpu_agrees
 from tests.graph.graphs import small_convnet, small_mlp
 from tests.runtime.graphs import Maker
@@ -182,3 +182,8 @@ def test_every_op_of_a_graph_runs():
     missing = set(OPS) - {op.__name__ for op in _STEPS} - {"Input", "Linear", "Conv2d"}
     assert not missing
     assert {MaxPool2d, SumPool2d} <= set(_STEPS)
+
+
+def test_vectors_become_images_and_roots_are_the_same_bits():
+    made = pictured()
+    assert_gpu_agrees(made.graph(), made.codes(9))

@@ -30,6 +30,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
 )
 
 
@@ -74,6 +75,10 @@ def _made(op: Op, sources: list[np.ndarray]) -> np.ndarray:
     if isinstance(op, PRelu):
         return np.where(x < 0, x * op.slope, x)
     if isinstance(op, Apply):
+        if op.function == "sqrt":
+            return np.sqrt(x)
+        if op.function == "reciprocal":
+            return np.float32(1) / x
         exact = {"sigmoid": lambda v: 1 / (1 + math.exp(-v)), "tanh": math.tanh, "erf": math.erf}[op.function]
         return np.vectorize(exact, otypes=[np.float32])(np.clip(x.astype(np.float64), -80, 80))
     if isinstance(op, Take):
@@ -86,6 +91,8 @@ def _made(op: Op, sources: list[np.ndarray]) -> np.ndarray:
         return made[:, 0, 0] if x.ndim == 2 and made.shape[1:3] == (1, 1) else made
     if isinstance(op, Concat):
         return np.concatenate(sources, axis=-1)
+    if isinstance(op, Unflatten):
+        return x.reshape(len(x), *op.shape)
     assert isinstance(op, Flatten), op
     return x.reshape(len(x), -1)
 

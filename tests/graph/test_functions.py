@@ -14,6 +14,7 @@ from binarynet.graph.ir import Apply, Input
 from binarynet.runtime import Session, isa
 
 TRUE = {"sigmoid": lambda x: 1 / (1 + math.exp(-x)), "tanh": math.tanh, "erf": math.erf}
+SMOOTH = tuple(TRUE)
 ENDS = [
     0.0,
     -0.0,
@@ -43,7 +44,41 @@ def graph(function: str, count: int) -> Graph:
     return Graph((Input("x", (), (count,), "f32"), Apply("y", ("x",), function)))
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_root_is_within_a_unit_of_the_last_place():
+    x = np.concatenate([np.exp2(np.random.default_rng(1).uniform(-126, 128, 200_000)), np.arange(1, 5000) ** 2.0])
+    x = np.concatenate([x, np.ldexp(1.0, np.arange(-126, 128)), [3.4028235e38]]).astype(np.float32)
+    made, true = apply("sqrt", x), np.sqrt(x.astype(np.float64))
+    assert (np.abs(made - true) <= np.spacing(true.astype(np.float32))).all()
+    assert np.array_equal(made[200_000 : 200_000 + 4999], np.arange(1, 5000))  # of squares
+
+
+def test_a_root_ends_where_there_is_none():
+    x = np.float32(
+        [
+            0,
+            -0.0,
+            1e-45,
+            np.nextafter(np.float32(2.0**-126), np.float32(0)),
+            2.0**-126,
+            np.inf,
+            -1e-45,
+            -1,
+            -np.inf,
+            np.nan,
+        ]
+    )
+    made = apply("sqrt", x)
+    assert np.array_equal(made[:6], np.float32([0, 0, 0, 0, 2.0**-63, np.inf]))
+    assert np.isnan(made[6:]).all()
+
+
+def test_a_reciprocal_is_one_division():
+    x = numbers()
+    with np.errstate(all="ignore"):
+        assert np.array_equal(apply("reciprocal", x), np.float32(1) / x, equal_nan=True)
+
+
+@pytest.mark.parametrize("function", SMOOTH)
 def test_a_function_is_near_what_it_approximates(function):
     x = np.linspace(-20, 20, 4001).astype(np.float32)
     true = np.array([TRUE[function](float(one)) for one in x])
@@ -59,7 +94,7 @@ def test_the_native_engine_makes_the_same_bits(function, name):
     x = numbers()
     x = x[np.isfinite(x)]
     made = Session(graph(function, len(x)), isa=name, threads=2).logits(x[None])[0]
-    assert np.array_equal(made, apply(function, x))
+    assert np.array_equal(made, apply(function, x), equal_nan=True)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -21,6 +21,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
 )
 from tests.graph.graphs import small_convnet, small_mlp
 
@@ -113,6 +114,11 @@ WRONG = {
     "kernel must be": Graph((IMAGE, SumPool2d("p", ("x",), (0, 2), (2, 2)))),
     "both must be i32 or both f32": Graph((VECTOR, Add("a", ("x", "x")))),
     "Relu\\): reads b1": Graph((VECTOR, Relu("r", ("x",)))),
+    "makes \\(2, 2\\) of 4 f32": Graph((REAL, Unflatten("u", ("x",), (2, 2)))),
+    "vector of as many numbers": Graph((REAL, Unflatten("u", ("x",), (1, 2, 3)))),
+    "makes \\(-1, -4, 1\\)": Graph((REAL, Unflatten("u", ("x",), (-1, -4, 1)))),
+    "of 6×5×4 b1; it makes": Graph((IMAGE, Unflatten("u", ("x",), (6, 5, 4)))),
+    "Unflatten\\): reads b1": Graph((VECTOR, Unflatten("u", ("x",), (2, 2, 1)))),
     "PRelu\\): reads b1": Graph((VECTOR, PRelu("r", ("x",), np.ones(4, np.float32)))),
 }
 

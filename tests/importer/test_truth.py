@@ -168,8 +168,18 @@ def _moved(file: Drawn) -> None:
 def _gated(file: Drawn) -> None:
     file.node("Add", 0.3)
     kept = file.last
-    way = file.draw.randrange(4)
-    if way == 0:
+    way = file.draw.randrange(5)
+    if way == 4:
+        file.node("Mul", kept)
+        file.node("Add", 1.0)
+        file.node("Sqrt")
+        if file.draw.randrange(2):
+            size = file.last
+            file.last = kept
+            file.node("Div", size)
+            return
+        file.node("Reciprocal")
+    elif way == 0:
         file.node("Sigmoid")
     elif way == 1:
         file.node("GlobalAveragePool")

@@ -20,7 +20,7 @@ import numpy as np
 
 from binarynet.format import to_bytes
 from binarynet.graph import Graph, Output
-from binarynet.graph.ir import Apply, Concat, Conv2d, Flatten, Input, Linear, Mul, Take
+from binarynet.graph.ir import Apply, Concat, Conv2d, Flatten, Input, Linear, Mul, Take, Unflatten
 from tests.export.graphs import MAKERS, Whole
 from tests.fuzz.bnn import opened, signed
 from tests.graph.graphs import small_convnet, small_mlp
@@ -57,6 +57,7 @@ def good() -> Iterator[tuple[str, bytes]]:
     yield "classes", to_bytes(Graph(named.ops, meta))
     yield "classes-empty-text", to_bytes(Graph(named.ops, {"classes": ""}))
     yield "moves", to_bytes(_moves())
+    yield "vectors-to-images", to_bytes(_pictured())
     yield "several", to_bytes(_several())
     yield "several-classes", to_bytes(replace(_several(), meta={"classes": "a\nb"}))
     yield "spaces", resigned(lambda parts: None, separators=(", ", ": "))
@@ -403,6 +404,18 @@ def _bad_moves() -> Iterator[tuple[str, str, bytes]]:
         "multiply-of-other-sizes": _set(4, "sources", ["take", "joined"]),
     }.items():
         yield "rules", name, resigned(work, _moves)
+    for name, work in {
+        "unflatten-of-more": _set(2, "shape", [2, 3, 2]),
+        "unflatten-of-two-sizes": _set(2, "shape", [2, 3]),
+        "unflatten-of-no-size": _set(2, "shape", []),
+        "unflatten-negative": _set(2, "shape", [-2, -3, 1]),
+        "unflatten-of-nothing": _set(2, "shape", [0, 3, 2]),
+        "unflatten-of-63-bits": _set(2, "shape", [2**62, 2**62, 2**62]),
+        "unflatten-of-codes": _set(2, "sources", ["x"]),
+        "unflatten-of-an-image": _set(3, "sources", ["image"]),
+    }.items():
+        yield "rules", name, resigned(work, _pictured)
+    yield "fields", "unflatten-of-texts", resigned(_set(2, "shape", ["2", "3", "1"]), _pictured)
     whole = Graph((Input("x", (), (3,), "b2"), Take("take", ("x",), *_places([0], [0], [2, 0, 1]))))
     minus = struct.pack("<i", -1)
     yield "rules", "take-of-a-zero", resigned(lambda parts: parts.poke("take.channels", 8, minus), lambda: whole)
@@ -438,6 +451,22 @@ def _moves() -> Graph:
             Take("take", ("bent",), *_places([1, -1], [2, 0], [3, 1])),
             Concat("joined", ("take", "take")),
             Mul("squared", ("joined", "joined")),
+        )
+    )
+
+
+def _pictured() -> Graph:
+    """Vectors that become images."""
+    few = np.tile(np.array([[-1], [1], [1]], np.int8), (2, 6))
+    return Graph(
+        (
+            Input("x", (), (6,), "u4"),
+            Linear("few", ("x",), few),
+            Unflatten("image", ("few",), (2, 3, 1)),
+            Unflatten("other", ("few",), (1, 3, 2)),
+            Flatten("flat", ("image",)),
+            Flatten("other.flat", ("other",)),
+            Concat("both", ("flat", "other.flat")),
         )
     )
 

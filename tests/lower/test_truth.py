@@ -144,6 +144,10 @@ LOWERS = {
     "functions for modules": lambda self, x: (
         F.max_pool2d(F.hardtanh(self.block(x)).clamp(-0.5, 0.5), 2).detach().clone()
     ),
+    "x / f(x)": lambda self, x: x / torch.sigmoid(x.mean((2, 3), keepdim=True)),
+    "1 / f(x)": lambda self, x: x * (1 / torch.sigmoid(self.block(x))),
+    "rows and columns": lambda self, x: self.block(x).sum(2, keepdim=True) - x.mean(3, keepdim=True),
+    "the largest of each row": lambda self, x: self.block(x) + x.amax(3, keepdim=True),
     "mean and squeeze": lambda self, x: self.block(x).mean([2, 3], keepdim=True).squeeze(-1).squeeze(-1),
     "ZeroPad2d": lambda self, x: F.conv2d(nn.ZeroPad2d(1)(x.sign()), self.conv.binary_weight),
     "a norm in a function": lambda self, x: F.batch_norm(
@@ -171,7 +175,7 @@ REFUSED = {
         F.pad(x, [1] * 4)
     ),
     r"reads an image that is padded with 2": lambda self, x: F.pad(self.block(x), [1] * 4, value=2),
-    r"divides by a value that is computed": lambda self, x: x / torch.sigmoid(x.mean((2, 3), keepdim=True)),
+    r"divides by a value that is computed": lambda self, x: torch.div(torch.ones(()), torch.sigmoid(x)),
     r"casts to float16": lambda self, x: self.block(x.half().float()),
     r"upsample_bilinear2d.*no counterpart": lambda self, x: F.interpolate(x, scale_factor=2, mode="bilinear"),
     r"statistics of the batch": lambda self, x: F.batch_norm(x, None, None, training=True),

@@ -29,6 +29,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
 )
 from binarynet.report.analysis import analyse
 from binarynet.report.filters import repetition
@@ -205,6 +206,7 @@ def every_op() -> Graph:
         Concat("joined", ("odd", "row")),
         Flatten("flat", ("joined",)),
         Linear("classes", ("flat",), signs(3, 8)),
+        Unflatten("image", ("classes",), (1, 1, 3)),
     )
     return Graph(ops)
 
@@ -213,7 +215,7 @@ def test_every_op_but_input_and_flatten_has_a_price() -> None:
     graph = every_op()
     assert {type(op).__name__ for op in graph.ops} == set(OPS), "a new op: put it into this graph, and price it"
     layers = analyse(graph).layers
-    assert {layer.op for layer in layers} == set(OPS) - {"Input", "Flatten"}
+    assert {layer.op for layer in layers} == set(OPS) - {"Input", "Flatten", "Unflatten"}
     assert all(layer.cost.operations_pj > 0 for layer in layers if layer.op not in ("Take", "Concat"))
     assert all(layer.float32.operations_pj > 0 for layer in layers if layer.op not in ("Take", "Concat"))
     assert all(layer.cost.accesses_pj > 0 for layer in layers if layer.op in ("Take", "Concat"))

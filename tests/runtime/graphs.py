@@ -28,6 +28,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
     Value,
 )
 from binarynet.runtime import Session, isa
@@ -171,6 +172,9 @@ class Maker:
 
     def flatten(self) -> str:
         return self._add(Flatten(self._name("flat"), (self.last,)))
+
+    def unflatten(self, *shape: int) -> str:
+        return self._add(Unflatten(self._name("image"), (self.last,), shape))
 
     def graph(self) -> Graph:
         graph = Graph(tuple(self.ops))

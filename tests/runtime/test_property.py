@@ -93,6 +93,19 @@ def gate(draw: st.DrawFn, make: Maker) -> None:
     make.mul(whole, make.apply(draw(st.sampled_from(["sigmoid", "tanh", "erf"]))))
 
 
+def image(draw: st.DrawFn, make: Maker) -> None:
+    """A vector of numbers as an image, and what reads one: tables of its channels, a convolution."""
+    count = make.value().channels
+    height = draw(st.sampled_from([side for side in range(1, count + 1) if count % side == 0]))
+    width = draw(st.sampled_from([side for side in range(1, count + 1) if count // height % side == 0]))
+    make.unflatten(height, width, count // height // width)
+    if draw(st.booleans()):
+        make.affine()
+    if draw(st.booleans()):
+        make.threshold(draw(THRESHOLDS), encoding=draw(CODES))
+        convolution(draw, make)
+
+
 @st.composite
 def convnets(draw: st.DrawFn) -> Maker:
     size = draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
@@ -141,6 +154,20 @@ def mlps(draw: st.DrawFn) -> Maker:
     if draw(st.booleans()):
         make.affine()
     return make
+
+
+@st.composite
+def decoders(draw: st.DrawFn) -> Maker:
+    """A vector, and what becomes of it as an image."""
+    make = draw(mlps())
+    image(draw, make)
+    return make
+
+
+@EXACT
+@given(decoders(), st.sampled_from([0, 1, 2, 17]))
+def test_any_vector_that_becomes_an_image_equals_the_oracle(make, images):
+    assert_engines_agree(make.graph(), make.codes(images))
 
 
 @EXACT

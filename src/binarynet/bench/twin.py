@@ -26,6 +26,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
 )
 from binarynet.graph.rules import Rules
 
@@ -96,7 +97,13 @@ class _Concat(nn.Module):
         return torch.cat(parts, 1)
 
 
-_FUNCTIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "erf": torch.erf}
+_FUNCTIONS = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "erf": torch.erf,
+    "sqrt": torch.sqrt,
+    "reciprocal": torch.reciprocal,
+}
 
 
 class _Apply(nn.Module):
@@ -163,5 +170,6 @@ _LAYERS: dict[type[Op], Callable[..., nn.Module]] = {
     Take: _Take,
     Concat: lambda op, x: _Concat(),
     Flatten: lambda op, x: nn.Flatten(),
+    Unflatten: lambda op, x: nn.Unflatten(1, (op.shape[2], *op.shape[:2])),
 }
 RULES = Rules("bench/twin", _LAYERS)

@@ -18,6 +18,7 @@ from binarynet.data.dataset import DataSet as DataSet
 from binarynet.data.dataset import Split as Split
 from binarynet.data.idx import read_idx as read_idx
 from binarynet.data.idx import write_idx as write_idx
+from binarynet.data.local_contrast import LocalContrast as LocalContrast
 from binarynet.data.preprocess import GlobalContrast as GlobalContrast
 from binarynet.data.preprocess import Preprocessing as Preprocessing
 from binarynet.data.preprocess import Zca as Zca

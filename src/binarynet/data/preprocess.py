@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
+from binarynet.data.local_contrast import LocalContrast
 from binarynet.errors import DataError
 
 CHUNK = 1024  # images in float64 at a time: 25 MB for 32×32 colour images
@@ -162,7 +163,7 @@ def _moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, covariance
 
 
-STEPS: dict[str, type[Step]] = {step.name: step for step in (GlobalContrast, Zca)}
+STEPS: dict[str, type[Step]] = {step.name: step for step in (GlobalContrast, Zca, LocalContrast)}
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class Preprocessing:
     def fit(cls, steps: Sequence[str | Step], images: np.ndarray) -> Self:
         """Fit `steps` in order, each on what the ones before make of the training images (n, c, h, w).
 
-        A step is a name ("gcn", "zca": fitted with its default values) or a fitted step, taken as it is.
+        A step is a name ("gcn", "zca", "lcn": fitted with its default values) or a fitted step, taken as it is.
         """
         fitted: list[Step] = []
         for step in steps:

@@ -41,6 +41,7 @@ _CASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "Take": (_ALL, _NONE),
     "Concat": (_ALL, _NONE),
     "Flatten": (_ALL, _NONE),
+    "Unflatten": (_NUMBERS, _NONE),
 }
 
 

@@ -13,7 +13,20 @@ from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
 from binarynet.fold.quantizer import Quantizer
 from binarynet.graph import Encoding, Op, Value, thresholds, verify_op
-from binarynet.graph.ir import Affine, Apply, Concat, Flatten, Input, MaxPool2d, Padding, PRelu, Relu, Take, Threshold
+from binarynet.graph.ir import (
+    Affine,
+    Apply,
+    Concat,
+    Flatten,
+    Input,
+    MaxPool2d,
+    Padding,
+    PRelu,
+    Relu,
+    Take,
+    Threshold,
+    Unflatten,
+)
 
 I32, F32 = Encoding("i", 32), Encoding("f", 32)
 
@@ -48,7 +61,7 @@ class Folder:
             place.refuse(str(error))
         self.ops.append(op)
         slack = max((self.slack.get(source, 0.0) for source in op.sources), default=0.0)
-        if slack and isinstance(op, MaxPool2d | Take | Concat | Flatten):  # they change no number
+        if slack and isinstance(op, MaxPool2d | Take | Concat | Flatten | Unflatten):  # they change no number
             self.slack[op.name] = slack
         return op.name
 

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from binarynet.fold.folder import I32, Folder
-from binarynet.fold.link import Link, scaling
+from binarynet.fold.link import Link, applied, scaling
 from binarynet.fold.moves import expand, join
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
@@ -54,6 +54,12 @@ def multiply(folder: Folder, place: Place, left: Pending, right: Pending) -> Pen
     if any(size not in (1, full) for size, full in zip(_sizes(folder, right), wanted, strict=True)):
         left, right = _of_one_shape(folder, place, left, right)
     return left.bare(folder.emit(place, Mul(folder.free(place.name), (left.name, right.name))))
+
+
+def divide(folder: Folder, place: Place, x: Pending, by: Pending) -> Pending:
+    """x / by: x times the reciprocal, which rounds twice where a division rounds once."""
+    over = folder.then(place, by, applied(f"{place.name}.reciprocal", "reciprocal"))
+    return multiply(folder, place, x, folder.real(place, over))
 
 
 def concat(folder: Folder, place: Place, parts: Sequence[Pending], axis: int) -> Pending:

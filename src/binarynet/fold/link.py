@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from binarynet.graph import functions
+
 Array = NDArray[Any]
 
 
@@ -100,6 +102,11 @@ def line(name: str, scale: float, offset: float, channels: int) -> Link:
     """x · scale + offset: one multiplication, then one addition in float32."""
     a, b = np.float32(scale), np.float32(offset)
     return Link(name, "line", lambda x: x * a + b, (np.full(channels, float(a)), np.full(channels, float(b))))
+
+
+def applied(name: str, function: str) -> Link:
+    """A function of `binarynet.graph.functions` that is an op wherever it stands, as it may turn back."""
+    return Link(name, function, lambda x: functions.apply(function, x), function=function, monotone=False)
 
 
 def relu(name: str) -> Link:

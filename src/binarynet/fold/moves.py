@@ -3,7 +3,8 @@
 A network may reshape and permute a value in several steps of which none has a counterpart, and end at something plain:
 a channel shuffle goes through five dimensions. So steps that only move numbers are put together, as a map from each
 place to the place of the graph value that its number comes from. Who reads the value gets it settled: as one `Take`
-where rows, columns and channels are chosen independently, as a few of them joined where they are not (PixelShuffle).
+where rows, columns and channels are chosen independently, as a few of them joined where they are not (PixelShuffle),
+and as an `Unflatten` where a vector becomes an image.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from binarynet.fold.link import Array, Link
 from binarynet.fold.pending import Pending
 from binarynet.fold.place import Place
 from binarynet.fold.shapes import as_vector
-from binarynet.graph.ir import Add, Concat
+from binarynet.graph.ir import Add, Concat, Unflatten
 
 Places = NDArray[np.int64]
 _PARTS = 64  # that one value is put together of, at most
@@ -107,6 +108,8 @@ def _settled(folder: Folder, place: Place, x: Pending, image: Places, sizes: tup
     axes = _axes(image, sizes)
     if axes is not None:
         return folder.take(place, x, *axes)
+    if sizes[:2] == (1, 1):
+        return _unflattened(folder, place, x, image)
     by_channel = _groups(place, image.reshape(len(image), -1) % (sizes[0] * sizes[1]), image)
     if by_channel is not None:  # each channel from other pixels: PixelUnshuffle
         parts = [_settled(folder, place, x, image[chosen], sizes) for chosen in by_channel]
@@ -138,6 +141,17 @@ def _settled(folder: Folder, place: Place, x: Pending, image: Places, sizes: tup
         total = one
     assert total is not None
     return total
+
+
+def _unflattened(folder: Folder, place: Place, x: Pending, image: Places) -> Pending:
+    """A vector as an image (channels, height, width) of its places, each of them from anywhere in it."""
+    x = as_vector(folder, place, x)
+    x = folder.real(place, x) if x.links or str(folder.value(x).encoding) not in ("i32", "f32") else x
+    channels, height, width = image.shape
+    wanted = image.transpose(1, 2, 0).reshape(-1)  # (channels, height, width) → (height · width · channels,)
+    if not np.array_equal(wanted, np.arange(folder.value(x).channels)):
+        x = folder.take(place, x, [0], [0], wanted)
+    return Pending(folder.emit(place, Unflatten(folder.free(place.name), (x.name,), (height, width, channels))))
 
 
 def _groups(place: Place, keys: Places, within: Places) -> list[NDArray[np.bool_]] | None:

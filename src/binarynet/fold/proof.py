@@ -92,11 +92,17 @@ class _Check:
             before = [
                 np.broadcast_to(self._noise(name), self.values[name].shape).astype(np.float32) for name in op.sources
             ]
-            self.noise[op.name] = self._of_reals(op, inputs, before)
+            with np.errstate(all="ignore"):
+                noise = self._of_reals(op, inputs, before)
+            self.noise[op.name] = np.where(np.isfinite(noise), noise, 0)  # what no bound is known of must be equal
 
     def _of_reals(self, op: Op, inputs: list[Array], before: list[Array]) -> Array:
         """By how much an op's reals may differ: by its own rounding, and by what its inputs differ ``before`` it."""
         sizes = [np.abs(one) for one in inputs]
+        if isinstance(op, Apply) and op.function in ("sqrt", "reciprocal"):  # as steep as can be, and told relatively
+            ends = [step(op, np.maximum(sizes[0] + side, 0)) for side in (-before[0], 0 * before[0], before[0])]
+            spread = np.max(ends, axis=0) - np.min(ends, axis=0)
+            return REAL * np.abs(self.values[op.name]) + np.where(sizes[0] > before[0], spread, 0)
         if isinstance(op, Apply):  # none is steeper than erf, at 0; near 0 all are told to a few units of 1
             return REAL * (1 + np.abs(self.values[op.name])) + 1.13 * before[0]
         if isinstance(op, Mul):
@@ -120,8 +126,11 @@ class _Check:
         if pending.links:
             self._links(name, pending, own, mine, number)
         elif value.encoding == F32:
-            off = np.abs(own - mine) > self.noise.get(name, 0) + REAL * np.abs(own)
-            if np.any(off & ~(np.isnan(own) & np.isnan(mine))):
+            with np.errstate(invalid="ignore"):
+                off = np.abs(own - mine) > self.noise.get(name, 0) + REAL * np.abs(own)
+            finite = np.isfinite(own) & np.isfinite(mine)
+            off = np.where(finite, off, (own != mine) & ~(np.isnan(own) & np.isnan(mine)))
+            if off.any():
                 self._part(number, own, mine, off)
             self.values[name], self.noise[name] = own.astype(np.float32), np.zeros(())
         elif value.encoding == I32 and self.folder.slack.get(name, 0.0):

@@ -34,6 +34,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
     Value,
 )
 from binarynet.graph.rules import Rules
@@ -239,6 +240,9 @@ class Network:
 
         return Step(op, op.name, op.sources, run, "unpack, pack")
 
+    def unflatten(self, op: Unflatten) -> Step:
+        return Step(op, op.name, op.sources, lambda x: x.reshape(-1, op.shape[-1]), "none")
+
     def prelu(self, op: PRelu) -> Step:
         slope = self.put(op.slope)
         return Step(op, op.name, op.sources, lambda x: reals.prelu(x, slope), "torch")
@@ -267,6 +271,7 @@ _STEPS: dict[type[Op], Callable[..., Any]] = {
     MaxPool2d: _alone(Network.max_pool),
     SumPool2d: _alone(Network.sum_pool),
     Flatten: _alone(Network.flatten),
+    Unflatten: _alone(Network.unflatten),
     Add: _of_torch(torch.add),
     Mul: _alone(lambda network, op: moves.multiply(op, network.values)),
     Relu: _of_torch(torch.relu),

@@ -35,6 +35,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
     window_output,
 )
 from binarynet.graph.rules import Rules
@@ -229,5 +230,6 @@ _RULES: dict[type[Op], Callable[..., Array]] = {
     Take: _take,
     Concat: _concat,
     Flatten: _flatten,
+    Unflatten: lambda op, x: x.reshape(len(x), *op.shape),
 }
 RULES = Rules("graph/interpret", _RULES)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from binarynet.graph.encoding import Encoding
 from binarynet.graph.outputs import Output
-from binarynet.graph.weights import WEIGHT, Weight, held
+from binarynet.graph.weights import WEIGHT, Weight, described, held
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]  # ((top, bottom), (left, right))
@@ -218,19 +218,20 @@ class Flatten(Op):
     """(height, width, channels) → (height · width · channels,), in that order."""
 
 
+@dataclass(frozen=True, eq=False)
+class Unflatten(Op):
+    """(height · width · channels,) of i32 or f32 → ``shape`` (height, width, channels), in that order."""
+
+    shape: tuple[int, ...]
+
+
 OPS: dict[str, type[Op]] = {
     cls.__name__: cls
     for cls in (
         *(Input, Linear, Conv2d, Threshold, Affine, MaxPool2d, SumPool2d, Add, Mul, Relu, PRelu, Apply),
-        *(Take, Concat, Flatten),
+        *(Take, Concat, Flatten, Unflatten),
     )
 }
-
-
-def _weights(op: Op) -> str:
-    if not isinstance(op, Linear | Conv2d):
-        return ""
-    return f"{'×'.join(map(str, op.weight_shape))} {op.weight_encoding}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +271,7 @@ class Graph:
         """A table for notebooks: each op, what it reads, its weights. Names out of files are escaped."""
         rows = "".join(
             f"<tr><td>{escape(op.name)}</td><td>{type(op).__name__}</td><td>{escape(', '.join(op.sources))}</td>"
-            f"<td>{_weights(op)}</td></tr>"
+            f"<td>{described(op)}</td></tr>"
             for op in self.ops[:100]
         )
         head = "<tr><th>op</th><th>kind</th><th>reads</th><th>weights</th></tr>"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from binarynet.errors import GraphError
+from binarynet.graph import moves
 from binarynet.graph.encoding import Encoding
 from binarynet.graph.functions import FUNCTIONS
 from binarynet.graph.ir import (
@@ -29,27 +28,26 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
     Value,
     window_output,
 )
+from binarynet.graph.moves import F32, I32, Fail
 from binarynet.graph.rules import Rules
 from binarynet.graph.weights import held
 
-I32, F32 = Encoding("i", 32), Encoding("f", 32)
 LIMIT = 2**31 - 1  # accumulators are 32-bit; sizes stay below it too, so that no engine can overflow
 _SIDE = 2**16  # the largest kernel, stride, dilation or padding
 
-_Fail = Callable[[str], GraphError]
 
-
-def _encoding(name: str, fail: _Fail) -> Encoding:
+def _encoding(name: str, fail: Fail) -> Encoding:
     try:
         return Encoding.parse(name)
     except ValueError as error:
         raise fail(str(error)) from None
 
 
-def _input(op: Input, fail: _Fail) -> Value:
+def _input(op: Input, fail: Fail) -> Value:
     encoding = _encoding(op.encoding, fail)
     if not (encoding == F32 or encoding.kind in "bu"):
         raise fail(f"an input is b1…b8, u1…u8 or f32, not {encoding}")
@@ -58,14 +56,14 @@ def _input(op: Input, fail: _Fail) -> Value:
     return Value(op.shape, encoding, 0 if encoding.is_float else encoding.magnitude)
 
 
-def _sum(shape: tuple[int, ...], bound: int, what: str, fail: _Fail) -> Value:
+def _sum(shape: tuple[int, ...], bound: int, what: str, fail: Fail) -> Value:
     """An i32 value, if its largest absolute value fits."""
     if bound > LIMIT:
         raise fail(f"{what} can reach ±{bound}, which does not fit 32 bits")
     return Value(shape, I32, bound)
 
 
-def _weights(op: Linear | Conv2d, fail: _Fail, rank: int) -> Encoding:
+def _weights(op: Linear | Conv2d, fail: Fail, rank: int) -> Encoding:
     encoding = _encoding(op.weight_encoding, fail)
     if encoding == I32:
         raise fail("weights are b1…b7, u1…u7, i2…i8, t2 or f32, not i32")
@@ -88,7 +86,7 @@ def _weights(op: Linear | Conv2d, fail: _Fail, rank: int) -> Encoding:
     return encoding
 
 
-def _accumulator(x: Value, weight: Encoding, depth: int, shape: tuple[int, ...], fail: _Fail) -> Value:
+def _accumulator(x: Value, weight: Encoding, depth: int, shape: tuple[int, ...], fail: Fail) -> Value:
     if x.encoding.is_float or (weight.is_float and x.encoding != I32):
         return Value(shape, F32)
     if x.encoding == I32:
@@ -97,7 +95,7 @@ def _accumulator(x: Value, weight: Encoding, depth: int, shape: tuple[int, ...],
     return _sum(shape, depth * x.bound * weight.magnitude, what, fail)
 
 
-def _linear(op: Linear, fail: _Fail, x: Value) -> Value:
+def _linear(op: Linear, fail: Fail, x: Value) -> Value:
     weight = _weights(op, fail, 2)
     if len(x.shape) != 1:
         raise fail(f"reads {x}; a Linear reads a vector, so put a Flatten before it")
@@ -107,13 +105,13 @@ def _linear(op: Linear, fail: _Fail, x: Value) -> Value:
     return _accumulator(x, weight, depth, (out,), fail)
 
 
-def _image(x: Value, fail: _Fail) -> tuple[int, int, int]:
+def _image(x: Value, fail: Fail) -> tuple[int, int, int]:
     if len(x.shape) != 3:
         raise fail(f"reads {x}, needs an image (height, width, channels)")
     return x.shape[0], x.shape[1], x.shape[2]
 
 
-def _sides(fail: _Fail, **pairs: tuple[int, int]) -> None:
+def _sides(fail: Fail, **pairs: tuple[int, int]) -> None:
     for name, pair in pairs.items():
         if len(pair) != 2 or not all(isinstance(side, int) and 1 <= side <= _SIDE for side in pair):
             raise fail(f"{name} must be two numbers from 1 to {_SIDE}, not {pair}")
@@ -125,7 +123,7 @@ def _places(
     stride: tuple[int, int],
     dilation: tuple[int, int],
     padding: Padding,
-    fail: _Fail,
+    fail: Fail,
 ) -> tuple[int, int]:
     height, width, _ = _image(x, fail)
     _sides(fail, kernel=kernel, stride=stride, dilation=dilation)
@@ -144,7 +142,7 @@ def _places(
     return places[0], places[1]
 
 
-def _conv2d(op: Conv2d, fail: _Fail, x: Value) -> Value:
+def _conv2d(op: Conv2d, fail: Fail, x: Value) -> Value:
     weight = _weights(op, fail, 4)
     out, kernel_height, kernel_width, in_group = op.weight_shape
     rows, columns = _places(x, (kernel_height, kernel_width), op.stride, op.dilation, op.padding, fail)
@@ -161,14 +159,14 @@ def _conv2d(op: Conv2d, fail: _Fail, x: Value) -> Value:
     return _accumulator(x, weight, kernel_height * kernel_width * in_group, (rows, columns, out), fail)
 
 
-def _per_channel(array: Any, dtype: Any, x: Value, name: str, fail: _Fail) -> None:
+def _per_channel(array: Any, dtype: Any, x: Value, name: str, fail: Fail) -> None:
     if array.dtype != dtype or array.shape != (x.channels,):
         raise fail(f"{name} must be {np.dtype(dtype).name} of shape ({x.channels},), not {array.dtype} {array.shape}")
     if not np.all(np.isfinite(array)):
         raise fail(f"{name} holds a number that is not finite")
 
 
-def _threshold(op: Threshold, fail: _Fail, x: Value) -> Value:
+def _threshold(op: Threshold, fail: Fail, x: Value) -> Value:
     encoding = _encoding(op.encoding, fail)
     if encoding.is_float or encoding == I32:
         raise fail(f"makes {encoding}; a threshold makes b1…b8, u1…u8, i2…i8 or t2")
@@ -187,26 +185,26 @@ def _threshold(op: Threshold, fail: _Fail, x: Value) -> Value:
     return Value(x.shape, encoding, encoding.magnitude)
 
 
-def _affine(op: Affine, fail: _Fail, x: Value) -> Value:
+def _affine(op: Affine, fail: Fail, x: Value) -> Value:
     _per_channel(op.scale, np.float32, x, "scale", fail)
     _per_channel(op.offset, np.float32, x, "offset", fail)
     return Value(x.shape, F32)
 
 
-def _pool_padding(op: MaxPool2d | SumPool2d, fail: _Fail) -> None:
+def _pool_padding(op: MaxPool2d | SumPool2d, fail: Fail) -> None:
     # A window that lies wholly outside has no largest value.
     if any(side >= k for pair, k in zip(op.padding, op.kernel, strict=True) for side in pair):
         raise fail(f"padding {op.padding} reaches past the kernel {op.kernel}")
 
 
-def _max_pool2d(op: MaxPool2d, fail: _Fail, x: Value) -> Value:
+def _max_pool2d(op: MaxPool2d, fail: Fail, x: Value) -> Value:
     rows, columns = _places(x, op.kernel, op.stride, (1, 1), op.padding, fail)
     _pool_padding(op, fail)
     _per_channel(op.minimum, np.bool_, x, "minimum", fail)
     return Value((rows, columns, x.channels), x.encoding, x.bound)
 
 
-def _sum_pool2d(op: SumPool2d, fail: _Fail, x: Value) -> Value:
+def _sum_pool2d(op: SumPool2d, fail: Fail, x: Value) -> Value:
     rows, columns = _places(x, op.kernel, op.stride, (1, 1), op.padding, fail)
     _pool_padding(op, fail)
     shape = (rows, columns, x.channels)
@@ -215,67 +213,38 @@ def _sum_pool2d(op: SumPool2d, fail: _Fail, x: Value) -> Value:
     return _sum(shape, op.kernel[0] * op.kernel[1] * x.bound, "a sum under the window", fail)
 
 
-def _add(op: Add, fail: _Fail, left: Value, right: Value) -> Value:
+def _add(op: Add, fail: Fail, left: Value, right: Value) -> Value:
     if (left.shape, left.encoding) != (right.shape, right.encoding) or left.encoding not in (I32, F32):
         raise fail(f"adds {left} and {right}; both must be i32 or both f32, of one shape")
     return left if left.encoding.is_float else _sum(left.shape, left.bound + right.bound, "the sum", fail)
 
 
-def _mul(op: Mul, fail: _Fail, x: Value, factor: Value) -> Value:
-    sizes = zip(_as_image(factor.shape), _as_image(x.shape), strict=True)
+def _mul(op: Mul, fail: Fail, x: Value, factor: Value) -> Value:
+    sizes = zip(moves.as_image(factor.shape), moves.as_image(x.shape), strict=True)
     if (x.encoding, factor.encoding) != (F32, F32) or not all(one in (1, size) for one, size in sizes):
         raise fail(f"multiplies {x} by {factor}; both must be f32, and the second of the same shape, or 1 in places")
     return x
 
 
-def _as_image(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A vector is an image of one pixel."""
-    return (1, 1, *shape) if len(shape) == 1 else shape
-
-
-def _relu(op: Relu, fail: _Fail, x: Value) -> Value:
+def _relu(op: Relu, fail: Fail, x: Value) -> Value:
     if x.encoding not in (I32, F32):
         raise fail(f"reads {x.encoding}, needs i32 or f32")
     return x
 
 
-def _prelu(op: PRelu, fail: _Fail, x: Value) -> Value:
+def _prelu(op: PRelu, fail: Fail, x: Value) -> Value:
     if x.encoding != F32:
         raise fail(f"reads {x.encoding}, needs f32")
     _per_channel(op.slope, np.float32, x, "slope", fail)
     return x
 
 
-def _apply(op: Apply, fail: _Fail, x: Value) -> Value:
+def _apply(op: Apply, fail: Fail, x: Value) -> Value:
     if op.function not in FUNCTIONS:
         raise fail(f"function {op.function!r} is unknown; known: {', '.join(FUNCTIONS)}")
     if x.encoding != F32:
         raise fail(f"reads {x.encoding}, needs f32")
     return x
-
-
-def _take(op: Take, fail: _Fail, x: Value) -> Value:
-    shape = []
-    for axis, size in zip(("rows", "columns", "channels"), _as_image(x.shape), strict=True):
-        places = getattr(op, axis)
-        if places.dtype != np.int32 or places.ndim != 1 or not places.size:
-            raise fail(f"{axis} must be a non-empty row of int32, not {places.dtype} {places.shape}")
-        if places.min() < -1 or places.max() >= size:
-            raise fail(f"{axis} holds places from {places.min()} to {places.max()}; there are −1 … {size - 1} in {x}")
-        if x.encoding.kind == "b" and places.min() < 0:
-            raise fail(f"{axis} holds −1, which makes a 0, and {x.encoding} has none")
-        shape.append(len(places))
-    vector = len(x.shape) == 1 and shape[:2] == [1, 1]
-    return Value(tuple(shape[2:] if vector else shape), x.encoding, x.bound)
-
-
-def _concat(op: Concat, fail: _Fail, *parts: Value) -> Value:
-    first = parts[0]
-    for one in parts[1:]:
-        if (one.shape[:-1], one.encoding) != (first.shape[:-1], first.encoding):
-            raise fail(f"joins {first} and {one}; all must have one height, width and encoding")
-    shape = (*first.shape[:-1], sum(one.channels for one in parts))
-    return Value(shape, first.encoding, max(one.bound for one in parts))
 
 
 _RULES: dict[type[Op], Callable[..., Value]] = {
@@ -291,8 +260,9 @@ _RULES: dict[type[Op], Callable[..., Value]] = {
     Relu: _relu,
     PRelu: _prelu,
     Apply: _apply,
-    Take: _take,
-    Concat: _concat,
-    Flatten: lambda op, fail, x: Value((prod(x.shape),), x.encoding, x.bound),
+    Take: moves.take,
+    Concat: moves.concat,
+    Flatten: moves.flatten,
+    Unflatten: moves.unflatten,
 }
 RULES = Rules("graph/verify", _RULES)

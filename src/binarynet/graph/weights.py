@@ -49,3 +49,8 @@ def held(op: Any) -> Weights | Packed:
     """What an op's weight is stored as just now; reading ``op.weight`` would unpack it."""
     kept: Weights | Packed = op.__dict__["weight"]
     return kept
+
+
+def described(op: Any) -> str:
+    """The shape and encoding of an op's weights, in words; nothing for an op without."""
+    return f"{'×'.join(map(str, op.weight_shape))} {op.weight_encoding}" if hasattr(op, "weight_encoding") else ""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from binarynet.fold import Link, Pending, joins
+from binarynet.fold.link import applied as function_of
 from binarynet.fold.link import line
 from binarynet.fold.quantizer import Quantizer as Told
 from binarynet.importer.model import Array, Node
@@ -81,11 +82,11 @@ def arithmetic(walk: Walk, node: Node) -> Pending:
             return joins.multiply(folder, node, left, right)
         if node.kind in ("Add", "Sub"):
             return joins.add(folder, node, left, right, 1.0 if node.kind == "Add" else -1.0)
-        node.refuse("divides by a computed value.")
+        return joins.divide(folder, node, left, right)
     given = walk.given(node)
     second = given[0] is None
     if node.kind == "Div" and not second:
-        node.refuse("divides by a computed value.")
+        node.refuse("divides a constant by a computed value.", "Multiply the constant by a Reciprocal.")
     channels = folder.value(walk.pending(moving[0])).channels
     one = vector(walk, node, np.asarray(given[1] if second else given[0]), channels)
     ones, zeros = np.ones(channels), np.zeros(channels)
@@ -155,6 +156,13 @@ def rising(walk: Walk, node: Node) -> Pending:
 def function(walk: Walk, node: Node) -> Pending:
     """Sigmoid, Tanh, Erf: part of a threshold before a quantizer, else an op."""
     return link(walk, node, node.kind, function=FUNCTIONS[node.kind])
+
+
+def root(walk: Walk, node: Node) -> Pending:
+    """Sqrt, Reciprocal: ops, wherever they stand."""
+    name = node.kind.lower()
+    parts = (function_of(f"{node.name}.{name}", name),)
+    return walk.folder.real(node, link(walk, node, node.kind, steps=parts, monotone=False))
 
 
 def hard_sigmoid(walk: Walk, node: Node) -> Pending:

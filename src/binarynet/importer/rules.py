@@ -24,6 +24,7 @@ _NAMES: tuple[tuple[str, Rule], ...] = (
     ("PRelu LeakyRelu", each.leaky),
     ("Abs", each.magnitude),
     (" ".join(each.FUNCTIONS), each.function),
+    ("Sqrt Reciprocal", each.root),
     ("HardSigmoid", each.hard_sigmoid),
     ("HardSwish", each.hard_swish),
     (" ".join(each.RISING), each.rising),

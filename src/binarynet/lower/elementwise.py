@@ -114,7 +114,7 @@ def arithmetic(folder: Folder, step: Step) -> Pending:
     constant = vector(step, right if name == "self" else left, channels, shape)
     first = name == "self"
     if step.op == "div" and not first:
-        step.refuse("divides by a value that is computed from the image.")
+        step.refuse("divides by a value that is computed from the image.", "Say c * torch.reciprocal(x).")
     if step.op == "mul":
         affine = (constant, zeros)
     elif step.op == "div":
@@ -133,7 +133,7 @@ def _two(folder: Folder, step: Step, left: Ref, right: Ref, alpha: float) -> Pen
     if step.op == "mul":
         return joins.multiply(folder, step, a, b)
     if step.op == "div":
-        step.refuse("divides by a value that is computed from the image.")
+        return joins.divide(folder, step, a, b)
     if step.op == "rsub":
         a, b = b, a
     return joins.add(folder, step, a, b, -alpha if step.op in ("sub", "rsub") else alpha)

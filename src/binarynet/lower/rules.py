@@ -21,7 +21,7 @@ TABLE: tuple[tuple[str, str, Rule], ...] = (
     ("convolution", "`Conv1d`, `Conv2d`, `ConvTranspose2d`", structure.convolution),
     ("addmm", "`Linear`", structure.addmm),
     ("mm", "`Linear(bias=False)`, `x @ w`", structure.mm),
-    ("add sub rsub mul div", "`+ − × ÷` with constants and parameters; `+ − ×` of two values", each.arithmetic),
+    ("add sub rsub mul div", "`+ − × ÷` with constants and parameters, and of two values", each.arithmetic),
     ("neg", "`−x`", each.negate),
     (
         "native_batch_norm _native_batch_norm_legit_no_training _batch_norm_no_update",
@@ -32,6 +32,7 @@ TABLE: tuple[tuple[str, str, Rule], ...] = (
     ("_prelu_kernel leaky_relu", "`PReLU`, `LeakyReLU`", each.leaky),
     ("abs", "`abs`", each.magnitude),
     ("sigmoid tanh erf", "`Sigmoid`, `Tanh`, `erf`", smooth.function),
+    ("sqrt rsqrt reciprocal", "`sqrt`, `rsqrt`, `reciprocal`", smooth.root),
     ("hardsigmoid", "`Hardsigmoid`", smooth.hard_sigmoid),
     ("silu hardswish gelu", "`SiLU`, `Hardswish`, `GELU`", smooth.gated),
     (each.RISING, "`ELU`, `Softplus` … right before a quantizer", each.rising),

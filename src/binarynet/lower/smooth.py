@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from binarynet.fold import Folder, Link, Pending, joins
-from binarynet.fold.link import division, line
+from binarynet.fold.link import applied, division, line
 from binarynet.graph.functions import apply
 from binarynet.lower.elementwise import link
 from binarynet.lower.step import Step
@@ -14,6 +14,15 @@ from binarynet.lower.step import Step
 def function(folder: Folder, step: Step) -> Pending:
     """sigmoid, tanh, erf: part of a threshold before a quantizer, else an op."""
     return link(folder, step, "self", step.op, function=step.op)
+
+
+_ROOTS = {"sqrt": ("sqrt",), "rsqrt": ("sqrt", "reciprocal"), "reciprocal": ("reciprocal",)}
+
+
+def root(folder: Folder, step: Step) -> Pending:
+    """sqrt, rsqrt, reciprocal: ops, wherever they stand. They have a place where they end or turn, 0."""
+    parts = tuple(applied(f"{step.name}.{one}", one) for one in _ROOTS[step.op])
+    return folder.real(step, link(folder, step, "self", step.op, steps=parts, monotone=False))
 
 
 def hard_sigmoid(folder: Folder, step: Step) -> Pending:

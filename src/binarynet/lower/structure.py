@@ -115,7 +115,7 @@ def adaptive_average(folder: Folder, step: Step) -> Pending:
 
 
 def reduce(folder: Folder, step: Step) -> Pending:
-    """mean, sum and amax over both sides of an image; mean and sum over its channels."""
+    """mean, sum and amax over both sides of an image, or one that stays as a 1; mean and sum over its channels."""
     before = step.before()
     given = step.plain("dim")
     dims = [given] if isinstance(given, int) else list(given or range(before.ndim))
@@ -131,8 +131,9 @@ def reduce(folder: Folder, step: Step) -> Pending:
             made = folder.then(step, made, division(step.name, before.shape[1], 1))
     elif not over:
         made = x
-    elif len(value.shape) == 3 and over == [one for one in range(2, before.ndim) if before.shape[one] != 1]:
-        kernel = pools.image(folder, step, x)
+    elif len(value.shape) == 3 and (over == _sides(before) or (before.ndim == step.value.ndim == 4 and 1 not in over)):
+        height, width = pools.image(folder, step, x)
+        kernel = (height, width) if over == _sides(before) else (height, 1) if over == [2] else (1, width)
         rule = {"mean": pools.average, "sum": pools.sums, "amax": pools.max_pool}[step.op]
         made = rule(folder, step, x, kernel, (1, 1))
     else:
@@ -140,6 +141,11 @@ def reduce(folder: Folder, step: Step) -> Pending:
             f"reduces over the dimensions {dims} of {before.ndim}.", "Both sides of an image, (2, 3), can be reduced."
         )
     return shapes.as_vector(folder, step, made) if step.value.ndim == 2 else made
+
+
+def _sides(before: Tensor) -> list[int]:
+    """The dimensions of an image's sides that are not 1."""
+    return [one for one in range(2, before.ndim) if before.shape[one] != 1]
 
 
 def move(folder: Folder, step: Step) -> Pending:

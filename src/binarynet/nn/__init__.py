@@ -8,6 +8,8 @@
 | squeeze_excite | `SqueezeExcite`                                                                         |
 | losses         | `squared_hinge`                                                                         |
 | noise          | `GaussianNoise`                                                                         |
+| contrast       | `GlobalContrastNorm`, `LocalContrastNorm`: what is done to images first                  |
+| whitening      | `Whitening`: a fixed linear map of whole images, by the training images                 |
 | ap2            | the power of two next to a number                                                       |
 | fused          | products and passes of a training step on a CPU; `Sequential`: torch's, in fewer passes |
 | papers         | layers that one paper needs                                                             |
@@ -16,6 +18,7 @@
 """
 
 from binarynet.nn.channelwise import ChannelScale, LearnableShift, RPReLU
+from binarynet.nn.contrast import GlobalContrastNorm, LocalContrastNorm
 from binarynet.nn.conv import BinaryConv1d, BinaryConv2d, BinaryConvTranspose2d
 from binarynet.nn.convert import Change, ConvertConfig, ConvertReport, convert
 from binarynet.nn.fused.sequential import Sequential
@@ -37,6 +40,7 @@ from binarynet.nn.quantizers import (
     TanhSign,
 )
 from binarynet.nn.squeeze_excite import SqueezeExcite
+from binarynet.nn.whitening import Whitening
 
 __all__ = [
     "QUANTIZERS",
@@ -53,8 +57,10 @@ __all__ = [
     "ConvertReport",
     "EdeSign",
     "GaussianNoise",
+    "GlobalContrastNorm",
     "IdentitySign",
     "LearnableShift",
+    "LocalContrastNorm",
     "Quantizer",
     "RPReLU",
     "Sequential",
@@ -65,6 +71,7 @@ __all__ = [
     "StochasticSign",
     "SwishSign",
     "TanhSign",
+    "Whitening",
     "convert",
     "latent_weights",
     "squared_hinge",

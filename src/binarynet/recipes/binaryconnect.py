@@ -31,7 +31,8 @@ binaryconnect-digits  (not in it)             (not in it)
 ===================== ======================= ===============
 
 **Departures.** The network and rates for MNIST are those of the script in the authors' repository, which says that
-it is not the article's experiment. No contrast normalization and no whitening of CIFAR-10 and SVHN: images are bytes.
+it is not the article's experiment. CIFAR-10 and SVHN are bytes by default; ``preprocessing=gcn_zca`` and ``gcn_lcn``
+are what they were there, where whitening learns from the images of validation, too: here from those of training.
 BatchNorm averages variances and adds ε to them (the authors' own layer: deviations). No bias before a BatchNorm. With
 stochastic weights and `binary` or `sampled` ones at test, BatchNorm's statistics are measured anew before each
 validation, on ``measured_batches`` training batches with the weights of evaluation (0: running averages, as theirs).
@@ -43,6 +44,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -51,6 +53,7 @@ from binarynet.nn import BinaryConv2d, BinaryLinear, squared_hinge
 from binarynet.nn.quantizers import BinaryConnect
 from binarynet.optim import Adam, geometric_decay, latent_optimizer
 from binarynet.recipes.networks import Modules, doubled, mlp, scaled, vgg
+from binarynet.recipes.preprocessing import Preprocessing, head, prepare
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive
 
@@ -129,7 +132,7 @@ class BinaryConnectConvNet(BinaryConnectNet):
     """2 × 128C3 – P2 – 2 × 256C3 – P2 – 2 × 512C3 – P2 – 1024FC – 1024FC – 10FC, each with BatchNorm and ReLU.
 
     Order: convolution (3 × 3, zeros outside) – pool – BatchNorm – ReLU. ``filters`` is the first pair's number;
-    ``width_multiplier`` shrinks or widens the whole net.
+    ``width_multiplier`` shrinks or widens the whole net. ``preprocessing``: see `recipes/preprocessing.py`.
     """
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 9.90, "svhn": 2.30}
@@ -137,12 +140,17 @@ class BinaryConnectConvNet(BinaryConnectNet):
     filters: Count = 128
     hidden: Count = 1024
     width_multiplier: Positive = 1.0
+    preprocessing: Preprocessing = "none"
 
     depth = 9
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         filters, hidden = doubled(self.filters, self.width_multiplier), scaled(self.hidden, self.width_multiplier)
-        return vgg(shape, classes, filters, [hidden] * 2, self.conv, self.dense, self.answer)
+        before = head(self.preprocessing, shape)
+        return vgg(shape, classes, filters, [hidden] * 2, self.conv, self.dense, self.answer, head=before)
+
+    def prepare(self, model: nn.Module, images: np.ndarray) -> None:
+        prepare(model, images)
 
     def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
         """Binary convolution – (pool) – BatchNorm – ReLU."""

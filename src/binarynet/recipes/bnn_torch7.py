@@ -21,8 +21,9 @@ bnn-torch7-svhn    2.53 %
 bnn-torch7-digits  (not in it)
 ================== ===========
 
-**Departures.** The code whitens CIFAR-10 (twice) and normalizes the contrast of SVHN; here images are bytes, of which
-the first normalization removes mean and scale. It trains without end: the epochs here are ours. AdaMax keeps its
+**Departures.** Images are bytes by default, of which the first normalization removes mean and scale. The code whitens
+CIFAR-10 (twice), ``preprocessing=gcn_zca`` once; it normalizes the contrast of SVHN, as ``gcn_lcn`` does, and divides
+it by a number, which a norm undoes. It trains without end: the epochs here are ours. AdaMax keeps its
 state un-rounded (rounded, as there, the running maximum cannot decay), and only weights are clipped (there
 in the CIFAR-10 network γ, β and biases, too). The Glorot scale of γ on MNIST is left out. No bias before a norm.
 """
@@ -32,6 +33,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -48,6 +50,7 @@ from binarynet.nn.papers.shift_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from binarynet.optim import latent_optimizer
 from binarynet.optim.shift_adamax import ShiftAdaMax
 from binarynet.recipes.networks import Modules, doubled, mlp, scaled, vgg
+from binarynet.recipes.preprocessing import Preprocessing, head, prepare
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive
 
@@ -124,7 +127,7 @@ class BnnTorch7ConvNet(BnnTorch7):
     """2 × 128C3 – P2 – 2 × 256C3 – P2 – 2 × 512C3 – P2 – 1024FC – 1024FC – 10FC, each with norm and sign.
 
     Order: convolution (3 × 3, zeros outside) – pool – norm – sign. ``filters`` is the first pair's number;
-    ``width_multiplier`` shrinks or widens the whole net.
+    ``width_multiplier`` shrinks or widens the whole net. ``preprocessing``: see `recipes/preprocessing.py`.
     """
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 10.15, "svhn": 2.53}
@@ -132,10 +135,15 @@ class BnnTorch7ConvNet(BnnTorch7):
     filters: Count = 128
     hidden: Count = 1024
     width_multiplier: Positive = 1.0
+    preprocessing: Preprocessing = "none"
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         filters, hidden = doubled(self.filters, self.width_multiplier), scaled(self.hidden, self.width_multiplier)
-        return vgg(shape, classes, filters, [hidden] * 2, self.conv, self.dense, self.answer)
+        before = head(self.preprocessing, shape)
+        return vgg(shape, classes, filters, [hidden] * 2, self.conv, self.dense, self.answer, head=before)
+
+    def prepare(self, model: nn.Module, images: np.ndarray) -> None:
+        prepare(model, images)
 
     def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
         """Binary convolution – (pool) – shift-based norm – sign."""

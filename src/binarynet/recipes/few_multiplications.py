@@ -28,7 +28,8 @@ few-multiplications-digits  (not in it)           (not in it)
 **Departures.** Inputs x below 2^low become 2^low or 0 without bias, and 0 stays 0 (the code: 2^low always). The code
 clips exponents in convolutions only; here in all layers. BatchNorm's statistics for evaluation are measured, with the
 weights of evaluation, on ``measured_batches`` training batches instead of all (0: running averages). The fan out of a
-convolution is not divided by the pool's area. No contrast normalization or whitening.
+convolution is not divided by the pool's area. Images are bytes by default; ``preprocessing=gcn_zca`` is what the code's
+CIFAR-10 had, ``gcn_lcn`` what BinaryConnect's SVHN had, whose script theirs follows.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -46,6 +48,7 @@ from binarynet.nn.papers.few_multiplications import FewMultiplicationsConv2d, Fe
 from binarynet.nn.quantizers import BinaryConnect, TernaryConnect
 from binarynet.optim import SGD, geometric_decay, glorot_scale, latent_optimizer
 from binarynet.recipes.networks import Modules, mlp
+from binarynet.recipes.preprocessing import Preprocessing, head, prepare
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive
 
@@ -130,17 +133,19 @@ class FewMultiplicationsConvNet(FewMultiplications):
     """2 × 128C3 – P2 – 2 × 256C2 – P2 – 2 × 512C2 – P2 – 1024C2 – 1024FC – 10FC, each with BatchNorm and ReLU.
 
     Convolutions without padding; order: convolution – pool – BatchNorm – ReLU. ``filters`` is the first pair's
-    number; images must be at least 28 pixels wide and high. The paper's network for CIFAR-10 and for SVHN.
+    number; images must be at least 32 pixels wide and high. The paper's network for CIFAR-10 and for SVHN.
+    ``preprocessing``: see `recipes/preprocessing.py`.
     """
 
     reported: ClassVar[dict[str, float]] = {"cifar10": 12.08, "svhn": 2.48}
 
     filters: Count = 128
     hidden: Count = 1024
+    preprocessing: Preprocessing = "none"
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = shape
-        net: Modules = {"bytes": ByteInput(scale=1 / 255)}
+        net = head(self.preprocessing, shape, scale=1 / 255)
         for k in range(1, 8):
             filters, kernel = self.filters * 2 ** ((k - 1) // 2), 3 if k <= 2 else 2
             net[f"conv{k}"] = self.conv(channels, filters, kernel)
@@ -154,6 +159,9 @@ class FewMultiplicationsConvNet(FewMultiplications):
         net["flatten"] = nn.Flatten()
         net |= self.dense(8, channels * height * width, self.hidden) | self.answer(self.hidden, classes)
         return self.connect(Sequential(OrderedDict(net)))
+
+    def prepare(self, model: nn.Module, images: np.ndarray) -> None:
+        prepare(model, images)
 
 
 RECIPES: dict[str, Recipe] = {

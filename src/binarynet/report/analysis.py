@@ -43,6 +43,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
 )
 from binarynet.graph.rules import Rules
 from binarynet.report.filters import FilterRepetition, repetition
@@ -184,6 +185,7 @@ _PRICES: dict[type[Op], Callable[..., Price | None]] = {
     Take: _one(0),  # it only touches memory
     Concat: _one(0),
     Flatten: _nothing,
+    Unflatten: _nothing,
 }
 RULES = Rules("report/analysis", _PRICES)
 

@@ -28,6 +28,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
 )
 from binarynet.graph.rules import Rules
 from binarynet.runtime import Session
@@ -204,6 +205,7 @@ _FACTS: dict[type[Op], Facts] = {
     Take: Facts(lambda op: f"takes {len(op.rows)}×{len(op.columns)}×{len(op.channels)}", moves=_taken),
     Concat: Facts(),
     Flatten: Facts(),
+    Unflatten: Facts(),
 }
 RULES = Rules("report/summary", _FACTS)
 

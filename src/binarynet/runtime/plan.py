@@ -29,6 +29,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
 )
 from binarynet.graph.rules import Rules
 from binarynet.graph.weights import held
@@ -141,5 +142,6 @@ _ADD: dict[type[Op], Callable[..., int]] = {
     Take: _take,
     Concat: lambda network, op, *sources: network.add_concat(op.name, sources),
     Flatten: lambda network, op, source: network.add_flatten(op.name, source),
+    Unflatten: lambda network, op, source: network.add_unflatten(op.name, source, op.shape),
 }
 RULES = Rules("runtime/native", _ADD, error=RuntimeUnavailable)

@@ -9,6 +9,7 @@ import torch
 from binarynet import recipes
 from binarynet.data import DataSet
 from binarynet.errors import TrainingError, closest
+from binarynet.nn import Whitening
 from binarynet.recipes import Recipe
 from binarynet.train.load import start_from, teacher_of
 from binarynet.train.loader import TrainingBatches
@@ -41,6 +42,9 @@ def _try_forward(recipe: Recipe, data: DataSet, batch: int) -> None:
     """The first pass of a training step, on two images (one, if a batch has no more)."""
     model = recipe.model(data.shape, len(data.classes))
     start_from(recipe.weights_from, model)
+    for module in model.modules():
+        if isinstance(module, Whitening):  # what `prepare` is about to fill, from all images
+            module.fill(torch.zeros(module.features), torch.eye(module.features))
     recipe.begin_epoch(model, 0)
     images, labels = data.train.images[: min(batch, 2)], data.train.labels[: min(batch, 2)]
     try:

@@ -241,6 +241,7 @@ _LATER: dict[str, tuple[Any, ...]] = {
     "teacher_share": (0.5,),
     "temperature": (4.0,),
     "weights_from": ("", None),
+    "preprocessing": ("none",),
 }
 
 

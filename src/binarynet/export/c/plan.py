@@ -13,7 +13,7 @@ from math import prod
 
 from binarynet.export.emit import words
 from binarynet.graph import Encoding, Graph, Op, Value
-from binarynet.graph.ir import Affine, Apply, Concat, Flatten, Input, MaxPool2d, PRelu, Relu, Take, Threshold
+from binarynet.graph.ir import Affine, Apply, Concat, Flatten, Input, MaxPool2d, PRelu, Relu, Take, Threshold, Unflatten
 
 POINTWISE = (Affine, Relu, PRelu, Apply, Threshold)
 _CHOOSES = (MaxPool2d, Take, Concat)
@@ -129,7 +129,7 @@ def _flatten(op: Op, value: Value, first: Stored) -> Stored:
     return Stored(first.name, first.kind, Value(value.shape, first.value.encoding))
 
 
-PLACED: dict[type[Op], Callable[..., Stored]] = {Input: _input, Flatten: _flatten}
+PLACED: dict[type[Op], Callable[..., Stored]] = {Input: _input, Flatten: _flatten, Unflatten: _flatten}
 """Ops that take no code: what they make lies in memory already."""
 
 

@@ -38,6 +38,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
     window_output,
 )
 from binarynet.graph.rules import Rules
@@ -250,6 +251,10 @@ class Dialect(Moves, ABC):
         order = np.arange(prod(x.value.shape)).reshape(x.value.shape).transpose(2, 0, 1).reshape(-1)
         return Tensor(made, value, None if np.all(order[1:] > order[:-1]) else order)
 
+    def _unflatten(self, op: Unflatten, x: Tensor) -> Tensor:
+        name = self.node("Reshape", [self.plain(x).name, self.indices(-1, *op.shape)], f"{op.name}.last")
+        return self._made(op, self._last(op, "Transpose", name, perm=(0, 3, 1, 2)))
+
 
 NODES: dict[type[Op], Callable[..., Tensor]] = {
     Input: Dialect._entry,
@@ -267,6 +272,7 @@ NODES: dict[type[Op], Callable[..., Tensor]] = {
     Take: Dialect._take,
     Concat: Dialect._concat,
     Flatten: Dialect._flatten,
+    Unflatten: Dialect._unflatten,
 }
 
 

@@ -20,6 +20,7 @@ from binarynet.graph.ir import (
     SumPool2d,
     Take,
     Threshold,
+    Unflatten,
 )
 from binarynet.graph.rules import Rules
 
@@ -44,7 +45,7 @@ _NO_UNIT = "has no unit for it: lower a net of products, thresholds and max pool
 SUPPORTED = Rules(
     "export/verilog",
     _TAKES,
-    dict.fromkeys((SumPool2d, Add, Mul, Relu, PRelu, Apply, Take, Concat), _NO_UNIT),
+    dict.fromkeys((SumPool2d, Add, Mul, Relu, PRelu, Apply, Take, Concat, Unflatten), _NO_UNIT),
     ExportError,
 )
 _REALS = "has no reals: lower a net whose layers end in a sign or a quantizer, or export it to c"
