@@ -1,4 +1,4 @@
-"""Geometric decay of the learning rate."""
+"""How learning rates fall: geometrically, or as a cosine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from binarynet.errors import InputError
 from binarynet.nn import BinaryLinear
-from binarynet.optim import geometric_decay, glorot_scale, latent_optimizer
+from binarynet.optim import cosine_decay, geometric_decay, glorot_scale, latent_optimizer
 
 
 def made() -> Optimizer:
@@ -86,3 +86,23 @@ def test_a_second_schedule_starts_afresh() -> None:
 def test_schedules_that_cannot_be_are_refused(start: float, end: float, epochs: int) -> None:
     with pytest.raises(InputError, match="geometric_decay"):
         geometric_decay(made(), start, end, epochs)
+
+
+def test_a_cosine_keeps_the_ratio_of_the_groups_and_leaves_an_epoch_to_fall_in() -> None:
+    optimizer = made()
+    first = rates(optimizer)
+    scheduler = cosine_decay(optimizer, epochs=4)
+    for share in (1, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5):
+        assert rates(optimizer) == pytest.approx([share * rate for rate in first])
+        optimizer.step()
+        scheduler.step()
+    assert rates(optimizer) == pytest.approx([0, 0], abs=1e-12)
+    short = made()
+    cosine_decay(short, epochs=1, warmup=5)
+    assert rates(short) == first
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(0, 0), (-1, 0), (3, -1)])
+def test_a_cosine_over_no_epochs_is_refused(epochs: int, warmup: int) -> None:
+    with pytest.raises(InputError, match="epochs at least 1"):
+        cosine_decay(made(), epochs, warmup)

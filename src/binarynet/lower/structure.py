@@ -138,7 +138,8 @@ def reduce(folder: Folder, step: Step) -> Pending:
         made = rule(folder, step, x, kernel, (1, 1))
     else:
         step.refuse(
-            f"reduces over the dimensions {dims} of {before.ndim}.", "Both sides of an image, (2, 3), can be reduced."
+            f"reduces over the dimensions {dims} of {before.ndim}.",
+            "Both sides of an image, (2, 3), can be reduced, or one of them with keepdim=True.",
         )
     return shapes.as_vector(folder, step, made) if step.value.ndim == 2 else made
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
+from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, LRScheduler
 
 from binarynet.errors import InputError, takes
 
@@ -28,3 +30,25 @@ def geometric_decay(optimizer: Optimizer, start: float, end: float, epochs: int)
         group["lr"] = start * group.get("step_scale", 1.0)
         group.pop("initial_lr", None)  # of an earlier schedule
     return ExponentialLR(optimizer, gamma=(end / start) ** (1 / epochs))
+
+
+@takes(optimizer=(Optimizer, "the optimizer whose learning rate falls"))
+def cosine_decay(optimizer: Optimizer, epochs: int, warmup: int = 0) -> LRScheduler:
+    """Learning rates that rise in a straight line for `warmup` epochs and fall to 0 as half a cosine, in epochs e of
+    `epochs`: (e + 1) / (warmup + 1), then (1 + cos(π (e − warmup) / (epochs − warmup))) / 2 of each group's own rate.
+
+    Call `step()` once an epoch. A warmup that would leave no epoch to fall in leaves one. `InputError` when `epochs` is
+    below 1 or `warmup` below 0.
+
+    Reference: Loshchilov, Hutter, "SGDR", arXiv 1608.03983, without restarts.
+    """
+    if epochs < 1 or warmup < 0:
+        raise InputError(f"cosine_decay(epochs={epochs!r}, warmup={warmup!r}): epochs at least 1, warmup at least 0.")
+    rising = min(warmup, epochs - 1)
+
+    def factor(epoch: int) -> float:
+        if epoch < rising:
+            return (epoch + 1) / (rising + 1)
+        return 0.5 * (1 + math.cos(math.pi * (epoch - rising) / (epochs - rising)))
+
+    return LambdaLR(optimizer, factor)

@@ -24,14 +24,14 @@ the two differ in when a weight flips. The paper's net is VGG-small with float f
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LRScheduler
 
+from binarynet.optim import cosine_decay
 from binarynet.optim.bold import bold_optimizer
 from binarynet.recipes.bop import BopConvNet, BopMlp, BopNet
 from binarynet.recipes.recipe import Recipe
@@ -48,11 +48,8 @@ class Bold(BopNet):
     eta: Positive = 0.03
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        def falling(epoch: int) -> float:
-            return 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
-
         optimizer = bold_optimizer(model, eta=self.eta, lr=self.lr)
-        return optimizer, LambdaLR(optimizer, [falling, falling])
+        return optimizer, cosine_decay(optimizer, self.epochs)
 
 
 @dataclass(frozen=True, kw_only=True)

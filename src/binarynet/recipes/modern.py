@@ -10,13 +10,12 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LRScheduler
 
-from binarynet.errors import RecipeError
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput
+from binarynet.nn import BinaryConv2d, BinaryLinear
 from binarynet.nn.quantizers import AbsMaxWeight, Quantizer
-from binarynet.optim import SGD, latent_optimizer
-from binarynet.recipes.networks import Modules, doubled, vgg
+from binarynet.optim import SGD, cosine_decay, latent_optimizer
+from binarynet.recipes.networks import Modules, doubled, vgg_small
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, NotNegative, Positive, Share
 
@@ -51,10 +50,7 @@ class Modern(Recipe):
         """What stands behind a norm."""
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        if min(shape[1:]) < 8:
-            raise RecipeError(f"images of {shape[1]} × {shape[2]} pixels cannot be halved three times")
-        filters = doubled(self.filters, self.width_multiplier)
-        return vgg(shape, classes, filters, [], self.conv, self.dense, self.answer, head={"bytes": ByteInput(1 / 255)})
+        return vgg_small(shape, classes, doubled(self.filters, self.width_multiplier), self.conv, self.answer)
 
     def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
         """Convolution – (pool) – BatchNorm – sign."""
@@ -68,9 +64,6 @@ class Modern(Recipe):
         if isinstance(layer, BinaryConv2d):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
         return {f"conv{k}": layer, **pool, f"norm{k}": nn.BatchNorm2d(filters), f"sign{k}": self.activation()}
-
-    def dense(self, k: int, features: int, width: int) -> Modules:
-        raise NotImplementedError("VGG-small has no hidden layer behind its convolutions.")
 
     def answer(self, features: int, classes: int) -> Modules:
         """Linear, with bias."""
@@ -86,11 +79,4 @@ class Modern(Recipe):
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         settings: dict[str, Any] = {"momentum": self.momentum, "weight_decay": self.weight_decay}
         optimizer = latent_optimizer(SGD, model, lr=self.lr, step_scale=False, clip=None, **settings)
-        return optimizer, LambdaLR(optimizer, self._rate)
-
-    def _rate(self, epoch: int) -> float:
-        """The rate of an epoch as a multiple of ``lr``."""
-        warmup = min(self.warmup, self.epochs - 1)
-        if epoch < warmup:
-            return (epoch + 1) / (warmup + 1)
-        return 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (self.epochs - warmup)))
+        return optimizer, cosine_decay(optimizer, self.epochs, self.warmup)

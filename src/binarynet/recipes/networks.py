@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from binarynet.errors import RecipeError
 from binarynet.nn import ByteInput, Sequential
 
 Modules = dict[str, nn.Module]
@@ -72,6 +73,20 @@ def vgg(
         net |= dense(k, features, count)
         features = count
     return Sequential(OrderedDict(net | answer(features, classes)))
+
+
+def vgg_small(
+    shape: tuple[int, int, int], classes: int, filters: Sequence[int], conv: Conv, answer: Answer
+) -> Sequential:
+    """Six convolutions and no hidden dense layer, of bytes read as 2x / 255 − 1. `RecipeError` for images too small."""
+    if min(shape[1:]) < 8:
+        raise RecipeError(f"images of {shape[1]} × {shape[2]} pixels cannot be halved three times")
+    return vgg(shape, classes, filters, [], conv, _none, answer, head={"bytes": ByteInput(1 / 255)})
+
+
+def _none(k: int, features: int, width: int) -> Modules:
+    """No hidden dense layer, so nobody asks for one."""
+    return {}
 
 
 def resnet(

@@ -23,20 +23,18 @@ quick-digits  (no paper)
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LRScheduler
 
-from binarynet.errors import RecipeError
-from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, SteSign
+from binarynet.nn import BinaryConv2d, BinaryLinear, SteSign
 from binarynet.nn.quantizers import AbsMaxWeight
-from binarynet.optim import Adam, latent_optimizer
-from binarynet.recipes.networks import Modules, doubled, vgg
+from binarynet.optim import Adam, cosine_decay, latent_optimizer
+from binarynet.recipes.networks import Modules, doubled, vgg_small
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive, Share
 
@@ -62,10 +60,7 @@ class Quick(Recipe):
     measured_batches: Natural = 50
 
     def model(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        if min(shape[1:]) < 8:
-            raise RecipeError(f"images of {shape[1]} × {shape[2]} pixels cannot be halved three times")
-        filters = doubled(self.filters, self.width_multiplier)
-        return vgg(shape, classes, filters, [], self.conv, self.dense, self.answer, head={"bytes": ByteInput(1 / 255)})
+        return vgg_small(shape, classes, doubled(self.filters, self.width_multiplier), self.conv, self.answer)
 
     def conv(self, k: int, channels: int, filters: int, pool: Modules) -> Modules:
         """Convolution – (pool) – BatchNorm – sign."""
@@ -74,9 +69,6 @@ class Quick(Recipe):
         if k == 1:
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
         return {f"conv{k}": layer, **pool, f"norm{k}": nn.BatchNorm2d(filters), f"sign{k}": SteSign()}
-
-    def dense(self, k: int, features: int, width: int) -> Modules:
-        raise NotImplementedError("VGG-small has no hidden layer behind its convolutions.")
 
     def answer(self, features: int, classes: int) -> Modules:
         """Binary linear – BatchNorm."""
@@ -96,7 +88,7 @@ class Quick(Recipe):
             group["params"] = [parameter for parameter in group["params"] if parameter is not first]
         optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
         optimizer.add_param_group({"params": [first], "lr": self.lr, "latent": True, "step_scale": 1.0, "clip": 1.0})
-        return optimizer, LambdaLR(optimizer, lambda epoch: 0.5 * (1 + math.cos(math.pi * epoch / self.epochs)))
+        return optimizer, cosine_decay(optimizer, self.epochs)
 
     def norm_batches(self) -> int:
         """At high rates signs change faster than the running averages of the norms."""

@@ -26,7 +26,6 @@ sparse-digits      (no paper)
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -35,13 +34,13 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 from binarynet.data import pad_crop_flip
 from binarynet.errors import RecipeError
 from binarynet.nn import BinaryConv2d, BinaryLinear, ByteInput, Sequential, SteSign
 from binarynet.nn.papers.connections import FixedConnections, Thermometer, draw, draw_near
-from binarynet.optim import Adam, latent_optimizer
+from binarynet.optim import Adam, cosine_decay, latent_optimizer
 from binarynet.recipes.networks import Modules
 from binarynet.recipes.recipe import Recipe
 from binarynet.recipes.settings import Count, Natural, Positive, Share
@@ -81,7 +80,7 @@ class Sparse(Recipe):
 
     def optimizer(self, model: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         optimizer = latent_optimizer(Adam, model, lr=self.lr, step_scale=False, fused=True)
-        return optimizer, LambdaLR(optimizer, lambda epoch: 0.5 * (1 + math.cos(math.pi * epoch / self.epochs)))
+        return optimizer, cosine_decay(optimizer, self.epochs)
 
     def norm_batches(self) -> int:
         """Early on signs change faster than the running averages of the norms."""
