@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +10,14 @@ import pytest
 
 from binarynet.data import load
 from binarynet.data.catalogue import SOURCES
+from tests.real_data import present
 
-ROOT = os.environ.get("BINARYNET_DATA")
 SIZES = {
     "mnist": (50_000, 10_000, 10_000),
     "fashion-mnist": (50_000, 10_000, 10_000),
     "kmnist": (50_000, 10_000, 10_000),
     "cifar10": (45_000, 5_000, 10_000),
 }
-
-
-def present(name: str) -> str:
-    """The data directory, or a skip if it does not hold the set."""
-    (source,) = [source for source in SOURCES if source.name == name]
-    if not ROOT or not any((Path(ROOT) / layout.folder).is_dir() for layout in source.layouts):
-        pytest.skip(f"BINARYNET_DATA does not hold {name}")
-    return ROOT
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -51,7 +42,7 @@ def test_the_first_image_of_cifar10_is_the_frog() -> None:
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "kmnist"])
 def test_the_files_have_the_published_digests(name: str) -> None:
-    folder = Path(present(name)) / name
+    folder = Path(str(present(name))) / name
     (source,) = [source for source in SOURCES if source.name == name]
     files = [published for published in source.published if (folder / published.file).is_file()]
     if not files:

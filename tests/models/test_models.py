@@ -1,6 +1,5 @@
 """The models that come with the package: small, with a card, and as good as the card says."""
 
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from binarynet import models
 from binarynet.cli import main
 from binarynet.data import load_split
 from binarynet.errors import FormatError
+from tests.real_data import present
 
 
 @pytest.mark.parametrize("name", models.names())
@@ -25,9 +25,7 @@ def test_a_model_is_small_and_has_a_card(name):
 def test_a_model_makes_as_many_mistakes_as_its_card_says(name):
     wrong, images = map(int, re.search(r"\((\d+) of ([\d,]+)\)", models.card(name).replace(",", "")).groups())
     data = binarynet.load_graph(name).meta["data"]
-    if data != "digits" and not os.environ.get("BINARYNET_DATA"):
-        pytest.skip(f"{name} was trained on {data}: BINARYNET_DATA says where that is, and is not set")
-    test = load_split(data, "test")
+    test = load_split(data, "test", present(data))
     assert len(test) == images
     assert (binarynet.load(name).predict(test.images) != test.labels).sum() == wrong
 
