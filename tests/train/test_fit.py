@@ -24,6 +24,7 @@ from binarynet import recipes
 from binarynet.data import DataSet
 from binarynet.errors import InputError
 from binarynet.nn import native
+from binarynet.recipes.quick import Quick
 from binarynet.train import Interrupted, Result, RunFolder, TrainingError, console, evaluate, fit, load_run
 from binarynet.train.checkpoint import read, save
 from tests.train import tiny
@@ -103,6 +104,16 @@ def test_the_result_is_that_of_the_best_epoch(data: DataSet, tmp_path: Path) -> 
     assert stored["train_seconds"] == result.train_seconds > 0
 
 
+def test_a_run_learns_augmented_images_where_its_recipe_says_so(data: DataSet, tmp_path: Path) -> None:
+    """`augmented` alone: the recipe has no `augment` of its own, as most have none."""
+    for augmented in (False, True):
+        recipe = Quick(data="blobs", epochs=1, batch_size=20, filters=2, augmented=augmented)
+        fit(recipe, data, tmp_path / str(augmented), seed=0, progress=False, threads=1)
+    plain, moved = (final(tmp_path / str(augmented)) for augmented in (False, True))
+    (weight,) = (name for name in plain if name.startswith("last.") and name.endswith("conv2.weight"))
+    assert not torch.equal(plain[weight], moved[weight])
+
+
 def test_metrics_have_a_row_an_epoch(uninterrupted: Path) -> None:
     rows = metrics(uninterrupted)
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
@@ -180,6 +191,7 @@ KILLED = """
 import signal, sys
 from tests.train import tiny
 from binarynet.nn import native
+from binarynet.recipes.quick import Quick
 from binarynet.train import fit
 tiny.before_step = tiny.send_at(int(sys.argv[2]), signal.SIGKILL)
 gradients = sys.argv[3] if len(sys.argv) > 3 else None

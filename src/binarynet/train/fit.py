@@ -197,9 +197,9 @@ def _train(plan: _Plan, begin: bool = True) -> None:
         if plan.resume and folder.result.exists():
             return
         rank, world = trainer.global_rank, trainer.world_size
-        # Not to override `augment` spares a process the images of the others.
-        augment = None if type(recipe).augment is Recipe.augment else recipe.augment
-        batches = TrainingBatches(data.train, recipe.batch_size, seed=seed, augment=augment, rank=rank, world=world)
+        batches = TrainingBatches(
+            data.train, recipe.batch_size, seed=seed, augment=recipe.augment, rank=rank, world=world
+        )
         torch.manual_seed(seed)
         model = recipe.model(data.shape, len(data.classes))
         checkpoint = folder.last if plan.resume and folder.last.exists() else None
