@@ -10,9 +10,9 @@ sign. Inputs are bytes. Real: the latent weights that training updates, BatchNor
 loss: cross-entropy with smoothed labels, of logits that BatchNorm scales.
 **Backward**  clipped straight-through: the gradient passes where |x| ≤ 1. Adam, whose rate falls as a cosine.
 
-Four epochs at half the width, of images as they are, ``binarynet train NAME --set width_multiplier=0.5 --set augmented=false
---epochs 4 --threads 1``: 23.0 % of the validation images of CIFAR-10 are wrong; of `bnn-cifar10` 27.5 %, in a file 3
-times as large.
+Four epochs at half the width, of images as they are, ``binarynet train NAME --set width_multiplier=0.5
+--set augmented=false --epochs 4 --threads 1``: 23.0 % of the validation images of CIFAR-10 are wrong; of `bnn-cifar10`
+27.5 %, in a file 3 times as large.
 
 ============= ===========
 recipe        reported
