@@ -92,8 +92,7 @@ Work Matmul::count(const Frame& frame, const Cut& cut) const {
         }
     }
     if (!planes_.plain()) work[Work::combined] = sums;
-    if (finish_.reads())
-        work[Work::finished] = number(rows) * number(shape_.channels) * number(finish_.levels());
+    finish_.count(work, number(rows) * number(shape_.channels));
     return work;
 }
 
@@ -107,8 +106,9 @@ Work Matmul::count_implicit(const Frame& frame) const {
     work[frame.weights()] = work[Work::tile_weights] = passes * weights;
     work[Work::tile_products] = rows * weights * 8;
     work[Work::tile_pixels] = number(implicit_->expanded_bytes(frame.images)) / 1024;
+    if (!implicit_->whole_words()) work[Work::tile_patches] = rows;
     work[Work::tile_sums] = rows * channels;
-    if (finish_.reads()) work[Work::finished] = rows * channels * number(finish_.levels());
+    finish_.count(work, rows * channels);
     return work;
 }
 

@@ -87,6 +87,7 @@ Work CodesMatmul::work(const Frame& frame, const Finish& finish) const {
     Work work(Work::calls, std::ceil(rows / number(tile_rows())));
     work[Work::code_lookups] = rows * values * number(padded()) / 1024;
     work[Work::code_tables] = rows * values / 1024;
+    work[Work::code_rows] = rows;
     work[frame.weights()] = std::ceil(rows / number(kLookupRows)) * number(panels_.bytes()) / 1024 / 8;
     work[finish.compares() ? Work::bits : Work::stored] = sums;
     if (!direct()) {
@@ -94,7 +95,7 @@ Work CodesMatmul::work(const Frame& frame, const Finish& finish) const {
         const Window& w = *shape_.window;  // lines of a window are copied at once
         work[Work::taps] = rows * number(w.dilation_x == 1 ? w.kernel_height : w.taps());
     }
-    if (finish.reads()) work[Work::finished] = sums * number(finish.levels());
+    finish.count(work, sums);
     return work;
 }
 

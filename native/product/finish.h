@@ -23,6 +23,12 @@ class Finish {
     // Does something else than the kernel read the accumulators?
     bool reads() const { return affine_ || (thresholds_ && !compares_); }
     size_t levels() const { return thresholds_ ? thresholds_->levels() : 1; }
+    // What reading so many accumulators takes.
+    void count(Work& work, double sums) const {
+        if (!reads()) return;
+        work[affine_ ? Work::rescaled : Work::finished] = sums * double(levels());
+        if (levels() > 1) work[Work::coded] = sums;
+    }
     // ", fused threshold", or nothing.
     std::string text() const;
 

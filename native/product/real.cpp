@@ -124,7 +124,8 @@ size_t RealMatmul::weight_bytes() const {
 bool RealMatmul::looks_up(const Kernels& kernels, int bits, size_t channels) {
     const double* price = kernels.prices->of;  // of a product of reals, either way
     const double looked_up = price[Work::lookups] / 4 + price[Work::tables] / double(channels);
-    return bits * looked_up < price[Work::products];
+    // A panel of look-ups meets 4 rows: of as many rows the weights of products are counted here, too.
+    return bits * looked_up < price[Work::products] + price[Work::real_weights] / 4;
 }
 
 Work RealMatmul::work(const Frame& frame) const {
@@ -137,6 +138,8 @@ Work RealMatmul::work(const Frame& frame) const {
     work[frame.weights()] = passes * double(weight_bytes()) / 1024;
     if (planes_.empty()) {
         work[Work::products] = reals * channels;
+        work[reals_.bytes() ? Work::float_weights : Work::real_weights] =
+            passes * channels * double(shape_.groups * shape_.depth) / 1024;
     } else {
         work[Work::lookups] = planes * reals * channels / 4;
         work[Work::tables] = planes * reals;

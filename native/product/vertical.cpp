@@ -234,7 +234,7 @@ Work VerticalMatmul::work(const Frame& frame, const Finish& finish) const {
         work[Work::vertical_widened] = sums * planes_ / 1024;
         work[Work::stored] = sums;
     }
-    if (finish.reads()) work[Work::finished] = sums * number(finish.levels());
+    finish.count(work, sums);
     return work;
 }
 

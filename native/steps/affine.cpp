@@ -43,8 +43,8 @@ void AffineStep::apply(const Frame&, const void* in, const void*, void* out, siz
     }
 }
 
-Work AffineStep::work(const Frame& frame) const {
-    return elementwise(frame, from_.numbers());
+Work AffineStep::counts(const Frame& frame) const {
+    return {Work::scaled, double(frame.images) * double(from_.numbers())};
 }
 
 }  // namespace binarynet

@@ -15,7 +15,7 @@ class AffineStep final : public RowStep {
     AffineStep(std::string op, int source, int target, const Value& from, AffineTable table);
     void apply(const Frame& frame, const void* in, const void* beside, void* out,
                size_t count) const override;
-    Work work(const Frame& frame) const override;
+    Work counts(const Frame& frame) const override;
     std::string kernel(const Frame&) const override { return "float32"; }
     const AffineTable& table() const { return table_; }
 

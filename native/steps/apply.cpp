@@ -20,7 +20,7 @@ class ApplyStep final : public RowStep {
         float* y = static_cast<float*>(out);
         for (size_t i = 0; i < count * width(); ++i) y[i] = Function()(x[i]);
     }
-    Work work(const Frame& frame) const override {
+    Work counts(const Frame& frame) const override {
         Work work = elementwise(frame, rows() * width());
         work[Work::elements] *= Function::elements;
         return work;

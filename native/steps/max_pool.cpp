@@ -45,7 +45,9 @@ class MaxPoolBits final : public Step {
     Work work(const Frame& frame) const override {
         // Four words of a window of 2 × 2 take about as long as one elsewhere.
         const size_t words = window_.positions() * (halves_ ? 1 : window_.taps()) * words_;
-        return {Work::pooled_words, double(frame.images) * double(words)};
+        Work work(Work::pooled_words, double(frame.images) * double(words));
+        work[Work::pooled_windows] = double(frame.images) * double(window_.positions());
+        return work;
     }
     std::string kernel(const Frame&) const override { return "words, or / and"; }
 
@@ -86,6 +88,7 @@ class MaxPoolBits final : public Step {
 // order of their values.
 template <typename T>
 struct Largest {
+    static constexpr Work::Count count = Work::pooled_numbers;
     std::vector<T> mask;
     T begin(size_t) const { return std::numeric_limits<T>::min(); }
     T take(T best, T x, size_t c) const { return std::max(best, static_cast<T>(x ^ mask[c])); }
@@ -94,6 +97,7 @@ struct Largest {
 
 // A NaN under the window is the answer, as in numpy.
 struct LargestReal {
+    static constexpr Work::Count count = Work::pooled_numbers;
     std::vector<float> sign;
     float begin(size_t) const { return -INFINITY; }
     float take(float best, float x, size_t c) const {

@@ -20,7 +20,7 @@ struct Inside {
     }
 };
 
-// Pools on numbers. Rule::begin(c) and Rule::take(running, x, c) work on one channel, Rule::end(running, c)
+// Pools on numbers, of which one under a window counts Rule::count. Rule::begin(c) and Rule::take(running, x, c) work on one channel, Rule::end(running, c)
 // finishes it.
 template <typename T, class Rule>
 class Pool final : public Step {
@@ -60,7 +60,7 @@ class Pool final : public Step {
     }
     Work work(const Frame& frame) const override {
         const size_t numbers = window_.positions() * window_.taps() * channels_;
-        return {std::is_same_v<T, uint8_t> ? Work::pooled_codes : Work::pooled_numbers,
+        return {std::is_same_v<T, uint8_t> ? Work::pooled_codes : Rule::count,
                 double(frame.images) * double(numbers)};
     }
     std::string kernel(const Frame&) const override {

@@ -38,7 +38,7 @@ class PReluStep final : public RowStep {
             }
         }
     }
-    Work work(const Frame& frame) const override {
+    Work counts(const Frame& frame) const override {
         return {Work::sloped, double(frame.images) * double(rows() * width())};
     }
     std::string kernel(const Frame&) const override { return "float32"; }

@@ -20,7 +20,7 @@ class ReluStep final : public RowStep {
         EACH_BY_ITSELF
         for (size_t i = 0; i < numbers; ++i) y[i] = x[i] < 0 ? 0 : x[i];  // NaN stays NaN
     }
-    Work work(const Frame& frame) const override { return elementwise(frame, numbers_); }
+    Work counts(const Frame& frame) const override { return elementwise(frame, numbers_); }
     std::string kernel(const Frame&) const override { return std::is_same_v<T, float> ? "float32" : "int32"; }
 
  private:

@@ -19,7 +19,19 @@ std::vector<int> outside(const std::vector<std::unique_ptr<RowStep>>& steps) {
     return found;
 }
 
+// Values that fit a second cache are taken to be there.
+void count_values(Work& work, const Frame& frame, size_t bytes_of_image) {
+    const size_t bytes = frame.images * bytes_of_image;
+    if (bytes > 1 << 20) work[Work::far_values] = static_cast<double>(bytes) / 1024;
+}
+
 }  // namespace
+
+Work RowStep::work(const Frame& frame) const {
+    Work work = counts(frame);
+    count_values(work, frame, rows_ * (reads().size() * width_ * sizeof(float) + made_bytes_));
+    return work;
+}
 
 void RowStep::run(const Frame& frame) const {
     const int beside = reads().size() > 1 ? reads()[1] : -1;
@@ -68,10 +80,13 @@ void Chain::run(const Frame& frame) const {
 Work Chain::work(const Frame& frame) const {
     Work sum;
     for (const auto& step : steps_) {
-        const Work one = step->work(frame);
+        const Work one = step->counts(frame);
         for (size_t i = 0; i < Work::kCounts; ++i) sum.amount[i] += one.amount[i];
     }
     sum[Work::steps] = 1;
+    const RowStep& first = *steps_.front();
+    count_values(sum, frame,
+                 first.rows() * (reads().size() * first.width() * sizeof(float) + steps_.back()->made_bytes()));
     return sum;
 }
 

@@ -25,6 +25,9 @@ class RowStep : public Step {
     // be in.
     virtual void apply(const Frame& frame, const void* in, const void* beside, void* out,
                        size_t count) const = 0;
+    // What it does beside reading and writing.
+    virtual Work counts(const Frame& frame) const = 0;
+    Work work(const Frame& frame) const final;
     void run(const Frame& frame) const final;
     // Whether it makes float32, into which the next step may write.
     virtual bool makes_reals() const { return true; }

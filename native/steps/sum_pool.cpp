@@ -7,6 +7,7 @@ namespace {
 
 template <typename T>
 struct Sum {
+    static constexpr Work::Count count = Work::pooled_sums;
     T begin(size_t) const { return 0; }
     T take(T sum, T x, size_t) const { return sum + x; }
     T end(T sum, size_t) const { return sum; }

@@ -44,7 +44,7 @@ class ThresholdStep final : public RowStep {
     ThresholdStep(std::string op, int source, int target, const Value& from, ThresholdTable table);
     void apply(const Frame& frame, const void* in, const void* beside, void* out,
                size_t count) const override;
-    Work work(const Frame& frame) const override;
+    Work counts(const Frame& frame) const override;
     std::string kernel(const Frame& frame) const override;
     bool makes_reals() const override { return false; }
     const Thresholds& thresholds() const { return thresholds_; }

@@ -82,13 +82,14 @@ def with_price(document, count, price):
     return document | {"prices": {isa.available()[0]: of_set | {count: price}}}
 
 
-def test_a_fit_finds_the_prices_and_keeps_those_that_nothing_tells():
+def test_a_fit_finds_the_prices_and_moves_those_that_nothing_tells_with_the_rest():
     random = np.random.default_rng(0)
     mostly = random.uniform(100, 1000, (300, 1)) * np.eye(3)[np.arange(300) % 3]  # each step does most of one thing
     counts = np.hstack([mostly + random.uniform(1, 10, (300, 3)), np.zeros((300, 1))])
-    true = np.array([3.0, 0.5, 10.0, 7.0])
-    found = fit(counts, counts @ true, near=np.array([1.0, 1.0, 5.0, 7.0]))
-    np.testing.assert_allclose(found, true, rtol=0.07)
+    true, near = np.array([3.0, 0.5, 10.0, 7.0]), np.array([1.0, 1.0, 5.0, 7.0])
+    found = fit(counts, counts @ true, near)
+    np.testing.assert_allclose(found[:3], true[:3], rtol=0.07)
+    assert found[3] == pytest.approx(7 * np.median(counts @ true / (counts @ near)))
 
 
 def test_tune_measures_this_machine_in_seconds(cache, capsys):
