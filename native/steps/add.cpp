@@ -20,7 +20,9 @@ class JoinStep final : public RowStep {
         EACH_BY_ITSELF
         for (size_t i = 0; i < numbers; ++i) made[i] = join(left[i], right[i]);
     }
-    Work counts(const Frame& frame) const override { return {Work::added, double(frame.images) * double(numbers_)}; }
+    Work counts(const Frame& frame) const override {
+        return {Work::added, double(frame.images) * double(numbers_)};
+    }
     std::string kernel(const Frame&) const override { return std::is_same_v<T, float> ? "float32" : "int32"; }
 
  private:

@@ -20,8 +20,8 @@ struct Inside {
     }
 };
 
-// Pools on numbers, of which one under a window counts Rule::count. Rule::begin(c) and Rule::take(running, x, c) work on one channel, Rule::end(running, c)
-// finishes it.
+// Pools on numbers, of which one under a window counts Rule::count. Rule::begin(c) and Rule::take(running, x,
+// c) work on one channel, Rule::end(running, c) finishes it.
 template <typename T, class Rule>
 class Pool final : public Step {
  public:

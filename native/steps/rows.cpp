@@ -85,8 +85,9 @@ Work Chain::work(const Frame& frame) const {
     }
     sum[Work::steps] = 1;
     const RowStep& first = *steps_.front();
-    count_values(sum, frame,
-                 first.rows() * (reads().size() * first.width() * sizeof(float) + steps_.back()->made_bytes()));
+    count_values(
+        sum, frame,
+        first.rows() * (reads().size() * first.width() * sizeof(float) + steps_.back()->made_bytes()));
     return sum;
 }
 

@@ -74,7 +74,7 @@ void ThresholdStep::apply(const Frame& frame, const void* in, const void*, void*
 }
 
 Work ThresholdStep::counts(const Frame& frame) const {
-    return {thresholds_.levels() > 1           ? Work::leveled
+    return {thresholds_.levels() > 1    ? Work::leveled
             : from_.store == Value::i32 ? Work::compared
                                         : Work::compared_reals,
             double(frame.images) * double(from_.numbers()) * double(thresholds_.levels())};
