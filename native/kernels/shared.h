@@ -62,15 +62,23 @@ inline __attribute__((always_inline)) void multiply_add(float x, const Reals& w,
 #endif
 }
 
+inline __attribute__((always_inline)) void store_sums(const float* sums, size_t lanes, bool add, float* out) {
+    if (add)
+        for (size_t j = 0; j < lanes; ++j) out[j] += sums[j];
+    else
+        for (size_t j = 0; j < lanes; ++j) out[j] = sums[j];
+}
+
 // Sums of a block are finished before they join those of the blocks before it, so that the error of a sum of
 // n numbers grows with n / kRealBlock, not with n.
 constexpr size_t kRealBlock = 512;
 
-// R rows × P panels over a stretch of depth, x: rows kRealStretch apart.
+// R rows × P panels over a stretch of depth, x: rows `stride` apart.
 constexpr size_t kRealStretch = kRealBlock / 2, kRealRows = 64;
 
 template <int R, int P, typename W>
-void real_block(const GemmReal<W>& g, const float* x, size_t row, size_t panel, size_t begin, size_t length) {
+void real_block(const GemmReal<W>& g, const float* x, size_t stride, size_t row, size_t panel, size_t begin,
+                size_t length) {
     const W* w = g.panels + (panel * g.depth + begin) * kRealLanes;
     constexpr size_t kParts = kRealLanes / kRealWidth, kVectors = P * kParts;
     Reals sum[R][kVectors] = {};
@@ -81,27 +89,34 @@ void real_block(const GemmReal<W>& g, const float* x, size_t row, size_t panel, 
             weight[v] = load(w + (v / kParts * g.depth + k) * kRealLanes + v % kParts * kRealWidth);
         BINARYNET_UNROLL
         for (int r = 0; r < R; ++r) {
-            const float value = x[static_cast<size_t>(r) * kRealStretch + k];
+            const float value = x[static_cast<size_t>(r) * stride + k];
             BINARYNET_UNROLL
             for (size_t v = 0; v < kVectors; ++v) multiply_add(value, weight[v], sum[r][v]);
         }
     }
-    float sums[R][P * kRealLanes];
-    BINARYNET_UNROLL
-    for (int r = 0; r < R; ++r) __builtin_memcpy(sums[r], sum[r], sizeof sums[r]);
-    const size_t left = g.channels - panel * kRealLanes;
-    const size_t lanes = left < P * kRealLanes ? left : P * kRealLanes;
+    float* const first = g.out + row * g.out_stride + panel * kRealLanes;
+    const size_t lanes = g.channels - panel * kRealLanes;
+    if (lanes >= P * kRealLanes) {  // from registers
+        BINARYNET_UNROLL
+        for (int r = 0; r < R; ++r) {
+            float* out = first + static_cast<size_t>(r) * g.out_stride;
+            BINARYNET_UNROLL
+            for (size_t v = 0; v < kVectors; ++v, out += kRealWidth) {
+                const Reals whole = begin ? load(out) + sum[r][v] : sum[r][v];
+                __builtin_memcpy(out, &whole, sizeof whole);
+            }
+        }
+        return;
+    }
     for (int r = 0; r < R; ++r) {
-        float* out = g.out + (row + static_cast<size_t>(r)) * g.out_stride + panel * kRealLanes;
-        if (begin)
-            for (size_t j = 0; j < lanes; ++j) out[j] += sums[r][j];
-        else
-            for (size_t j = 0; j < lanes; ++j) out[j] = sums[r][j];
+        float sums[P * kRealLanes];
+        __builtin_memcpy(sums, sum[r], sizeof sums);
+        store_sums(sums, lanes, begin, first + static_cast<size_t>(r) * g.out_stride);
     }
 }
 
 // The rows of a tile lie close together, so that they do not drive each other out of a cache where their
-// stride is a power of two.
+// stride is a power of two. Short rows do already.
 template <int R, int P, typename W>
 void gemm_real(const GemmReal<W>& g) {
     alignas(64) float tile[kRealRows][kRealStretch];
@@ -109,18 +124,23 @@ void gemm_real(const GemmReal<W>& g) {
         const size_t rows = g.row_count - first < kRealRows ? g.row_count - first : kRealRows;
         for (size_t begin = 0; begin < g.depth; begin += kRealStretch) {
             const size_t length = g.depth - begin < kRealStretch ? g.depth - begin : kRealStretch;
-            for (size_t r = 0; r < rows; ++r)
+            const bool near = g.row_stride <= kRealStretch;
+            const float* const x = near ? g.rows + first * g.row_stride : tile[0];
+            const size_t stride = near ? g.row_stride : kRealStretch;
+            for (size_t r = 0; r < rows && !near; ++r)
                 __builtin_memcpy(tile[r], g.rows + (first + r) * g.row_stride + begin,
                                  length * sizeof(float));
             size_t panel = g.panel_begin;
             for (; panel + P <= g.panel_end; panel += P) {
                 size_t r = 0;
-                for (; r + R <= rows; r += R) real_block<R, P>(g, tile[r], first + r, panel, begin, length);
-                for (; r < rows; ++r) real_block<1, P>(g, tile[r], first + r, panel, begin, length);
+                for (; r + R <= rows; r += R)
+                    real_block<R, P>(g, x + r * stride, stride, first + r, panel, begin, length);
+                for (; r < rows; ++r)
+                    real_block<1, P>(g, x + r * stride, stride, first + r, panel, begin, length);
             }
             for (; panel < g.panel_end; ++panel)
                 for (size_t r = 0; r < rows; ++r)
-                    real_block<1, 1>(g, tile[r], first + r, panel, begin, length);
+                    real_block<1, 1>(g, x + r * stride, stride, first + r, panel, begin, length);
         }
     }
 }
@@ -202,13 +222,13 @@ void select_rows(const GemmSelect& g, size_t row, float (*tables)[kSelectTables]
             alignas(64) float sums[R][Lanes];
             Stretch::template run<R>(tables, g.panels + (panel * g.units + begin) * Lanes * Bytes, units,
                                      sums);
-            const size_t left = g.channels - panel * Lanes, lanes = left < Lanes ? left : Lanes;
+            const size_t left = g.channels - panel * Lanes;
             for (int r = 0; r < R; ++r) {
                 float* out = g.out + (row + static_cast<size_t>(r)) * g.out_stride + panel * Lanes;
-                if (g.add || begin)
-                    for (size_t j = 0; j < lanes; ++j) out[j] += sums[r][j];
+                if (left >= Lanes)
+                    store_sums(sums[r], Lanes, g.add || begin, out);
                 else
-                    for (size_t j = 0; j < lanes; ++j) out[j] = sums[r][j];
+                    store_sums(sums[r], left, g.add || begin, out);
             }
         }
     }
