@@ -115,7 +115,7 @@ void weight_gradient(const Kernel& given_kernel, const Geometry& given, const Ro
         }
         if (joined) steps[tap] *= a.end - a.begin;
     }
-    const auto strip = kernel.strip(unit);
+    const auto strip = kernel.strip(unit, x.codes.form == Form::kBits);
     const size_t sum_count = rows * columns, right_step = g.x.stride * right_line;
     // sums += of one block of filters, one of channels, one tap, one group of images.
     const auto add = [&](size_t image_group, size_t group, size_t left_block, size_t right_block, size_t tap,

@@ -153,7 +153,7 @@ void Rows::run(int threads) const {
             panel(block, made + block * panel_size, made_sums + block * sum_count);
         });
 
-    const auto strip = this->kernel.strip(unit);
+    const auto strip = this->kernel.strip(unit, weights.form == Form::kBits);
     const size_t most = g.taps() * pieces;
     const size_t own_bytes = divide_up((rows + 2) * columns * 4 + 2 * most * sizeof(size_t), 64) * 64;
     uint8_t* const tasks = scratch(Scratch::kTasks, static_cast<size_t>(threads) * own_bytes);

@@ -55,12 +55,16 @@ struct Kernel {
     // Of a matrix unit, which has tiles in place of strips (tile_rows.cpp, tile_weights.cpp), for bytes and
     // bfloat16: what multiplies all else. Null: the strips above are all there is.
     const Kernel* other = nullptr;
+    // Bytes whose right operands are 1, 0 or −1: more of them fit 16 bits. Null: as others.
+    void (*bytes_of_signs)(const Strip&) = nullptr;
 
-    auto strip(Unit unit) const {
-        return unit == Unit::kBits      ? bits
-               : unit == Unit::kBytes   ? bytes
-               : unit == Unit::kFloat32 ? float32
-                                        : bfloat16;
+    // of_signs: are right operands of bytes 1, 0 or −1?
+    auto strip(Unit unit, bool of_signs) const {
+        return unit == Unit::kBits                                  ? bits
+               : unit == Unit::kBytes && of_signs && bytes_of_signs ? bytes_of_signs
+               : unit == Unit::kBytes                               ? bytes
+               : unit == Unit::kFloat32                             ? float32
+                                                                    : bfloat16;
     }
 };
 
