@@ -16,6 +16,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # Triton reads this when it is imported, which packages that tests import do, so it is set before all of them.
     if not _on_hardware(config):
         os.environ.setdefault("TRITON_INTERPRET", "1")
+    # Half of what Verilator compiles for a small design is its own runtime, which stays in pytest's cache.
+    if "OBJCACHE" not in os.environ and config.cache is not None:
+        os.environ["OBJCACHE"] = str(Path(__file__).parent / "export" / "objcache.sh")
+        os.environ["VERILATED"] = str(config.cache.mkdir("verilated"))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -66,9 +66,11 @@ DataSet.from_folder("x", shape="32")
 """
 
 
-def test_mypy_sees_the_types_of_a_users_code(tmp_path):
+def test_mypy_sees_the_types_of_a_users_code(tmp_path, request):
+    """What mypy has found out about torch and numpy stays in pytest's cache."""
     (tmp_path / "user.py").write_text(USER)
-    config = ["--config-file", "/dev/null", "--follow-imports=silent", "--cache-dir", str(tmp_path / "cache")]
+    cache = request.config.cache.mkdir("mypy")
+    config = ["--config-file", "/dev/null", "--follow-imports=silent", "--cache-dir", str(cache)]
     ignored = ["--ignore-missing-imports", "--python-version", f"{sys.version_info[0]}.{sys.version_info[1]}"]
     command = [sys.executable, "-m", "mypy", *config, *ignored, str(tmp_path / "user.py")]
     said = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout

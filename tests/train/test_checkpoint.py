@@ -14,8 +14,9 @@ import pytest
 import torch
 from torch import nn
 
-from binarynet.train import RunFolder, TrainingError, checkpoint
-from binarynet.train.checkpoint import Checkpoints, read, save
+from binarynet.train import RunFolder, TrainingError, keeping
+from binarynet.train.checkpoint import read, save
+from binarynet.train.keeping import Checkpoints
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
@@ -120,10 +121,10 @@ def test_a_large_last_checkpoint_waits_until_its_writing_does_not_show(
 ) -> None:
     """Each write takes 1 s of this clock, each epoch the time until the next reading: 4 s."""
     readings = iter([0.0, 1.0, *(5.0 + 4 * n for n in range(4)), 22.0, 23.0, 24.0, 25.0])
-    monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: next(readings)))
-    monkeypatch.setattr(checkpoint, "LARGE", 0)
+    monkeypatch.setattr(keeping, "time", SimpleNamespace(monotonic=lambda: next(readings)))
+    monkeypatch.setattr(keeping, "LARGE", 0)
     folder, written = RunFolder(tmp_path), []
-    original = checkpoint.save
+    original = keeping.save
 
     def note(state: dict[str, Any], path: Path) -> None:
         if path == folder.last:

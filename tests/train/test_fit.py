@@ -6,12 +6,10 @@ import csv
 import dataclasses
 import io
 import json
-import os
+import multiprocessing
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -27,7 +25,7 @@ from binarynet.nn import native
 from binarynet.recipes.quick import Quick
 from binarynet.train import Interrupted, Result, RunFolder, TrainingError, console, evaluate, fit, load_run
 from binarynet.train.checkpoint import read, save
-from tests.train import tiny
+from tests.train import killing, tiny
 from tests.train.tiny import Tiny, TinyInStages, send_at
 
 STEPS = 12  # of an epoch
@@ -187,33 +185,23 @@ def test_sigterm_stops_too_and_has_its_own_exit_code(
     assert_same(final(tmp_path), final(uninterrupted))
 
 
-KILLED = """
-import signal, sys
-from tests.train import tiny
-from binarynet.nn import native
-from binarynet.recipes.quick import Quick
-from binarynet.train import fit
-tiny.before_step = tiny.send_at(int(sys.argv[2]), signal.SIGKILL)
-gradients = sys.argv[3] if len(sys.argv) > 3 else None
-if gradients:
-    native.PRODUCTS = native.ELEMENTS = 0
-fit(tiny.Tiny(), tiny.blobs(), sys.argv[1], progress=False, threads=1, gradients=gradients)
-"""
+def killed(out: Path, step: int, gradients: str | None = None) -> int | None:
+    """The exit code of a process of its own whose run in ``out`` is killed at a step.
+
+    One server imports torch and Lightning, and is forked for each of them.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([killing.__name__])
+    process = context.Process(target=killing.fit_until, args=(out, step, gradients))
+    process.start()
+    process.join(300)
+    return process.exitcode
 
 
 def test_kill_9_and_resume_end_in_the_weights_of_an_uninterrupted_run(
     data: DataSet, tmp_path: Path, uninterrupted: Path
 ) -> None:
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path / "run"), str(2 * STEPS + 5)],
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert killed(tmp_path / "run", 2 * STEPS + 5) == -signal.SIGKILL
     assert [row["epoch"] for row in metrics(tmp_path / "run")] == ["1", "2"]
     train(data, tmp_path / "run", resume=True)
     assert_same(final(tmp_path / "run"), final(uninterrupted))
@@ -228,16 +216,7 @@ def test_kill_9_and_resume_give_the_same_bytes_however_gradients_are_rounded(
     monkeypatch.setattr(native, "PRODUCTS", 0)  # no net is too small
     monkeypatch.setattr(native, "ELEMENTS", 0)
     train(data, tmp_path / "whole", gradients=gradients)
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path / "run"), str(2 * STEPS + 5), gradients],
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert killed(tmp_path / "run", 2 * STEPS + 5, gradients) == -signal.SIGKILL
     train(data, tmp_path / "run", resume=True, gradients=gradients)
     assert_same(final(tmp_path / "run"), final(tmp_path / "whole"))
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")

@@ -18,7 +18,7 @@ from lightning.pytorch import Callback
 from binarynet.data import DataSet
 from binarynet.errors import RuntimeUnavailable, TrainingError
 from binarynet.recipes import Recipe
-from binarynet.train.fit import fit
+from binarynet.train.training import fit
 
 _RANGE = re.compile(r"(-?[\d.]+(?:e-?\d+)?)\.\.(-?[\d.]+(?:e-?\d+)?)", re.IGNORECASE)
 Suggest = Callable[[Any, str], str]  # (trial, name) → the setting's text

@@ -26,10 +26,11 @@ from binarynet.recipes import Recipe
 from binarynet.train import console, processes
 from binarynet.train.callbacks import LatentWeightMovement, Metrics
 from binarynet.train.check import PRECISIONS, check
-from binarynet.train.checkpoint import AtomicCheckpointIO, Checkpoints, Evaluated, read_best
+from binarynet.train.checkpoint import read_best
 from binarynet.train.evaluate import EVALUATION_BATCH, evaluate
 from binarynet.train.folder import RunFolder, describe
 from binarynet.train.interrupt import interruptible
+from binarynet.train.keeping import AtomicCheckpointIO, Checkpoints, Evaluated
 from binarynet.train.load import best_model, start_from, teacher_of
 from binarynet.train.loader import EvaluationBatches, TrainingBatches
 from binarynet.train.memory import keep_freed
