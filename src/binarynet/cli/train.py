@@ -63,6 +63,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a recipe, choose the epoch on the validation split, test once, and write model.bnn."""
+    import binarynet.nn  # noqa: F401  # refuses a wrong environment before Lightning is imported, which takes seconds
     from binarynet import recipes as catalogue
     from binarynet.data import load
     from binarynet.train import Config, fit, is_main_process
