@@ -17,8 +17,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not _on_hardware(config):
         os.environ.setdefault("TRITON_INTERPRET", "1")
     # Half of what Verilator compiles for a small design is its own runtime, which stays in pytest's cache.
-    if "OBJCACHE" not in os.environ and getattr(config, "cache", None) is not None:
-        os.environ["OBJCACHE"] = str(Path(__file__).parent / "export" / "objcache.sh")
+    wrapper = str(Path(__file__).parent / "export" / "objcache.sh")
+    if "OBJCACHE" not in os.environ and getattr(config, "cache", None) is not None and " " not in wrapper:  # for make
+        os.environ["OBJCACHE"] = wrapper
         os.environ["VERILATED"] = str(config.cache.mkdir("verilated"))
 
 
