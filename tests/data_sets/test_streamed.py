@@ -114,6 +114,16 @@ def test_val_is_the_test_and_a_fiftieth_of_train_validates(tmp_path: Path) -> No
     assert np.array_equal(test.images[:], data.test.images[:])
 
 
+def test_all_photographs_are_cut_as_each_split_is(tmp_path: Path) -> None:
+    data = load(folder(tmp_path, {"train": 10, "val": 2}), crops=CROPS)
+    whole = load_split(tmp_path, "all", crops=CROPS)
+    parts = [image.tobytes() for part in (data.train, data.validation, data.test) for image in part.images[:]]
+    assert sorted(parts) == sorted(image.tobytes() for image in whole.images)
+    assert np.array_equal(
+        load_split(tmp_path / "val", "all", classes=data.classes, crops=CROPS).images, data.test.images
+    )
+
+
 def test_an_epoch_is_a_function_of_seed_and_epoch_whatever_the_processes(tmp_path: Path) -> None:
     data = load(folder(tmp_path, {"train": 10, "val": 2}), crops=CROPS)
 

@@ -98,7 +98,9 @@ def test_a_step_is_seen_by_autograd() -> None:
 
 
 @pytest.mark.parametrize("kind", [Adam, AdamW, SGD])
-def test_a_gradient_scaler_divides_its_scale_out_and_skips_what_is_not_finite(kind: type[torch.optim.Optimizer]) -> None:
+def test_a_gradient_scaler_divides_its_scale_out_and_skips_what_is_not_finite(
+    kind: type[torch.optim.Optimizer],
+) -> None:
     found = []
     for optimizer_class in (kind, getattr(torch.optim, kind.__name__)):
         weight = torch.nn.Parameter(torch.ones(4))

@@ -23,7 +23,7 @@ from binarynet.data.own.pile import names_of, one_part
 from binarynet.data.own.values import Shape
 from binarynet.data.pictures import Background
 from binarynet.data.source import Source
-from binarynet.data.streamed import splits_of, streamed
+from binarynet.data.streamed import all_of, splits_of, streamed
 from binarynet.data.text import Tokens, read_text
 from binarynet.errors import DataError, closest, takes
 
@@ -75,16 +75,19 @@ def load(
     if (source := _find(name)) is not None:
         files = locate(source, ("training", "test"), data_dir, download)
         train, validation = source.read_training(files["training"])
-        return DataSet(source.name, source.classes, train, validation, source.read_test(files["test"]))
+        whole = DataSet(source.name, source.classes, train, validation, source.read_test(files["test"]))
+        return _as_it_is(whole, shape, background)
     if (point := plugins.find("binarynet.datasets", str(name))) is not None:
-        return plugins.called(point, DataSet)
+        return _as_it_is(plugins.called(point, DataSet), shape, background)
     path = _own(name, data_dir)
     if text is not None:
-        return read_text(path, text)
+        return _as_it_is(read_text(path, text), shape, background)
+    if crops is not None and shape not in (None, crops.shape):
+        raise DataError(f"{path}: this recipe cuts photographs to {_shown(crops.shape)} itself: leave the shape out")
     if crops is None:
         return DataSet.from_folder(path, shape=shape, background=background, progress=progress)
     origin = {"path": str(path.resolve()), "seed": 0, "background": background}
-    return streamed(find(path, crops.shape, background), path.resolve().stem, crops, 0, origin)
+    return streamed(find(path, None, background), path.resolve().stem, crops, 0, origin)
 
 
 @takes(
@@ -123,10 +126,26 @@ def load_split(
     if text is not None and split != "all":
         whole = read_text(_own(name, data_dir), text, tuple(classes) if classes else None)
         return {"train": whole.train, "validation": whole.validation, "test": whole.test}[split]
-    found = find(_own(name, data_dir), crops.shape if crops else shape, background)
-    if crops is not None and split != "all":
-        return splits_of(found, tuple(classes or names_of(found)), crops, 0)[split]
-    return Split(*one_part(found, tuple(classes or names_of(found)), split))
+    found = find(_own(name, data_dir), None if crops else shape, background)
+    known = tuple(classes or names_of(found))
+    if crops is not None:
+        return all_of(found, known, crops) if split == "all" else splits_of(found, known, crops, 0)[split]
+    return Split(*one_part(found, known, split))
+
+
+def _as_it_is(whole: DataSet, shape: Shape | None, background: Background | None) -> DataSet:
+    """The set. `DataError` where it should have another shape or a background, which only pictures are given."""
+    if shape not in (None, whole.shape) or background is not None:
+        asked = f"shape {_shown(shape)}" if shape not in (None, whole.shape) else f"background {background}"
+        raise DataError(
+            f"{whole.name} is images of {_shown(whole.shape)}, as they are: {asked} is for pictures of your own. "
+            "Leave it out."
+        )
+    return whole
+
+
+def _shown(shape: Shape | None) -> str:
+    return "×".join(map(str, shape or ()))
 
 
 def is_own(name: str | os.PathLike[str]) -> bool:
