@@ -66,6 +66,8 @@ def split_of(graph: Graph, data: str, split: str, data_dir: Path | None) -> Spli
         classes=graph.classes or None,
         crops=shown.crops_of(graph.input.shape, graph.meta),
         text=text_of(graph),
+        layout=shown.layout_of(graph.meta),
+        seed=shown.seed_of(graph.meta),
     )
 
 

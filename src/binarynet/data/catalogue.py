@@ -20,7 +20,7 @@ from binarynet.data.dataset import DataSet, Split, SplitName
 from binarynet.data.files import given, locate
 from binarynet.data.own.find import find
 from binarynet.data.own.pile import names_of, one_part
-from binarynet.data.own.values import Shape
+from binarynet.data.own.values import Layout, Shape
 from binarynet.data.pictures import Background
 from binarynet.data.source import Source
 from binarynet.data.streamed import all_of, splits_of, streamed
@@ -57,6 +57,8 @@ def load(
     background: Background | None = None,
     crops: Crops | None = None,
     text: Tokens | None = None,
+    layout: Layout | None = None,
+    seed: int = 0,
     progress: bool = False,
 ) -> DataSet:
     """Read a whole data set.
@@ -65,7 +67,7 @@ def load(
     data_dir: a directory that holds a folder for the set, as `docs/data.md` lays it out. Searched first;
         then the directory that the environment variable BINARYNET_DATA names; then the download cache.
     download: whether what is not found may be downloaded into the cache.
-    shape, background, progress: of data of your own, as `DataSet.from_folder` has them.
+    shape, background, layout, seed, progress: of data of your own, as `DataSet.from_folder` has them.
     crops: photographs of your own stay on disk, and are cut to one size as they are read (`binarynet.data.streamed`).
     text: the path is a text, or a folder of texts (`binarynet.data.text`).
 
@@ -85,9 +87,11 @@ def load(
     if crops is not None and shape not in (None, crops.shape):
         raise DataError(f"{path}: this recipe cuts photographs to {_shown(crops.shape)} itself: leave the shape out")
     if crops is None:
-        return DataSet.from_folder(path, shape=shape, background=background, progress=progress)
-    origin = {"path": str(path.resolve()), "seed": 0, "background": background}
-    return streamed(find(path, None, background), path.resolve().stem, crops, 0, origin)
+        return DataSet.from_folder(
+            path, shape=shape, background=background, layout=layout, seed=seed, progress=progress
+        )
+    origin = {"path": str(path.resolve()), "seed": seed, "background": background}
+    return streamed(find(path, None, background), path.resolve().stem, crops, seed, origin)
 
 
 @takes(
@@ -106,10 +110,13 @@ def load_split(
     classes: Sequence[str] | None = None,
     crops: Crops | None = None,
     text: Tokens | None = None,
+    layout: Layout | None = None,
+    seed: int = 0,
 ) -> Split:
     """Read one split, or ``all`` images; "test" opens (and downloads) no training file. Arguments and errors as `load`.
 
     classes: what labels of data of your own are numbered by: those of the model that is asked; None: its own.
+    seed: of the draw that a set was dealt by; another one mixes what was learnt into the test.
     """
     if split not in ("train", "validation", "test", "all"):
         also = closest(split, ("train", "validation", "test", "all"))
@@ -126,11 +133,11 @@ def load_split(
     if text is not None and split != "all":
         whole = read_text(_own(name, data_dir), text, tuple(classes) if classes else None)
         return {"train": whole.train, "validation": whole.validation, "test": whole.test}[split]
-    found = find(_own(name, data_dir), None if crops else shape, background)
+    found = find(_own(name, data_dir), None if crops else shape, background, layout)
     known = tuple(classes or names_of(found))
     if crops is not None:
-        return all_of(found, known, crops) if split == "all" else splits_of(found, known, crops, 0)[split]
-    return Split(*one_part(found, known, split))
+        return all_of(found, known, crops) if split == "all" else splits_of(found, known, crops, seed)[split]
+    return Split(*one_part(found, known, split, seed))
 
 
 def _as_it_is(whole: DataSet, shape: Shape | None, background: Background | None) -> DataSet:

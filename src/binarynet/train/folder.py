@@ -15,7 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -206,6 +206,14 @@ def _at(document: Any, place: str) -> Any:
     return document
 
 
+READ = ("background", "resize", "tokens", "layout", "seed")
+
+
+def how_read(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Of where data came from, how it was read and dealt to splits: what one must know to find the images again."""
+    return {name: origin[name] for name in READ if origin.get(name)}
+
+
 def describe(recipe: Recipe, data: DataSet, seed: int, precision: str, gradients: str) -> dict[str, Any]:
     """What decides the outcome of a run, for config.json: runs of equal descriptions are the same run."""
     digest = hashlib.sha256()
@@ -223,7 +231,7 @@ def describe(recipe: Recipe, data: DataSet, seed: int, precision: str, gradients
             "classes": data.classes,
             "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
             "sha256": digest.hexdigest(),
-            **{name: data.origin[name] for name in ("background", "resize", "tokens") if data.origin.get(name)},
+            **how_read(data.origin),
         },
         "seed": seed,
         "precision": precision,
