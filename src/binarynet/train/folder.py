@@ -101,12 +101,12 @@ class RunFolder:
         if not self.config.exists():
             raise TrainingError(f"{self.path} holds no run to resume. Leave out --resume, or correct --out.")
         found = self.read_config()
-        differences = [
-            f"{name} was {old}, now it is {new}" for name, old, new in _differences(found, json.loads(_json(config)))
+        changed = [
+            f"{name} was {old}, now it is {new}" for name, old, new in differences(found, json.loads(_json(config)))
         ]
-        if differences:
+        if changed:
             raise TrainingError(
-                f"{self.path} cannot go on with other settings: {'; '.join(differences)}. "
+                f"{self.path} cannot go on with other settings: {'; '.join(changed)}. "
                 "Resume it as it began, or give another --out for a new run."
             )
         return found
@@ -253,14 +253,14 @@ _LATER: dict[str, tuple[Any, ...]] = {
 }
 
 
-def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+def differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
     """Where two JSON values differ, by the innermost key's name; keys that only `old` has do not count.
 
     Nor do those that `old` lacks because they came later (`_LATER`), while they are at what they were before.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [key for key in new if key in old or key not in _LATER or new[key] not in _LATER[key]]
-        return [found for key in keys for found in _differences(old.get(key), new[key], key)]
+        return [found for key in keys for found in differences(old.get(key), new[key], key)]
     return [] if old == new else [(name, json.dumps(old), json.dumps(new))]
 
 
