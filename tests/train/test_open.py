@@ -89,6 +89,8 @@ def test_what_becomes_of_a_run_that_is_there_is_said(data: DataSet, tmp_path: Pa
     with pytest.raises(TrainingError, match="exist='replace' is not known"):
         run(Tiny(), data, tmp_path / "run", exist="replace")
     run(Tiny(), data, tmp_path / "run", exist="resume")
+    with pytest.raises(TrainingError, match="Give one of them"):
+        run(Tiny(), data, tmp_path / "run", exist="overwrite", resume=True)
     other = run(Tiny(epochs=1, full_epochs=2), data, tmp_path / "run", exist="overwrite")
     assert other.best_epoch == 1
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
