@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from binarynet.data import load, load_split, names
+from binarynet.data import Crops, load, load_split, names
 from binarynet.errors import DataError
 
 from .written import write_cifar10_binary, write_mnist
@@ -42,6 +42,8 @@ def test_a_set_by_name_is_as_it_is(asked: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=r"digits is images of 1×8×8, as they are: .* is for pictures of your own"):
         load("digits", **asked)
     assert load("digits", shape=(1, 8, 8)).shape == (1, 8, 8)
+    with pytest.raises(DataError, match="this recipe cuts photographs as it reads them"):
+        load("digits", crops=Crops(8, 8))
 
 
 def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ def load(
         files = locate(source, ("training", "test"), data_dir, download)
         train, validation = source.read_training(files["training"])
         whole = DataSet(source.name, source.classes, train, validation, source.read_test(files["test"]))
-        return _as_it_is(whole, shape, background)
+        return _as_it_is(whole, shape, background, crops or text)
     if (point := plugins.find("binarynet.datasets", str(name))) is not None:
-        return _as_it_is(plugins.called(point, DataSet), shape, background)
+        return _as_it_is(plugins.called(point, DataSet), shape, background, crops or text)
     path = _own(name, data_dir)
     if text is not None:
         return _as_it_is(read_text(path, text), shape, background)
@@ -140,8 +140,16 @@ def load_split(
     return Split(*one_part(found, known, split, seed))
 
 
-def _as_it_is(whole: DataSet, shape: Shape | None, background: Background | None) -> DataSet:
-    """The set. `DataError` where it should have another shape or a background, which only pictures are given."""
+def _as_it_is(
+    whole: DataSet, shape: Shape | None, background: Background | None, cut: Crops | Tokens | None = None
+) -> DataSet:
+    """The set. `DataError` where it should have another shape or a background, which only pictures are given, or be
+    cut, as only photographs and texts are."""
+    if cut is not None:
+        raise DataError(
+            f"{whole.name} is images of {_shown(whole.shape)}, and this recipe cuts "
+            f"{'photographs' if isinstance(cut, Crops) else 'texts'} as it reads them: give the path of some."
+        )
     if shape not in (None, whole.shape) or background is not None:
         asked = f"shape {_shown(shape)}" if shape not in (None, whole.shape) else f"background {background}"
         raise DataError(
