@@ -138,6 +138,18 @@ def part_of(split: Any) -> Any:
     return Split(split.images[split.labels < 3], split.labels[split.labels < 3])
 
 
+def test_what_a_run_learns_from_is_its_data_whatever_the_recipe_names(data: DataSet, tmp_path: Path) -> None:
+    mine = DataSet.from_arrays(data.train.images, data.train.labels, name="mine")
+    run(Tiny(epochs=1, data="digits"), mine, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["settings"]["data"] == "mine"
+
+
+def test_gradients_are_clipped_under_bf16(data: DataSet, tmp_path: Path) -> None:
+    for name, clip in (("free", 0.0), ("clipped", 1e-6)):
+        run(Tiny(epochs=1, full_epochs=2, gradient_clip=clip), data, tmp_path / name, precision="bf16")
+    assert not same(tmp_path / "free", tmp_path / "clipped")
+
+
 def test_the_norm_of_all_gradients_is_at_most_the_clip(data: DataSet, tmp_path: Path) -> None:
     norms = []
 

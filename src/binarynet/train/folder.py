@@ -22,7 +22,7 @@ from typing import Any
 
 from binarynet import recipes
 from binarynet.atomic import replacing
-from binarynet.data import DataSet
+from binarynet.data import DataSet, names
 from binarynet.errors import TrainingError, expect
 from binarynet.recipes import Recipe
 
@@ -220,8 +220,8 @@ def describe(recipe: Recipe, data: DataSet, seed: int, precision: str, gradients
     for split in (data.train, data.validation, data.test):
         split.update(digest)
     settings = recipe.settings()
-    if data.origin.get("path"):
-        settings["data"] = data.name  # by its name and its sum, wherever it lies
+    if data.origin or recipe.data in names() or data.name in names():
+        settings["data"] = data.name  # what it learns from, whatever the recipe names; a plug-in's keeps its own name
     return {
         "recipe": recipes.name_of(recipe),
         "settings": settings,
