@@ -12,7 +12,7 @@ from binarynet.cli import complete
 from binarynet.cli.app import app
 from binarynet.cli.images import parse_shape
 from binarynet.cli.lower import write_model
-from binarynet.cli.options import AsJson, Background, Data, DataDir, Gradients, Precision, Shape, Threads, pairs
+from binarynet.cli.options import AsJson, Background, Data, DataDir, Gradients, Precision, Shape, TorchThreads, pairs
 from binarynet.cli.printing import console, human_bytes, show_json
 from binarynet.errors import InputError, RecipeError
 
@@ -60,7 +60,7 @@ def train(
     gradients: Gradients = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs on each machine.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
-    threads: Threads = 0,
+    threads: TorchThreads = 0,
     as_json: AsJson = False,
 ) -> None:
     """Train a recipe, choose the epoch on the validation split, test once, and write model.bnn."""
