@@ -247,3 +247,17 @@ def test_another_recipe_than_that_of_a_config_is_told_that_the_settings_are_not_
     assert "its settings are those of bnn-mnist, and dorefa-mnist starts with its own" in capsys.readouterr().err
     found = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (found["data"]["name"], found["seed"]) == ("digits", 7)
+
+
+def test_a_model_of_ones_own_data_is_not_measured_on_a_known_set_of_its_name(folder, tmp_path, capsys):
+    from dataclasses import replace
+
+    from binarynet.format import save
+
+    graph = load(folder / "run" / "model.bnn")
+    save(replace(graph, meta={**graph.meta, "data": "digits"}), tmp_path / "away.bnn")
+    assert main(["eval", str(tmp_path / "away.bnn")]) == 2
+    assert (
+        "but has other classes than the digits that is known here, such as 'box': give --data"
+        in capsys.readouterr().err
+    )

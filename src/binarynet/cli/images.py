@@ -43,9 +43,16 @@ def data_of(graph: Graph, file: Path, data: str | None) -> str:
         return data
     if (stood := _of_run(file)) and not Path(stood).exists():
         raise InputError(f"{file}: its data stood in {stood}, which is not there any more: give --data")
+    from binarynet.data import classes_of
+
     name = stood or graph.meta.get("data")
     if not name:
         raise InputError(f"{file} does not say what it was trained on: give --data")
+    if not stood and graph.classes and classes_of(name) not in (None, graph.classes):
+        raise InputError(
+            f"{file}: its data is called {name}, but has other classes than the {name} that is known here, such as "
+            f"{graph.classes[0]!r}: give --data"
+        )
     return name
 
 

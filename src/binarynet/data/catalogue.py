@@ -44,6 +44,12 @@ def names() -> tuple[str, ...]:
     return tuple(source.name for source in SOURCES)
 
 
+def classes_of(name: str) -> tuple[str, ...] | None:
+    """The classes of a data set by its name, of which no file is read; None for other names."""
+    source = _find(name)
+    return source.classes if source is not None else None
+
+
 @takes(
     name=(str | os.PathLike, "a data set's name, such as 'digits', or a path"),
     data_dir=(str | os.PathLike | None, "a folder's path, or None"),
