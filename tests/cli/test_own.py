@@ -193,3 +193,71 @@ def test_a_recipe_of_ones_own_trains_resumes_lowers_and_evaluates_from_anywhere(
     assert answer(capsys, "eval", tmp_path / "run", "--check", "torch")["images"] == 8
     assert load(tmp_path / "run" / "model.bnn").meta["recipe"] == "first_net_of_a_test.py:FirstNetOfATest"
     sys.modules.pop("first_net_of_a_test", None)
+
+
+@pytest.fixture(scope="module")
+def dealt(tmp_path_factory):
+    """A run on a set that was dealt by another seed than the command line's, channels last."""
+    from binarynet import recipes
+    from binarynet.data import DataSet
+    from binarynet.train import fit
+
+    root = tmp_path_factory.mktemp("dealt")
+    images = np.random.default_rng(0).integers(0, 256, (200, 3, 9, 3), np.uint8)
+    np.savez(root / "own.npz", x=images, y=np.arange(200) % 2)
+    data = DataSet.from_folder(root / "own.npz", seed=5, layout="nhwc")
+    recipe = recipes.get("bnn-digits").with_settings({"epochs": 1, "width": 8, "layers": 1})
+    fit(recipe, data, root / "run", progress=False, threads=1)
+    assert main(["lower", str(root / "run")]) == 0
+    return root, data
+
+
+def test_eval_of_a_set_that_was_dealt_by_a_seed_shows_no_image_of_training(dealt):
+    from binarynet.cli.images import data_of, split_of
+
+    root, data = dealt
+    graph = load(root / "run" / "model.bnn")
+    test = split_of(graph, data_of(graph, root / "run" / "model.bnn", None), "test", None)
+    assert np.array_equal(test.images, data.test.images)
+
+
+def test_a_config_deals_its_data_as_it_was_dealt(dealt, tmp_path, capsys):
+    root, _ = dealt
+    answer(capsys, "train", "--config", root / "run", "--out", tmp_path / "again", "--threads", "1")
+    first, again = (json.loads((path / "config.json").read_text()) for path in (root / "run", tmp_path / "again"))
+    assert first["data"] == again["data"]
+
+
+@pytest.mark.parametrize("how", ["--data=digits", "--set=data=digits"])
+def test_data_that_is_asked_for_goes_before_that_of_a_config(how, folder, tmp_path, capsys):
+    command = ["train", "--config", folder / "run", how, "--epochs", "1", "--out", tmp_path / "run", "--threads", "1"]
+    answer(capsys, *command)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["data"]["name"] == config["settings"]["data"] == "digits"
+
+
+def test_another_recipe_than_that_of_a_config_is_told_that_the_settings_are_not_its_own(folder, tmp_path, capsys):
+    config = json.loads((folder / "run" / "config.json").read_text())
+    config |= {"recipe": "bnn-mnist", "sessions": [], "seed": 7}
+    config["settings"] |= {"data": "digits"}
+    config["data"] |= {"name": "digits"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    command = ["train", "dorefa-mnist", "--config", tmp_path / "config.json", "--set", "width=8", "--epochs", "1"]
+    assert main([*map(str, command), "--out", str(tmp_path / "run"), "--threads", "1", "--json"]) == 0
+    assert "its settings are those of bnn-mnist, and dorefa-mnist starts with its own" in capsys.readouterr().err
+    found = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (found["data"]["name"], found["seed"]) == ("digits", 7)
+
+
+def test_a_model_of_ones_own_data_is_not_measured_on_a_known_set_of_its_name(folder, tmp_path, capsys):
+    from dataclasses import replace
+
+    from binarynet.format import save
+
+    graph = load(folder / "run" / "model.bnn")
+    save(replace(graph, meta={**graph.meta, "data": "digits"}), tmp_path / "away.bnn")
+    assert main(["eval", str(tmp_path / "away.bnn")]) == 2
+    assert (
+        "but has other classes than the digits that is known here, such as 'box': give --data"
+        in capsys.readouterr().err
+    )

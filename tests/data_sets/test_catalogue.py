@@ -3,10 +3,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from binarynet.data import load, load_split, names
+from binarynet.data import Crops, load, load_split, names
 from binarynet.errors import DataError
 
 from .written import write_cifar10_binary, write_mnist
@@ -34,6 +35,15 @@ def test_an_unknown_name_is_answered_with_the_closest_one(wrong: str, meant: str
 def test_a_name_like_no_other_is_answered_with_the_list() -> None:
     with pytest.raises(DataError, match=r"unknown data set .places365.\. Known: digits"):
         load_split("places365", "test")
+
+
+@pytest.mark.parametrize("asked", [{"shape": (3, 32, 32)}, {"background": "white"}])
+def test_a_set_by_name_is_as_it_is(asked: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"digits is images of 1×8×8, as they are: .* is for pictures of your own"):
+        load("digits", **asked)
+    assert load("digits", shape=(1, 8, 8)).shape == (1, 8, 8)
+    with pytest.raises(DataError, match="this recipe cuts photographs as it reads them"):
+        load("digits", crops=Crops(8, 8))
 
 
 def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:

@@ -131,6 +131,14 @@ FOLDERS: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: (two(folder / "train"), pictures(folder / "test", {"z": 1})),
         r"test/z: there is no class 'z'",
     ),
+    "a folder beside the splits": (
+        lambda folder: (two(folder / "train"), two(folder / "test"), pictures(folder / "samples", {".": 2})),
+        r"beside train stands samples, which is no split",
+    ),
+    "splits without classes": (
+        lambda folder: (pictures(folder / "train", {".": 2}), pictures(folder / "test", {".": 2})),
+        r"train holds no folders",
+    ),
     "one picture a class": (
         lambda folder: pictures(folder, {"a": 1, "b": 1}),
         r"none can be drawn for validation and test",
@@ -207,6 +215,15 @@ def test_what_is_wrong_with_arrays_is_one_line(case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("size", [(16, 16), (3, 16, 16), (16, 16, 3)])
+def test_arrays_are_not_brought_to_a_shape(size: tuple[int, ...], tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", x=images(40, *size), y=np.arange(40) % 2)
+    with pytest.raises(BinarynetError, match="where 1×8×8 is asked for: only pictures are resized"):
+        load(tmp_path / "own.npz", shape=(1, 8, 8))
+    with pytest.raises(BinarynetError, match="only pictures are resized"):
+        load_split(tmp_path / "own.npz", "test", shape=(1, 8, 8))
+
+
 @pytest.mark.parametrize(
     "names",
     [("x", "y"), ("images", "labels"), ("X_train", "y_train"), ("train_images", "train_labels"), ("arr_0", "arr_1")],
@@ -272,6 +289,7 @@ def test_a_table_of_bytes_and_a_table_of_pictures(tmp_path: Path) -> None:
 
 
 TABLES = {
+    "digit,a,b\n0,1,2\n1,0,2": r"own.csv: no column is called label, class, target, y",
     "label,a,b\n0,1,2\n1,300,2": r"own.csv, row 3: '300' is none of the bytes",
     "label,a,b\n0,1,2\n1,x,2": r"own.csv, row 3: could not convert",
     "label,a,b\n0,1": r"own.csv, row 2: 2 columns, where the header has 3",

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from binarynet import recipes
 from binarynet.data import Crops, DataSet, load, load_split
-from binarynet.errors import BinarynetError, DataError, InputError
+from binarynet.errors import BinarynetError, DataError, InputError, TrainingError
+from binarynet.train.check import check
 from binarynet.train.loader import EvaluationBatches, TrainingBatches
 
 CROPS = Crops(16, 18)
@@ -112,6 +114,23 @@ def test_val_is_the_test_and_a_fiftieth_of_train_validates(tmp_path: Path) -> No
     assert not drawn & learnt
     test = load_split(tmp_path, "test", crops=CROPS)
     assert np.array_equal(test.images[:], data.test.images[:])
+
+
+def test_a_recipe_that_would_change_images_on_disk_is_refused(tmp_path: Path) -> None:
+    data = load(folder(tmp_path, {"train": 10, "val": 2}), crops=CROPS)
+    recipe = recipes.get("bnn-cifar10").with_settings({"augmented": "true"})
+    with pytest.raises(TrainingError, match=r"bnn-cifar10 changes its training images .* only its `Crops` change them"):
+        check(recipe, data, 0, "32", 1, None)
+
+
+def test_all_photographs_are_cut_as_each_split_is(tmp_path: Path) -> None:
+    data = load(folder(tmp_path, {"train": 10, "val": 2}), crops=CROPS)
+    whole = load_split(tmp_path, "all", crops=CROPS)
+    parts = [image.tobytes() for part in (data.train, data.validation, data.test) for image in part.images[:]]
+    assert sorted(parts) == sorted(image.tobytes() for image in whole.images)
+    assert np.array_equal(
+        load_split(tmp_path / "val", "all", classes=data.classes, crops=CROPS).images, data.test.images
+    )
 
 
 def test_an_epoch_is_a_function_of_seed_and_epoch_whatever_the_processes(tmp_path: Path) -> None:

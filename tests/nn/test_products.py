@@ -341,6 +341,27 @@ def test_an_input_of_signs_is_kept_as_bits(kernel: str) -> None:
     torch.testing.assert_close(layer.weight.grad, exact, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("change", ["hook", "replaced"])
+def test_whoever_listens_to_the_quantizer_of_weights_is_heard(change: str, kernel: str) -> None:
+    layer, x = BinaryLinear(64, 32, bias=False), sign(torch.randn(8, 64))
+    assert layer.weight_quantizer is not None
+    if change == "hook":
+        layer.weight_quantizer.register_forward_hook(lambda module, given, made: 0.5 * made)
+    else:
+        layer.weight_quantizer.value = lambda weight: 0.5 * sign(weight)  # type: ignore[method-assign]
+    for ours, theirs in zip(run(layer, x), by_torch(layer, x), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=2**-7, atol=0.05)
+
+
+def test_a_real_input_that_was_changed_after_the_product_is_torchs_error(kernel: str) -> None:
+    layer = BinaryConv2d(8, 16, 3, 2, bias=False)
+    x = torch.randn(2, 8, 9, 9).to(memory_format=torch.channels_last).requires_grad_() * 1.0
+    y = layer(x)
+    x.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
 def test_second_derivatives_are_torchs(kernel: str) -> None:
     layer = BinaryConv2d(5, 6, 3, 2, 1, bias=False)
     latent = torch.randn(3, 5, 6, 6).requires_grad_()

@@ -312,6 +312,19 @@ def test_its_value_may_be_changed_in_place() -> None:
     assert x.grad.tolist() == [3, 0, 0]
 
 
+@pytest.mark.parametrize("parent", [SteSign, IdentitySign, signs.ApproxSign])
+@pytest.mark.parametrize("size", [8, 1 << 15])
+def test_a_pseudo_gradient_of_ones_own_is_the_one_that_is_taken(parent: type[Quantizer], size: int) -> None:
+    def quarter(x: Tensor) -> Tensor:
+        return torch.full_like(x, 0.25)
+
+    child = type("Child", (parent,), {"name": "child", "pseudo_gradient": lambda self, x: quarter(x)})
+    replaced = SteSign()
+    replaced.pseudo_gradient = quarter  # type: ignore[method-assign]
+    for quantizer in (child(), replaced):
+        assert gradient(quantizer, torch.randn(size)).unique().tolist() == [0.25]
+
+
 def test_sigmoid_sign_is_drawn_with_a_sigmoid_and_its_adjustment_can_be_left_out() -> None:
     torch.manual_seed(5)
     quantizer, x = SigmoidSign(), torch.tensor([-40.0, -1.0, 0.0, 2.0, 40.0])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from binarynet.nn import BinaryLinear, native
-from binarynet.optim import Adam, AdamW, latent_optimizer
+from binarynet.optim import SGD, Adam, AdamW, latent_optimizer
 
 
 def trained(optimizer_class: type[torch.optim.Adam], steps: int = 5, **settings: object) -> tuple[torch.Tensor, dict]:
@@ -95,3 +95,21 @@ def test_a_step_is_seen_by_autograd() -> None:
     optimizer.step()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.backward()
+
+
+@pytest.mark.parametrize("kind", [Adam, AdamW, SGD])
+def test_a_gradient_scaler_divides_its_scale_out_and_skips_what_is_not_finite(
+    kind: type[torch.optim.Optimizer],
+) -> None:
+    found = []
+    for optimizer_class in (kind, getattr(torch.optim, kind.__name__)):
+        weight = torch.nn.Parameter(torch.ones(4))
+        optimizer = optimizer_class([weight], lr=0.1, fused=True)
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+        for factor in (1.0, math.inf, 2.0):
+            optimizer.zero_grad()
+            scaler.scale((factor * weight.square()).sum()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        found.append(weight.detach())
+    torch.testing.assert_close(*found)

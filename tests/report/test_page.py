@@ -50,8 +50,9 @@ def test_names_out_of_a_file_are_escaped_and_nothing_is_fetched(tmp_path):
 def test_report_of_a_run_and_of_a_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     small = ["--set", "width=32", "--epochs", "2", "--threads", "1"]
-    for seed in ("0", "1"):
-        assert main(["train", "bnn-digits", *small, "--seed", seed, "--out", f"run{seed}", "--json"]) == 0
+    for seed, gradients in (("0", "float32"), ("1", "int8")):
+        how = ["--seed", seed, "--gradients", gradients, "--out", f"run{seed}", "--json"]
+        assert main(["train", "bnn-digits", *small, *how]) == 0
     assert main(["report", "run0"]) == 0
     text = (tmp_path / "run0" / "report.html").read_text()
     for words in ("Epoch", "weights that flipped", "The worst mistakes", "linear1", "equal logits with the oracle"):
@@ -61,7 +62,7 @@ def test_report_of_a_run_and_of_a_model(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert main(["compare", "run0", "run1", "--out", "both.svg", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["differ"] == ["seed"]
+    assert found["differ"] == ["seed", "gradients"]
     assert found["runs"]["run0"]["result"] == json.loads((tmp_path / "run0" / "result.json").read_text())
     assert "<svg" in (tmp_path / "both.svg").read_text()
     assert main(["compare", "run0", "nowhere"]) == 2

@@ -42,6 +42,18 @@ def test_the_model_keeps_its_mode_and_has_dropout_off(data: DataSet, training: b
     assert net.training is training
 
 
+def test_a_part_that_is_frozen_stays_so_and_autocast_of_the_caller_is_off(data: DataSet) -> None:
+    net = nn.Sequential(*model(), nn.BatchNorm1d(4)).train()
+    net[-1].eval()
+    expected = evaluate(net, data.test, F.cross_entropy)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert evaluate(net, data.test, F.cross_entropy) == expected
+    assert [module.training for module in net] == [True, True, True, False]
+    with pytest.raises(RuntimeError):
+        evaluate(net, data.test, nn.NLLLoss(torch.ones(3)))
+    assert net.training
+
+
 def test_a_tally_weighs_batches_by_their_size() -> None:
     tally = Tally()
     tally.add(torch.tensor(1.0), torch.eye(3), torch.tensor([0, 1, 2]))

@@ -89,6 +89,8 @@ def test_what_becomes_of_a_run_that_is_there_is_said(data: DataSet, tmp_path: Pa
     with pytest.raises(TrainingError, match="exist='replace' is not known"):
         run(Tiny(), data, tmp_path / "run", exist="replace")
     run(Tiny(), data, tmp_path / "run", exist="resume")
+    with pytest.raises(TrainingError, match="Give one of them"):
+        run(Tiny(), data, tmp_path / "run", exist="overwrite", resume=True)
     other = run(Tiny(epochs=1, full_epochs=2), data, tmp_path / "run", exist="overwrite")
     assert other.best_epoch == 1
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
@@ -134,6 +136,18 @@ def part_of(split: Any) -> Any:
     from binarynet.data import Split
 
     return Split(split.images[split.labels < 3], split.labels[split.labels < 3])
+
+
+def test_what_a_run_learns_from_is_its_data_whatever_the_recipe_names(data: DataSet, tmp_path: Path) -> None:
+    mine = DataSet.from_arrays(data.train.images, data.train.labels, name="mine")
+    run(Tiny(epochs=1, data="digits"), mine, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["settings"]["data"] == "mine"
+
+
+def test_gradients_are_clipped_under_bf16(data: DataSet, tmp_path: Path) -> None:
+    for name, clip in (("free", 0.0), ("clipped", 1e-6)):
+        run(Tiny(epochs=1, full_epochs=2, gradient_clip=clip), data, tmp_path / name, precision="bf16")
+    assert not same(tmp_path / "free", tmp_path / "clipped")
 
 
 def test_the_norm_of_all_gradients_is_at_most_the_clip(data: DataSet, tmp_path: Path) -> None:

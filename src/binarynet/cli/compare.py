@@ -59,7 +59,7 @@ def compare(
 
 def _row(run: Any) -> dict[str, Any]:
     config = run.config
-    asked = {"recipe": config.get("recipe"), "seed": config.get("seed"), "precision": config.get("precision")}
+    asked = {name: config.get(name) for name in ("recipe", "seed", "precision", "gradients")}
     data = config.get("data")
     asked["data"] = data.get("name") if isinstance(data, dict) else None
     settings = config.get("settings")

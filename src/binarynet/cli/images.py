@@ -43,9 +43,16 @@ def data_of(graph: Graph, file: Path, data: str | None) -> str:
         return data
     if (stood := _of_run(file)) and not Path(stood).exists():
         raise InputError(f"{file}: its data stood in {stood}, which is not there any more: give --data")
+    from binarynet.data import classes_of
+
     name = stood or graph.meta.get("data")
     if not name:
         raise InputError(f"{file} does not say what it was trained on: give --data")
+    if not stood and graph.classes and classes_of(name) not in (None, graph.classes):
+        raise InputError(
+            f"{file}: its data is called {name}, but has other classes than the {name} that is known here, such as "
+            f"{graph.classes[0]!r}: give --data"
+        )
     return name
 
 
@@ -66,6 +73,8 @@ def split_of(graph: Graph, data: str, split: str, data_dir: Path | None) -> Spli
         classes=graph.classes or None,
         crops=shown.crops_of(graph.input.shape, graph.meta),
         text=text_of(graph),
+        layout=shown.layout_of(graph.meta),
+        seed=shown.seed_of(graph.meta),
     )
 
 

@@ -42,13 +42,14 @@ def write_model(
 ) -> Any:
     """Lower a trained module and save it with what a user of the file wants to know; returns the graph.
 
-    pictures: how what it learnt from was read, ``background``, ``resize`` and ``tokens``; other names are passed over.
+    pictures: how what it learnt from was read (`binarynet.train.folder.READ`); other names are passed over.
     Says in a line what was compared to prove it, unless ``quiet``.
     """
     from binarynet import __version__
     from binarynet.format import save
     from binarynet.lower import lower
     from binarynet.recipes.own import short
+    from binarynet.train.folder import how_read
 
     meta = {
         "recipe": short(recipe),
@@ -56,7 +57,7 @@ def write_model(
         "shape": "x".join(map(str, shape)),
         "classes": "\n".join(classes),
         "made by": f"binarynet {__version__}",
-        **{name: str(pictures[name]) for name in ("background", "resize", "tokens") if pictures and pictures.get(name)},
+        **{name: str(value) for name, value in how_read(pictures or {}).items()},
     }
     say = None if quiet else lambda line: console.print(line, highlight=False)
     graph = lower(model, shape, meta, allow_real=True, say=say)  # a recipe says itself what is real

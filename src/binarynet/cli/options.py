@@ -40,6 +40,7 @@ Kernel = Annotated[
     ),
 ]
 Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 stands for BINARYNET_NUM_THREADS, or all cores.")]
+TorchThreads = Annotated[int, typer.Option(min=0, help="Threads of torch; 0 stands for OMP_NUM_THREADS, or all cores.")]
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Where the data sets are.", metavar="DIR", show_default="BINARYNET_DATA, or they are downloaded"),

@@ -10,7 +10,7 @@ import typer
 from binarynet.cli import complete
 from binarynet.cli.app import app
 from binarynet.cli.images import parse_shape
-from binarynet.cli.options import AsJson, Background, Data, DataDir, Shape, Threads, pairs
+from binarynet.cli.options import AsJson, Background, Data, DataDir, Shape, TorchThreads, pairs
 from binarynet.cli.printing import console, show_json
 from binarynet.cli.table import Table
 
@@ -36,7 +36,7 @@ def sweep(
     trials: Annotated[int, typer.Option(min=1, help="Runs, with those that are there already.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the runs and of the search.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the runs.", show_default="runs/sweep-RECIPE")] = None,
-    threads: Threads = 0,
+    threads: TorchThreads = 0,
     as_json: AsJson = False,
 ) -> None:
     """Train many runs with settings out of ranges and choices; the best by validation error stands first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from binarynet.cli import complete
 from binarynet.cli.app import app
 from binarynet.cli.images import parse_shape
 from binarynet.cli.lower import write_model
-from binarynet.cli.options import AsJson, Background, Data, DataDir, Gradients, Precision, Shape, Threads, pairs
+from binarynet.cli.options import AsJson, Background, Data, DataDir, Gradients, Precision, Shape, TorchThreads, pairs
 from binarynet.cli.printing import console, human_bytes, show_json
 from binarynet.errors import InputError, RecipeError
 
@@ -59,13 +60,13 @@ def train(
     gradients: Gradients = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes or GPUs on each machine.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
-    threads: Threads = 0,
+    threads: TorchThreads = 0,
     as_json: AsJson = False,
 ) -> None:
     """Train a recipe, choose the epoch on the validation split, test once, and write model.bnn."""
     import binarynet.nn  # noqa: F401  # refuses a wrong environment before Lightning is imported, which takes seconds
     from binarynet import recipes as catalogue
-    from binarynet.data import load
+    from binarynet.data import is_own, load
     from binarynet.train import Config, fit, is_main_process
 
     before = Config.read(config) if config else Config()
@@ -74,15 +75,22 @@ def train(
         raise InputError("give a RECIPE, or --config with the config.json of a run")
     given = pairs(settings or [])
     given |= ({"data": data} if data else {}) | ({"epochs": str(epochs)} if epochs else {})
+    if before.recipe and name != before.recipe:
+        print(f"{config}: its settings are those of {before.recipe}, and {name} starts with its own", file=sys.stderr)
+        given = ({"data": before.settings["data"]} if not before.path and "data" in before.settings else {}) | given
     chosen = _of_config(catalogue.get(name), before.settings_of(name), config).with_settings(given)
     seed = seed if seed is not None else before.seed
     if resume and overwrite:
         raise InputError("--resume goes on with a run, --overwrite takes it away: give one of them")
+    place = given.get("data") or before.path or chosen.data
+    own, same = is_own(place), "data" not in given  # pictures to bring to a shape; the very data of the config
     data_set = load(
-        data or before.path or chosen.data,
+        place,
         data_dir,
-        shape=parse_shape(shape) or before.shape,
-        background=background or before.background,  # type: ignore[arg-type]
+        shape=parse_shape(shape) or (before.shape if own and not chosen.reading() else None),
+        background=background or (before.background if own else None),  # type: ignore[arg-type]
+        layout=before.layout if own and same else None,  # type: ignore[arg-type]
+        seed=before.data_seed if own and same else 0,
         progress=not as_json,
         **chosen.reading(),
     )

@@ -9,6 +9,7 @@
 """
 
 from binarynet.data.augment import pad_crop_flip as pad_crop_flip
+from binarynet.data.catalogue import classes_of as classes_of
 from binarynet.data.catalogue import is_own as is_own
 from binarynet.data.catalogue import load as load
 from binarynet.data.catalogue import load_split as load_split

@@ -20,10 +20,10 @@ from binarynet.data.dataset import DataSet, Split, SplitName
 from binarynet.data.files import given, locate
 from binarynet.data.own.find import find
 from binarynet.data.own.pile import names_of, one_part
-from binarynet.data.own.values import Shape
+from binarynet.data.own.values import Layout, Shape
 from binarynet.data.pictures import Background
 from binarynet.data.source import Source
-from binarynet.data.streamed import splits_of, streamed
+from binarynet.data.streamed import all_of, splits_of, streamed
 from binarynet.data.text import Tokens, read_text
 from binarynet.errors import DataError, closest, takes
 
@@ -44,6 +44,12 @@ def names() -> tuple[str, ...]:
     return tuple(source.name for source in SOURCES)
 
 
+def classes_of(name: str) -> tuple[str, ...] | None:
+    """The classes of a data set by its name, of which no file is read; None for other names."""
+    source = _find(name)
+    return source.classes if source is not None else None
+
+
 @takes(
     name=(str | os.PathLike, "a data set's name, such as 'digits', or a path"),
     data_dir=(str | os.PathLike | None, "a folder's path, or None"),
@@ -57,6 +63,8 @@ def load(
     background: Background | None = None,
     crops: Crops | None = None,
     text: Tokens | None = None,
+    layout: Layout | None = None,
+    seed: int = 0,
     progress: bool = False,
 ) -> DataSet:
     """Read a whole data set.
@@ -65,7 +73,7 @@ def load(
     data_dir: a directory that holds a folder for the set, as `docs/data.md` lays it out. Searched first;
         then the directory that the environment variable BINARYNET_DATA names; then the download cache.
     download: whether what is not found may be downloaded into the cache.
-    shape, background, progress: of data of your own, as `DataSet.from_folder` has them.
+    shape, background, layout, seed, progress: of data of your own, as `DataSet.from_folder` has them.
     crops: photographs of your own stay on disk, and are cut to one size as they are read (`binarynet.data.streamed`).
     text: the path is a text, or a folder of texts (`binarynet.data.text`).
 
@@ -75,16 +83,21 @@ def load(
     if (source := _find(name)) is not None:
         files = locate(source, ("training", "test"), data_dir, download)
         train, validation = source.read_training(files["training"])
-        return DataSet(source.name, source.classes, train, validation, source.read_test(files["test"]))
+        whole = DataSet(source.name, source.classes, train, validation, source.read_test(files["test"]))
+        return _as_it_is(whole, shape, background, crops or text)
     if (point := plugins.find("binarynet.datasets", str(name))) is not None:
-        return plugins.called(point, DataSet)
+        return _as_it_is(plugins.called(point, DataSet), shape, background, crops or text)
     path = _own(name, data_dir)
     if text is not None:
-        return read_text(path, text)
+        return _as_it_is(read_text(path, text), shape, background)
+    if crops is not None and shape not in (None, crops.shape):
+        raise DataError(f"{path}: this recipe cuts photographs to {_shown(crops.shape)} itself: leave the shape out")
     if crops is None:
-        return DataSet.from_folder(path, shape=shape, background=background, progress=progress)
-    origin = {"path": str(path.resolve()), "seed": 0, "background": background}
-    return streamed(find(path, crops.shape, background), path.resolve().stem, crops, 0, origin)
+        return DataSet.from_folder(
+            path, shape=shape, background=background, layout=layout, seed=seed, progress=progress
+        )
+    origin = {"path": str(path.resolve()), "seed": seed, "background": background}
+    return streamed(find(path, None, background), path.resolve().stem, crops, seed, origin)
 
 
 @takes(
@@ -103,10 +116,13 @@ def load_split(
     classes: Sequence[str] | None = None,
     crops: Crops | None = None,
     text: Tokens | None = None,
+    layout: Layout | None = None,
+    seed: int = 0,
 ) -> Split:
     """Read one split, or ``all`` images; "test" opens (and downloads) no training file. Arguments and errors as `load`.
 
     classes: what labels of data of your own are numbered by: those of the model that is asked; None: its own.
+    seed: of the draw that a set was dealt by; another one mixes what was learnt into the test.
     """
     if split not in ("train", "validation", "test", "all"):
         also = closest(split, ("train", "validation", "test", "all"))
@@ -123,10 +139,34 @@ def load_split(
     if text is not None and split != "all":
         whole = read_text(_own(name, data_dir), text, tuple(classes) if classes else None)
         return {"train": whole.train, "validation": whole.validation, "test": whole.test}[split]
-    found = find(_own(name, data_dir), crops.shape if crops else shape, background)
-    if crops is not None and split != "all":
-        return splits_of(found, tuple(classes or names_of(found)), crops, 0)[split]
-    return Split(*one_part(found, tuple(classes or names_of(found)), split))
+    found = find(_own(name, data_dir), None if crops else shape, background, layout)
+    known = tuple(classes or names_of(found))
+    if crops is not None:
+        return all_of(found, known, crops) if split == "all" else splits_of(found, known, crops, seed)[split]
+    return Split(*one_part(found, known, split, seed))
+
+
+def _as_it_is(
+    whole: DataSet, shape: Shape | None, background: Background | None, cut: Crops | Tokens | None = None
+) -> DataSet:
+    """The set. `DataError` where it should have another shape or a background, which only pictures are given, or be
+    cut, as only photographs and texts are."""
+    if cut is not None:
+        raise DataError(
+            f"{whole.name} is images of {_shown(whole.shape)}, and this recipe cuts "
+            f"{'photographs' if isinstance(cut, Crops) else 'texts'} as it reads them: give the path of some."
+        )
+    if shape not in (None, whole.shape) or background is not None:
+        asked = f"shape {_shown(shape)}" if shape not in (None, whole.shape) else f"background {background}"
+        raise DataError(
+            f"{whole.name} is images of {_shown(whole.shape)}, as they are: {asked} is for pictures of your own. "
+            "Leave it out."
+        )
+    return whole
+
+
+def _shown(shape: Shape | None) -> str:
+    return "×".join(map(str, shape or ()))
 
 
 def is_own(name: str | os.PathLike[str]) -> bool:

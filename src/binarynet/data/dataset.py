@@ -126,7 +126,8 @@ class DataSet:
         """
         root = Path(path).expanduser()
         found = find(root, shape, background, layout)
-        origin = {"path": str(root.resolve()), "seed": seed, "background": background, "passed over": found.passed_over}
+        origin = {"path": str(root.resolve()), "seed": seed, "background": background, "layout": layout}
+        origin["passed over"] = found.passed_over
         return cls._dealt(root.resolve().stem, found, None, seed, progress, origin)
 
     @classmethod

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from binarynet.data.crops import Crops
+from binarynet.data.own.values import Layout
 from binarynet.data.pictures import Background, Notes, open_picture, read_picture
 from binarynet.errors import InputError
 
@@ -57,6 +58,22 @@ def crops_of(shape: tuple[int, ...], meta: Mapping[str, str]) -> Crops | None:
     if not re.fullmatch("[0-9]{1,5}", said) or int(said) < image[1]:
         raise _unknown("resize", said, f"a number of pixels from {image[1]} on")
     return Crops(image[1], int(said))
+
+
+def layout_of(meta: Mapping[str, str]) -> Layout | None:
+    """Whether the arrays that a model learnt from have channels first or last, if its file says so."""
+    said = meta.get("layout", "")
+    if said not in ("", "nchw", "nhwc"):
+        raise _unknown("layout", said, "nchw or nhwc")
+    return cast(Layout, said) if said else None
+
+
+def seed_of(meta: Mapping[str, str]) -> int:
+    """By what seed the images that a model learnt from were told from those that test it; 0 if its file is silent."""
+    said = meta.get("seed", "0")
+    if not re.fullmatch("[0-9]{1,10}", said) or int(said) >= 2**32:
+        raise _unknown("seed", said, "a whole number below 2^32")
+    return int(said)
 
 
 def _unknown(key: str, said: str, wanted: str) -> InputError:

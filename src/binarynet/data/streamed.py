@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from binarynet.data.crops import Crops, Image
 from binarynet.data.dataset import DataSet, Split
 from binarynet.data.own.labels import numbered
-from binarynet.data.own.pile import PARTS, Found, Openable, check_complete, drawn, names_of
+from binarynet.data.own.pile import PARTS, Found, Openable, Pile, check_complete, drawn, names_of
 from binarynet.errors import DataError
 
 ONE_IN = 50  # of each class, for a split that is not there: of many images a smaller share will do
@@ -106,15 +106,30 @@ def splits_of(found: Found, classes: tuple[str, ...], crops: Crops, seed: int) -
     check_complete(Found(found.where, piles, classes), classes)
     splits: dict[str, StreamedSplit] = {}
     for name, pile in piles.items():
-        if pile.files is None:
-            raise DataError(f"{pile.where} holds arrays, and this recipe cuts photographs: give a folder of pictures")
+        files = _files(pile)
         targets = [one for one in PARTS if one not in piles] if name == "train" else []
         part_of = drawn(pile, classes, len(targets), seed, ONE_IN)
         labels = numbered(pile.labels, classes, pile.where)
         for number, one in enumerate([name, *targets]):
             rows = np.flatnonzero(part_of == number)
-            splits[one] = StreamedSplit(Pictures(pile.files, rows, crops), labels[rows])
+            splits[one] = StreamedSplit(Pictures(files, rows, crops), labels[rows])
     return splits
+
+
+def all_of(found: Found, classes: tuple[str, ...], crops: Crops) -> Split:
+    """Every picture that a path holds, cut as evaluation sees it, in memory. Raises `DataError` as `splits_of`, but
+    classes may be empty."""
+    parts = [
+        (Pictures(_files(pile), np.arange(len(pile)), crops)[:], numbered(pile.labels, classes, pile.where))
+        for pile in found.piles.values()
+    ]
+    return Split(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _files(pile: Pile) -> Openable:
+    if pile.files is None:
+        raise DataError(f"{pile.where} holds arrays, and this recipe cuts photographs: give a folder of pictures")
+    return pile.files
 
 
 def streamed(found: Found, name: str, crops: Crops, seed: int, origin: dict[str, Any]) -> DataSet:

@@ -27,7 +27,9 @@ class OnePass(torch.optim.Optimizer):
                 loss = closure()
         stepped = [(group, parameter) for group in self.param_groups for parameter in group["params"]]
         stepped = [(group, parameter) for group, parameter in stepped if parameter.grad is not None]
-        if all(self._is_plain(group) and native.takes(parameter, parameter.grad) for group, parameter in stepped):
+        fits = all(self._is_plain(group) and native.takes(parameter, parameter.grad) for group, parameter in stepped)
+        scaled = any(getattr(self, name, None) is not None for name in ("grad_scale", "found_inf"))  # by a GradScaler
+        if fits and not scaled:
             for group, parameter in stepped:
                 self._step(group, parameter)
         else:

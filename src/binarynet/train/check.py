@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from binarynet import recipes
-from binarynet.data import DataSet
+from binarynet.data import DataSet, Pictures
 from binarynet.errors import TrainingError, closest
 from binarynet.nn import Whitening
 from binarynet.recipes import Recipe
@@ -32,6 +32,13 @@ def check(recipe: Recipe, data: DataSet, seed: int, precision: str, world: int, 
         raise TrainingError(
             f"{data.name} has {len(data.validation)} validation and {len(data.test)} test images; to choose an "
             f"epoch and to judge it, {world} and 1 are needed."
+        )
+    if isinstance(data.train.images, Pictures) and (
+        type(recipe).augment is not Recipe.augment or getattr(recipe, "augmented", False)
+    ):
+        raise TrainingError(
+            f"{recipes.name_of(recipe)} changes its training images (`augment`), and {data.name} stays on disk, where "
+            "only its `Crops` change them. Let `reading` say how they are cut, and leave `augment` out."
         )
     TrainingBatches(data.train, recipe.batch_size, seed=seed, world=world)
     teacher_of(recipe, data)

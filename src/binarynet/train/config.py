@@ -14,7 +14,8 @@ from binarynet.train.folder import RunFolder
 class Config:
     """What a run was asked for; without a file nothing, and the defaults of the command line.
 
-    path: where data of the user's own stood, if it was; shape, background: what its pictures were brought to.
+    path: where data of the user's own stood, if it was; shape, background: what its pictures were brought to; layout:
+    of its arrays; data_seed: of the draw of its splits.
     """
 
     recipe: str = ""
@@ -22,6 +23,8 @@ class Config:
     path: str | None = None
     shape: tuple[int, int, int] | None = None
     background: str | None = None
+    layout: str | None = None
+    data_seed: int = 0
     seed: int = 0
     precision: str = "32"
     gradients: str | None = None
@@ -37,8 +40,10 @@ class Config:
         path = last.get("data") if isinstance(last, dict) else None
         channels, height, width = found["data"]["shape"]
         shape = (channels, height, width) if path and channels in (1, 3) else None
-        background = found["data"].get("background")
-        return cls(found["recipe"], found["settings"], path, shape, background, seed, precision, gradients)
+        background, layout, drawn = (found["data"].get(name) for name in ("background", "layout", "seed"))
+        drawn = drawn if type(drawn) is int else 0
+        settings = found["settings"]
+        return cls(found["recipe"], settings, path, shape, background, layout, drawn, seed, precision, gradients)
 
     def settings_of(self, recipe: str) -> dict[str, Any]:
         """The settings; none for another recipe than the config's."""

@@ -66,15 +66,18 @@ def evaluate(
 ) -> Scores:
     """Scores of `model` in evaluation mode and float32, over all images of `split`.
 
-    The model is moved to `device` and left there, and left in the mode it was in.
+    The model is moved to `device` and left there, and each module of it left in the mode it was in.
     """
-    mode = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.to(device).eval()
     tally = Tally()
-    with torch.inference_mode():
-        for images, labels in EvaluationBatches(split, batch_size):
-            target = labels.to(device)
-            logits = model(images.to(device))
-            tally.add(loss(logits, target), logits, target)
-    model.train(mode)
+    try:
+        with torch.inference_mode(), torch.autocast(torch.device(device).type, enabled=False):
+            for images, labels in EvaluationBatches(split, batch_size):
+                target = labels.to(device)
+                logits = model(images.to(device))
+                tally.add(loss(logits, target), logits, target)
+    finally:
+        for module, mode in modes:
+            module.training = mode
     return scores(tally.sums())

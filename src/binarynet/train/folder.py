@@ -15,14 +15,14 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from binarynet import recipes
 from binarynet.atomic import replacing
-from binarynet.data import DataSet
+from binarynet.data import DataSet, names
 from binarynet.errors import TrainingError, expect
 from binarynet.recipes import Recipe
 
@@ -101,12 +101,12 @@ class RunFolder:
         if not self.config.exists():
             raise TrainingError(f"{self.path} holds no run to resume. Leave out --resume, or correct --out.")
         found = self.read_config()
-        differences = [
-            f"{name} was {old}, now it is {new}" for name, old, new in _differences(found, json.loads(_json(config)))
+        changed = [
+            f"{name} was {old}, now it is {new}" for name, old, new in differences(found, json.loads(_json(config)))
         ]
-        if differences:
+        if changed:
             raise TrainingError(
-                f"{self.path} cannot go on with other settings: {'; '.join(differences)}. "
+                f"{self.path} cannot go on with other settings: {'; '.join(changed)}. "
                 "Resume it as it began, or give another --out for a new run."
             )
         return found
@@ -206,14 +206,22 @@ def _at(document: Any, place: str) -> Any:
     return document
 
 
+READ = ("background", "resize", "tokens", "layout", "seed")
+
+
+def how_read(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Of where data came from, how it was read and dealt to splits: what one must know to find the images again."""
+    return {name: origin[name] for name in READ if origin.get(name)}
+
+
 def describe(recipe: Recipe, data: DataSet, seed: int, precision: str, gradients: str) -> dict[str, Any]:
     """What decides the outcome of a run, for config.json: runs of equal descriptions are the same run."""
     digest = hashlib.sha256()
     for split in (data.train, data.validation, data.test):
         split.update(digest)
     settings = recipe.settings()
-    if data.origin.get("path"):
-        settings["data"] = data.name  # by its name and its sum, wherever it lies
+    if data.origin or recipe.data in names() or data.name in names():
+        settings["data"] = data.name  # what it learns from, whatever the recipe names; a plug-in's keeps its own name
     return {
         "recipe": recipes.name_of(recipe),
         "settings": settings,
@@ -223,7 +231,7 @@ def describe(recipe: Recipe, data: DataSet, seed: int, precision: str, gradients
             "classes": data.classes,
             "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
             "sha256": digest.hexdigest(),
-            **{name: data.origin[name] for name in ("background", "resize", "tokens") if data.origin.get(name)},
+            **how_read(data.origin),
         },
         "seed": seed,
         "precision": precision,
@@ -245,14 +253,14 @@ _LATER: dict[str, tuple[Any, ...]] = {
 }
 
 
-def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+def differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
     """Where two JSON values differ, by the innermost key's name; keys that only `old` has do not count.
 
     Nor do those that `old` lacks because they came later (`_LATER`), while they are at what they were before.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [key for key in new if key in old or key not in _LATER or new[key] not in _LATER[key]]
-        return [found for key in keys for found in _differences(old.get(key), new[key], key)]
+        return [found for key in keys for found in differences(old.get(key), new[key], key)]
     return [] if old == new else [(name, json.dumps(old), json.dumps(new))]
 
 

@@ -61,6 +61,14 @@ class RecipeModule(LightningModule):
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """As Lightning does, which refuses fused optimizers under bf16, for the scaler that others have."""
+        if gradient_clip_val:
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            nn.utils.clip_grad_norm_(weights, gradient_clip_val)
+
     def on_train_epoch_start(self) -> None:
         self.batches.epoch = self.current_epoch
         torch.manual_seed(torch_seed(self.seed, self.current_epoch, self.global_rank))

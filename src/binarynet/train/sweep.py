@@ -6,6 +6,7 @@ above 0; ``a|b|c`` is a choice. The study is a file, so that a sweep that was st
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +18,9 @@ from lightning.pytorch import Callback
 
 from binarynet.data import DataSet
 from binarynet.errors import RuntimeUnavailable, TrainingError
+from binarynet.nn import native
 from binarynet.recipes import Recipe
+from binarynet.train.folder import describe, differences
 from binarynet.train.training import fit
 
 _RANGE = re.compile(r"(-?[\d.]+(?:e-?\d+)?)\.\.(-?[\d.]+(?:e-?\d+)?)", re.IGNORECASE)
@@ -50,8 +53,8 @@ def sweep(
     A run whose validation error is above the median of those before it, at the same epoch, ends early. The test images
     decide nothing. how: as `fit` has it. Returns all finished trials, the best first.
 
-    Raises `TrainingError` for a range that is none; `RecipeError` for a setting that does not exist;
-    `RuntimeUnavailable` where Optuna is not installed.
+    Raises `TrainingError` for a range that is none, and where ``out`` holds a study of something else, whose trials do
+    not compare; `RecipeError` for a setting that does not exist; `RuntimeUnavailable` where Optuna is not installed.
     """
     try:
         import optuna
@@ -62,6 +65,9 @@ def sweep(
         raise TrainingError(
             "nothing to search: give a setting a range, lr_start=1e-4..1e-2, or a choice, width=256|512"
         )
+    if "data" in searched:
+        raise TrainingError(f"data={searched['data']}: one set is loaded for all trials. Sweep over each by itself.")
+    asked = _asked(recipe, data, searched, seed, how)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     root = Path(out)
     root.mkdir(parents=True, exist_ok=True)
@@ -71,6 +77,11 @@ def sweep(
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
         load_if_exists=True,
     )
+    if before := study.user_attrs.get("asked"):
+        if found := [f"{name} was {old}, now it is {new}" for name, old, new in differences(before, asked)]:
+            raise TrainingError(f"{root} holds a study that cannot go on: {'; '.join(found)}. Give another --out.")
+    else:
+        study.set_user_attr("asked", asked)
     # Another stream for those that come after a stop: the first one would propose what was tried.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
 
@@ -86,15 +97,26 @@ def sweep(
             say(Trial(trial.number, settings, result.validation_error, folder))
         return result.validation_error
 
-    left = trials - len(study.trials)
+    left = trials - sum(one.value is not None for one in study.trials)  # what was stopped is none of them
     if left > 0:
         study.optimize(run, n_trials=left)
-    found = [
+    finished = [
         Trial(one.number, one.user_attrs["settings"], one.value, root / f"trial-{one.number:03}")
         for one in study.trials
         if one.value is not None and "settings" in one.user_attrs
     ]
-    return sorted(found, key=lambda trial: trial.validation_error)
+    return sorted(finished, key=lambda trial: trial.validation_error)
+
+
+def _asked(
+    recipe: Recipe, data: DataSet, searched: Mapping[str, str], seed: int, how: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What all trials of a study have in common, and what is searched."""
+    gradients = how.get("gradients") or native.gradients()
+    run = describe(recipe, data, seed, how.get("precision", "32"), gradients)
+    settings = {name: value for name, value in run["settings"].items() if name not in searched}
+    found: dict[str, Any] = json.loads(json.dumps({**run, "settings": settings, "searched": dict(searched)}))
+    return found
 
 
 class _Prune(Callback):

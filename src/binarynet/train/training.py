@@ -148,6 +148,8 @@ def fit(
     folder = RunFolder(out)
     if exist not in ("error", "resume", "overwrite"):
         raise TrainingError(f"exist={exist!r} is not known. Choose error, resume or overwrite.")
+    if resume and exist == "overwrite":
+        raise TrainingError("resume=True goes on with a run, exist='overwrite' takes it away. Give one of them.")
     loggers = [] if logger is None else [logger] if isinstance(logger, Logger) else list(logger)
     plan = _Plan(
         recipe,

@@ -37,7 +37,13 @@ def read_folder(root: Path, shape: Shape | None = None, background: Background |
     """
     folders = _folders(root)
     splits = {SPLITS[one.name.lower()]: one for one in folders if one.name.lower() in SPLITS}
-    if "train" in splits and all(one.name.lower() in SPLITS for one in folders):
+    others = [one.name for one in folders if one.name.lower() not in SPLITS]
+    if "train" in splits and (not others or _folders(splits["train"])):
+        if others:
+            raise DataError(
+                f"{root}: beside {splits['train'].name} stands {others[0]}, which is no split: take it away. (A class "
+                f"{splits['train'].name} would hold pictures, not folders.)"
+            )
         if len(splits) != len(folders):
             raise DataError(f"{root}: two folders are of the same split: {', '.join(one.name for one in folders)}")
     else:

@@ -1,6 +1,6 @@
 """CSV → a pile: a row of bytes for each image (as MNIST is often passed on), or a list of picture files.
 
-A header names the columns. The label stands under ``label``, ``class``, ``target`` or ``y``, else in the first column.
+A header names the columns. The label stands under ``label``, ``class``, ``target`` or ``y``.
 A column ``file``, ``path``, ``image`` or ``filename`` makes it a list of pictures, which lie in the folder of the table
 or below; otherwise all other columns are the numbers 0 … 255 of the image, row by row.
 """
@@ -34,10 +34,12 @@ def read_csv(
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file, strict=True)
             header = [name.strip().lower() for name in next(rows, [])]
-            label = next((header.index(name) for name in _LABEL if name in header), 0)
+            label = next((header.index(name) for name in _LABEL if name in header), None)
             listed = next((header.index(name) for name in _FILE if name in header), None)
             if all(_is_number(text) for text in header):
                 raise DataError(f"{path}: the first line holds numbers; let it name the columns: label,p0,p1,…")
+            if label is None:
+                raise DataError(f"{path}: no column is called {', '.join(_LABEL)}: name the one with the labels so")
             if listed is not None:
                 return _list_of_pictures(path, rows, header, listed, label, shape, background)
             return _rows_of_bytes(path, rows, header, label, layout, shape)
@@ -71,8 +73,6 @@ def _list_of_pictures(
     shape: Shape | None,
     background: Background | None,
 ) -> Pile:
-    if label == listed:
-        raise DataError(f"{path}: no column is called {', '.join(_LABEL)}")
     files, labels = [], []
     for number, row in _lines(path, rows, header):
         name = Path(row[listed])

@@ -24,8 +24,22 @@ def arrangement(
 ) -> Callable[[Array], Array]:
     """How an array of this whole shape (n, …) becomes (n, channels, height, width): a function for pieces of it.
 
-    Flat images are ``wanted``, or a grey square, or one row. Raises `DataError` for what is no array of images.
+    Flat images are ``wanted``, or a grey square, or one row. Raises `DataError` for what is no array of images, and for
+    images of another shape than ``wanted``: only pictures are brought to one.
     """
+    arrange = _arrangement(shape, where, layout, wanted)
+    found = arrange(np.empty((0, *shape[1:]), np.uint8)).shape[1:]
+    if wanted is not None and found != wanted:
+        raise DataError(
+            f"{where}: images of {'×'.join(map(str, found))} where {'×'.join(map(str, wanted))} is asked for: only "
+            "pictures are resized. Leave the shape out, or resize the arrays."
+        )
+    return arrange
+
+
+def _arrangement(
+    shape: tuple[int, ...], where: str, layout: Layout | None, wanted: Shape | None
+) -> Callable[[Array], Array]:
     size = shape[1:]
     if len(shape) == 2:
         side = isqrt(size[0])

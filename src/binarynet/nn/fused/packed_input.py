@@ -79,8 +79,7 @@ def keeping(x: Tensor, operand: Input) -> AbstractContextManager[None]:
     address, shape = x.data_ptr(), x.shape  # not x: torch keeps the two functions, and what they hold
 
     def kept(saved: Tensor) -> Any:
-        same = saved.data_ptr() == address and saved.shape == shape
-        return operand if same and operand.form != native.engine.Form.real else saved
+        return operand if saved.data_ptr() == address and saved.shape == shape else saved
 
     def again(saved: Any) -> Tensor:
         values: Tensor = saved.values().view(shape) if isinstance(saved, Input) else saved

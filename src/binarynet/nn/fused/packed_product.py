@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from math import prod
 from typing import Any
 
@@ -46,7 +47,8 @@ def product(
         operand = pack(geometry, x.detach())
     if operand.form == native.engine.Form.real and not torch.is_grad_enabled():
         return "its input is real: W1A32 is evaluated in float32"
-    with keeping(x, operand):
+    # A real x is kept as it is, and torch sees whether it changes before the backward pass.
+    with nullcontext() if operand.form == native.engine.Form.real else keeping(x, operand):
         task = _Task(geometry, operand, weights, values.detach(), latent, window, groups)
         y: Tensor = _Product.apply(x, values, task)  # type: ignore[no-untyped-call]
     return y
@@ -143,6 +145,8 @@ class _Product(torch.autograd.Function):
         if torch.is_grad_enabled() or not native.takes(last):
             return _again(ctx, grads[0])
         check_unchanged(task.values, task.version)
+        if task.operand.form == native.engine.Form.real:
+            _ = ctx.saved_tensors  # torch's error for an x that is no longer that of the forward pass
         needs_x, needs_weight, _ = ctx.needs_input_grad
         gradient = _Gradient(task, last)
         dx = gradient.of_input() if needs_x else None

@@ -47,7 +47,7 @@ def linear(
     why = _refusal(None if operand is not None else x, weight, quantizer, 1, products)
     if not why and operand is None and (x.shape[-1] != weight.shape[1] or not x.is_contiguous()):
         why = "its input does not lie in rows"
-    latent = quantizer if quantizer is not None and quantizer.is_plain_sign else None
+    latent = _plain_sign(quantizer)
     values = weight if quantizer is None or latent is not None else quantizer(weight)
     y: Tensor | None = None
     if not why:
@@ -87,7 +87,7 @@ def convolution(
     why = _refusal(None if operand is not None else x, weight, quantizer, groups, products)
     if not why and (x.ndim != sides + 2 or x.shape[1] != weight.shape[1] * groups or min(places) <= 0):
         why = "its input is no batch of images"
-    latent = quantizer if quantizer is not None and quantizer.is_plain_sign else None
+    latent = _plain_sign(quantizer)
     values = weight if quantizer is None or latent is not None else quantizer(weight)
     y: Tensor | None = None
     if not why:
@@ -154,7 +154,7 @@ def room_before(shape: torch.Size, weight: Tensor, quantizer: Quantizer | None, 
     products = shape[0] * prod(places) * weight.numel()
     if min(places) <= 0:
         return None
-    if quantizer is None or not quantizer.is_plain_sign or _refusal(None, weight, quantizer, 1, products):
+    if _plain_sign(quantizer) is None or _refusal(None, weight, quantizer, 1, products):
         return None
     if len(shape) == 2:
         geometry = geometry_of((*shape, 1, 1), (*weight.shape, 1, 1), ONE_BY_ONE, 1)
@@ -163,6 +163,13 @@ def room_before(shape: torch.Size, weight: Tensor, quantizer: Quantizer | None, 
             return None
         geometry = geometry_of(shape, weight.shape, window, 1)
     return room_for_signs(geometry, shape if len(shape) == 4 else torch.Size((*shape, 1, 1)))
+
+
+def _plain_sign(quantizer: Quantizer | None) -> Quantizer | None:
+    """The quantizer if its signs may be read off the latent weights: nobody listens to its calls, or has replaced
+    them."""
+    plain = quantizer is not None and quantizer.is_plain_sign and record.as_typed(quantizer)
+    return quantizer if plain else None
 
 
 def _refusal(x: Tensor | None, weight: Tensor, quantizer: Quantizer | None, groups: int, products: int) -> str:

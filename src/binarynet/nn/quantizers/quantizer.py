@@ -66,6 +66,12 @@ class Quantizer(nn.Module):
     bits: int = 1
     encoding: str = "b1"
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A pseudo-gradient of its own is what a subclass propagates, whatever shorter way its parent goes."""
+        super().__init_subclass__(**options)
+        if "pseudo_gradient" in vars(cls) and "propagate" not in vars(cls):
+            cls.propagate = Quantizer.propagate  # type: ignore[method-assign]
+
     def value(self, x: Tensor) -> Tensor:
         """The value at evaluation, without gradient: deterministic, whatever mode the module is in."""
         return sign(x)
