@@ -56,6 +56,12 @@ def test_a_limit_shortens_the_comparison_and_not_the_accuracy(run, capsys):
     assert {a["equal"] for a in found["agreement"]} == {7}
 
 
+@pytest.mark.parametrize("verb", [["eval"], ["export", "--to", "c", "--out", "out"]])
+def test_a_limit_of_no_comparison_is_refused(verb, run, capsys):
+    assert main([*verb, str(run / "model.bnn"), "--limit", "7"]) == 2
+    assert "there is no --check" in capsys.readouterr().err
+
+
 def test_eval_on_the_oracle_gives_the_same_answer(run, capsys):
     native = answer(capsys, "eval", run / "model.bnn")
     oracle = answer(capsys, "eval", run / "model.bnn", "--engine", "oracle")

@@ -49,6 +49,8 @@ def evaluate(
         if part not in ("oracle", "torch"):
             also = closest(part, ("oracle", "torch"))
             raise InputError(f"--check {part}:{also} Choose oracle, torch, or both separated by a comma.")
+    if limit is not None and not wanted:
+        raise InputError("--limit says how many images --check takes, and there is no --check. Give both, or none.")
     graph = load_graph(file)
     name = data_of(graph, file, data)
     images = split_of(graph, name, split, data_dir)

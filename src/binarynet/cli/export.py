@@ -95,6 +95,8 @@ def export(
             raise InputError(f"--{name.replace('_', '-')} is an option of {owners}; the target {to} has none of it")
     if check is not None and not hasattr(module, "answers"):
         raise InputError(f"--check runs what was written; the target {to} writes nothing that runs")
+    if limit is not None and check is None:
+        raise InputError("--limit says how many images --check takes, and there is no --check. Give both, or none.")
     graph = load(file)
     single = out.suffix == ".onnx"
     folder = out.parent if single else out
