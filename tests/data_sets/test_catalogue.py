@@ -37,9 +37,9 @@ def test_a_name_like_no_other_is_answered_with_the_list() -> None:
         load_split("places365", "test")
 
 
-@pytest.mark.parametrize("asked", [{"shape": (3, 32, 32)}, {"background": "white"}])
+@pytest.mark.parametrize("asked", [{"shape": (3, 32, 32)}, {"background": "white"}, {"layout": "nhwc"}])
 def test_a_set_by_name_is_as_it_is(asked: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match=r"digits is images of 1×8×8, as they are: .* is for pictures of your own"):
+    with pytest.raises(DataError, match=r"digits is images of 1×8×8, as they are: .* is for data of your own"):
         load("digits", **asked)
     assert load("digits", shape=(1, 8, 8)).shape == (1, 8, 8)
     with pytest.raises(DataError, match="this recipe cuts photographs as it reads them"):

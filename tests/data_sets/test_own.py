@@ -357,3 +357,9 @@ def test_a_set_that_no_memory_holds_is_refused_before_it_is_read(tmp_path: Path)
     pictures(tmp_path, {"a": 9, "b": 9})
     with pytest.raises(BinarynetError, match=r"take [\d,.]+ GB, and this machine has"):
         DataSet.from_folder(tmp_path, shape=(3, 99999, 99999))
+
+
+def test_an_order_of_axes_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", images=np.zeros((6, 3, 4, 4), np.uint8), labels=np.arange(6) % 2)
+    with pytest.raises(BinarynetError, match="layout='chwn': choose 'nchw'"):
+        DataSet.from_folder(tmp_path / "own.npz", layout="chwn")  # type: ignore[arg-type]

@@ -53,6 +53,8 @@ def classes_of(name: str) -> tuple[str, ...] | None:
 @takes(
     name=(str | os.PathLike, "a data set's name, such as 'digits', or a path"),
     data_dir=(str | os.PathLike | None, "a folder's path, or None"),
+    layout=(str | None, "'nchw', 'nhwc' or None"),
+    seed=(int, "a whole number"),
 )
 def load(
     name: str | os.PathLike[str],
@@ -84,9 +86,9 @@ def load(
         files = locate(source, ("training", "test"), data_dir, download)
         train, validation = source.read_training(files["training"])
         whole = DataSet(source.name, source.classes, train, validation, source.read_test(files["test"]))
-        return _as_it_is(whole, shape, background, crops or text)
+        return _as_it_is(whole, shape, background, crops or text, layout)
     if (point := plugins.find("binarynet.datasets", str(name))) is not None:
-        return _as_it_is(plugins.called(point, DataSet), shape, background, crops or text)
+        return _as_it_is(plugins.called(point, DataSet), shape, background, crops or text, layout)
     path = _own(name, data_dir)
     if text is not None:
         return _as_it_is(read_text(path, text), shape, background)
@@ -104,6 +106,8 @@ def load(
     name=(str | os.PathLike, "a data set's name, such as 'digits', or a path"),
     split=(str, "'train', 'validation', 'test' or 'all'"),
     data_dir=(str | os.PathLike | None, "a folder's path, or None"),
+    layout=(str | None, "'nchw', 'nhwc' or None"),
+    seed=(int, "a whole number"),
 )
 def load_split(
     name: str | os.PathLike[str],
@@ -147,7 +151,11 @@ def load_split(
 
 
 def _as_it_is(
-    whole: DataSet, shape: Shape | None, background: Background | None, cut: Crops | Tokens | None = None
+    whole: DataSet,
+    shape: Shape | None,
+    background: Background | None,
+    cut: Crops | Tokens | None = None,
+    layout: Layout | None = None,
 ) -> DataSet:
     """The set. `DataError` where it should have another shape or a background, which only pictures are given, or be
     cut, as only photographs and texts are."""
@@ -156,10 +164,11 @@ def _as_it_is(
             f"{whole.name} is images of {_shown(whole.shape)}, and this recipe cuts "
             f"{'photographs' if isinstance(cut, Crops) else 'texts'} as it reads them: give the path of some."
         )
-    if shape not in (None, whole.shape) or background is not None:
-        asked = f"shape {_shown(shape)}" if shape not in (None, whole.shape) else f"background {background}"
+    if shape not in (None, whole.shape) or background is not None or layout is not None:
+        asked = f"background {background}" if background is not None else f"layout {layout}"
+        asked = f"shape {_shown(shape)}" if shape not in (None, whole.shape) else asked
         raise DataError(
-            f"{whole.name} is images of {_shown(whole.shape)}, as they are: {asked} is for pictures of your own. "
+            f"{whole.name} is images of {_shown(whole.shape)}, as they are: {asked} is for data of your own. "
             "Leave it out."
         )
     return whole

@@ -41,6 +41,8 @@ def _arrangement(
     shape: tuple[int, ...], where: str, layout: Layout | None, wanted: Shape | None
 ) -> Callable[[Array], Array]:
     size = shape[1:]
+    if layout not in (None, "nchw", "nhwc"):
+        raise DataError(f"{where}: layout={layout!r}: choose 'nchw' (channels first), 'nhwc' (last) or None")
     if len(shape) == 2:
         side = isqrt(size[0])
         made = wanted or ((1, side, side) if side * side == size[0] and side > 1 else (1, 1, size[0]))
